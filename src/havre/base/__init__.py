@@ -1,0 +1,1 @@
+"""Ids, errors, names, quantities: pure values that every room shares."""

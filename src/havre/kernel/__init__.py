@@ -1,0 +1,1 @@
+"""What every room stands on: store, events, operations, reconcile, units, config, clock, context."""

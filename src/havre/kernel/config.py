@@ -1,0 +1,227 @@
+"""One TOML file, read once into a tree of frozen dataclasses.
+
+An unknown key is an error that names the nearest known one. Nothing else reads the environment: what the
+host's package tools are configured with is taken here too, as a plain mapping.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from havre.base.errors import InvalidError, UnavailableError
+
+
+@dataclass(frozen=True)
+class EdgeConfig:
+    """`[edge]`: names and ports of the front door."""
+
+    base_domain: str = "havre.localhost"
+    http_port: int = 8080
+    https_port: int = 8443
+    bind: str = "127.0.0.1"
+    public_origin: str = ""  # empty: https://localhost:<https_port>
+
+
+@dataclass(frozen=True)
+class PackagesConfig:
+    """`[build.packages]`: where builds get packages. Empty: what the host's own tools are configured with."""
+
+    index_url: str = ""
+    npm_registry: str = ""
+    ca_bundle: str = ""
+    proxy: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    timeout_s: float = 1800.0
+    memory_mib: int = 4096
+    cpus: float = 2.0
+    cache_bytes: int = 10 * 1024**3
+    repository_bytes: int = 1024**3
+    release_bytes: int = 4 * 1024**3
+    packages: PackagesConfig = field(default_factory=PackagesConfig)
+
+
+@dataclass(frozen=True)
+class AppsConfig:
+    health_timeout_s: float = 180.0
+    drain_s: float = 30.0
+    grace_s: float = 10.0
+    releases_kept: int = 2
+    uid_base: int = 200_000
+
+
+@dataclass(frozen=True)
+class LogsConfig:
+    per_app_bytes: int = 64 * 1024**2
+    retention_days: int = 7
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    url: str = ""  # empty: SQLite in the data directory
+
+
+@dataclass(frozen=True)
+class TrialsConfig:
+    """`[trials]`: for the trials of an installation. `kill_at`: "operation/step/phase" at which the control
+    plane kills itself (phases: begun, ended, recorded, undone)."""
+
+    kill_at: str = ""
+
+
+@dataclass(frozen=True)
+class Config:
+    edge: EdgeConfig = field(default_factory=EdgeConfig)
+    build: BuildConfig = field(default_factory=BuildConfig)
+    apps: AppsConfig = field(default_factory=AppsConfig)
+    logs: LogsConfig = field(default_factory=LogsConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
+    trials: TrialsConfig = field(default_factory=TrialsConfig)
+    data: str = "data"
+
+    @property
+    def origin(self) -> str:
+        """The bare origin of the API, console and git, as clients see it."""
+        port = "" if self.edge.https_port == 443 else f":{self.edge.https_port}"
+        return self.edge.public_origin or f"https://localhost{port}"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where things are. `run` is short, because a socket's path may have 107 bytes."""
+
+    data: Path
+    run: Path
+    toolchains: Path
+
+    @property
+    def git(self) -> Path:
+        return self.data / "git"
+
+    @property
+    def releases(self) -> Path:
+        return self.data / "releases"
+
+    @property
+    def cache(self) -> Path:
+        return self.data / "cache"
+
+    @property
+    def units(self) -> Path:
+        return self.data / "units"
+
+    @property
+    def edge(self) -> Path:
+        return self.data / "edge"
+
+    @property
+    def deployments(self) -> Path:
+        return self.data / "deployments"
+
+    @property
+    def app_sockets(self) -> Path:
+        return self.run / "apps"
+
+    @property
+    def routes(self) -> Path:
+        return self.run / "routes"
+
+    def create(self) -> None:
+        """Make every directory, private to us; again after a reboot took `run` away. Raises UnavailableError."""
+        try:
+            self.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.run.stat().st_uid != os.getuid():
+                raise UnavailableError(f"{self.run} belongs to somebody else; remove it")
+            self.run.chmod(0o711 if os.getuid() == 0 else 0o700)
+            inside = (self.git, self.releases, self.cache, self.units, self.edge, self.deployments)
+            for each in (self.data, *inside, self.app_sockets, self.routes, self.run / "units"):
+                each.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.toolchains.mkdir(parents=True, exist_ok=True)
+        except OSError as cause:
+            raise UnavailableError(f"the data directory {self.data} cannot be made: {cause.strerror}") from cause
+
+
+def paths_of(data: Path, environment: Mapping[str, str] | None = None) -> Paths:
+    """The paths of an installation in `data`."""
+    env = os.environ if environment is None else environment  # noqa: TID251 - read once, here
+    data = data.absolute()
+    tag = hashlib.sha256(str(data).encode()).hexdigest()[:8]
+    uid = os.getuid()
+    runtime = env.get("XDG_RUNTIME_DIR", "")
+    if uid == 0:
+        run = Path("/run") / f"havre-{tag}"
+    elif runtime and len(runtime) < 40 and os.access(runtime, os.W_OK):
+        run = Path(runtime) / f"havre-{tag}"
+    else:
+        run = Path("/tmp") / f"havre-{uid}-{tag}"
+    return Paths(data=data, run=run, toolchains=Path(sys.prefix) / "share" / "havre" / "toolchains")
+
+
+def host_environment() -> dict[str, str]:
+    """The environment of this process: what the host's package tools are configured with, and no more."""
+    return dict(os.environ)  # noqa: TID251 - read once, here
+
+
+def load(file: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read `file` (none: the defaults), then apply `overrides`, dotted keys such as `edge.https_port`.
+
+    Raises InvalidError with the file, the key, and what is accepted.
+    """
+    tree: dict[str, Any] = {}
+    if file is not None:
+        try:
+            tree = tomllib.loads(file.read_text())
+        except OSError as cause:
+            raise InvalidError(f"the settings file {file} cannot be read: {cause.strerror}") from cause
+        except tomllib.TOMLDecodeError as cause:
+            raise InvalidError(f"the settings file {file} is not TOML: {cause}") from cause
+    for dotted, value in (overrides or {}).items():
+        if value is not None:
+            *parents, last = dotted.split(".")
+            node = tree
+            for parent in parents:
+                node = node.setdefault(parent, {})
+            node[last] = value
+    config: Config = _build(Config, tree, at=str(file) if file else "settings", prefix="")
+    return config
+
+
+def _build(kind: Any, tree: Mapping[str, Any], *, at: str, prefix: str) -> Any:
+    hints = get_type_hints(kind)
+    known = {each.name for each in dataclasses.fields(kind)}
+    values: dict[str, Any] = {}
+    for key, value in tree.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known here: {', '.join(sorted(known))}"
+            raise InvalidError(f"{at}: there is no setting {prefix}{key}{hint}")
+        values[key] = _value(hints[key], value, at=at, name=prefix + key)
+    return kind(**values)
+
+
+def _value(hint: Any, value: Any, *, at: str, name: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise InvalidError(f"{at}: {name} is a table of settings, such as [{name}]")
+        return _build(hint, value, at=at, prefix=name + ".")
+    if hint == dict[str, str]:
+        if isinstance(value, Mapping) and all(isinstance(each, str) for each in value.values()):
+            return dict(value)
+        raise InvalidError(f"{at}: {name} is a table of texts")
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise InvalidError(f"{at}: {name} is a {hint.__name__}, not {value!r}")
+    return value

@@ -1,0 +1,35 @@
+"""What every test may use: AnyIO on asyncio, and the databases that a room runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.postgres_rig import PostgresRig
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresRig]:
+    """A PostgreSQL server of this run, on a unix socket."""
+    rig = PostgresRig(tmp_path_factory.mktemp("pg"))
+    rig.start()
+    try:
+        yield rig
+    finally:
+        rig.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database; every room test that takes it runs on both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.db'}"
+    rig: PostgresRig = request.getfixturevalue("postgres")
+    return rig.new_database()
