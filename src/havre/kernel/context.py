@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -20,7 +21,9 @@ def _hide_secrets(_logger: Any, _method: str, event: Any) -> Any:
     return event
 
 
-def configure_log(*, stream: TextIO = sys.stderr, as_json: bool | None = None, level: str = "info") -> None:
+def configure_log(
+    *, stream: TextIO | RotatingLog = sys.stderr, as_json: bool | None = None, level: str = "info"
+) -> None:
     """Log lines to `stream`: JSON for machines, colours for a terminal."""
     machine = not stream.isatty() if as_json is None else as_json
     renderer: Any = structlog.processors.JSONRenderer() if machine else structlog.dev.ConsoleRenderer()
@@ -34,6 +37,28 @@ def configure_log(*, stream: TextIO = sys.stderr, as_json: bool | None = None, l
             *tail,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
+
+
+class RotatingLog:
+    """A log file that is bounded: at `limit_bytes` it becomes `<name>.1` and a new one begins."""
+
+    def __init__(self, path: Path, *, limit_bytes: int = 16 * 1024**2) -> None:
+        self._path = path
+        self._limit_bytes = limit_bytes
+        self._file = open(path, "a", buffering=1)  # noqa: SIM115 - lives as long as the process
+
+    def write(self, text: str) -> int:
+        if self._file.tell() > self._limit_bytes:
+            self._file.close()
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+            self._file = open(self._path, "a", buffering=1)  # noqa: SIM115
+        return self._file.write(text)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def isatty(self) -> bool:
+        return False

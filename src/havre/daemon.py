@@ -1,0 +1,280 @@
+"""Puts the rooms together, starts them in order, stops them in reverse.
+
+`python -m havre.daemon serve` is the control plane; `… stop` ends everything of an installation, instances and edge
+included. Stopping or killing the control plane alone leaves every app serving: what runs is adopted at the next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+import structlog
+import uvicorn
+
+from havre import __version__, api, apps, edge, governance, observe
+from havre.base.errors import ConflictError, HavreError
+from havre.drivers.bwrap import identity
+from havre.kernel import config as settings
+from havre.kernel import housekeeping, units
+from havre.kernel.clock import SystemClock
+from havre.kernel.config import Config, Paths
+from havre.kernel.context import RotatingLog, configure_log
+from havre.kernel.events import Bus
+from havre.kernel.kernel import Kernel
+from havre.kernel.operations import SCHEMA as OPERATIONS_SCHEMA
+from havre.kernel.operations import Operations
+from havre.kernel.reconcile import run_reconciler
+from havre.kernel.rooms import Loop, Room
+from havre.kernel.store import Store, events_schema
+
+log = structlog.get_logger()
+
+
+@contextlib.contextmanager
+def locked(data: Path) -> Iterator[None]:
+    """Hold the installation: one control plane per data directory. Raises ConflictError when it is held."""
+    data.mkdir(parents=True, exist_ok=True)
+    with open(data / "lock", "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as cause:
+            raise ConflictError(f"Havre is already running on {data} (see: havre status)") from cause
+        yield
+
+
+def build_kernel(config: Config, paths: Paths) -> Kernel:
+    """The kernel of one control plane; opens the state database."""
+    clock, bus = SystemClock(), Bus()
+    store = Store.open(config.store.url or f"sqlite:///{paths.data / 'havre.db'}", clock=clock, bus=bus)
+    around = _killer(config.trials.kill_at) if config.trials.kill_at else None
+    node = f"{socket.gethostname()}:{paths.data}"[:80]
+    return Kernel(
+        config=config,
+        paths=paths,
+        clock=clock,
+        rng=random.SystemRandom(),
+        store=store,
+        bus=bus,
+        operations=Operations(store=store, bus=bus, clock=clock, node=node, around=around),
+        units=units.open_units(config, paths, clock=clock),
+        environment=settings.host_environment(),
+    )
+
+
+def build_rooms(kernel: Kernel) -> tuple[Room, ...]:
+    """Every room, in the order in which they start."""
+    return (
+        housekeeping.setup(kernel),
+        governance.setup(kernel),
+        edge.setup(kernel),
+        observe.setup(kernel, resolve_host=edge.app_of_host),
+        apps.setup(kernel),
+    )
+
+
+async def serve(kernel: Kernel) -> None:
+    """Run the control plane until SIGTERM or SIGINT."""
+    rooms = build_rooms(kernel)
+    schemas = [room.schema for room in rooms if room.schema is not None]
+    await kernel.store.migrate([events_schema(), OPERATIONS_SCHEMA, *schemas])
+    for room in rooms:
+        kernel.operations.register(room.operations)
+    await _write_credentials(kernel)
+    for room in rooms:
+        if room.start is not None:
+            await room.start()
+    async with anyio.create_task_group() as group:
+        for room in rooms:
+            for loop in room.loops:
+                group.start_soon(_run_loop, loop, kernel)
+            for reconciler in room.reconcilers:
+                group.start_soon(_reconcile, reconciler, kernel)
+        group.start_soon(kernel.operations.run)
+        async with _http(kernel, rooms):
+            await _wait_until_reachable(kernel)
+            _write_status(kernel)
+            log.info("daemon.control_plane.started", version=__version__, data=str(kernel.paths.data))
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                async for _ in signals:
+                    break
+        group.cancel_scope.cancel()
+    log.info("daemon.control_plane.stopped")
+
+
+async def stop(config: Config, paths: Paths) -> None:
+    """End every process of the installation. The data stays."""
+    engine = units.open_units(config, paths, clock=SystemClock())
+    async with anyio.create_task_group() as group:
+        for unit in await engine.seen():
+            group.start_soon(_stop_unit, engine, unit.id, config.apps.grace_s)
+    await edge.stop(paths)
+    (paths.data / "status.json").unlink(missing_ok=True)
+
+
+async def _stop_unit(engine: units.Units, id: Any, grace_s: float) -> None:
+    await engine.stop(id, grace_s=grace_s)
+
+
+async def _reconcile(reconciler: Any, kernel: Kernel) -> None:
+    await run_reconciler(reconciler, bus=kernel.bus, clock=kernel.clock, loops=kernel.loops)
+
+
+async def _run_loop(loop: Loop, kernel: Kernel) -> None:
+    """A loop that ends or fails starts again; it takes nobody down with it."""
+    pause = 0.1
+    while True:
+        try:
+            await loop.run()
+            pause = 0.1
+        except Exception as error:
+            log.warning("daemon.loop.failed", loop=loop.name, exc_info=error)
+            pause = min(30.0, pause * 2)
+        await kernel.clock.sleep(pause)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the daemon decides when it stops."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _http(kernel: Kernel, rooms: tuple[Room, ...]) -> AsyncIterator[None]:
+    path = kernel.paths.run / "api.sock"
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    listening.bind(str(fresh))
+    fresh.chmod(0o600)
+    listening.listen(1024)
+    fresh.rename(path)  # the edge never meets a moment without a socket
+    app = api.create_app(kernel, rooms)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            ws="websockets-sansio",
+            timeout_graceful_shutdown=2,
+            proxy_headers=False,
+        )
+    )
+    async with anyio.create_task_group() as group:
+        group.start_soon(server.serve, [listening])
+        try:
+            yield
+        finally:
+            server.should_exit = True
+
+
+async def _wait_until_reachable(kernel: Kernel) -> None:
+    """Ready means: a client gets an answer from the API through the edge."""
+    with anyio.fail_after(60):
+        while not await edge.answers(kernel):
+            await kernel.clock.sleep(0.05)
+
+
+async def _write_credentials(kernel: Kernel) -> None:
+    """The first operator's credentials. They reach the disk before the account is acknowledged."""
+    file = kernel.paths.data / "credentials.json"
+    if file.exists():
+        return
+    credentials = governance.new_credentials(kernel.rng)
+    _write(file, credentials, mode=0o600)
+    try:
+        await kernel.store.write(lambda tx: governance.bootstrap(tx, credentials))
+    except HavreError:
+        file.unlink()
+        raise
+
+
+def status_of(kernel: Kernel) -> dict[str, Any]:
+    """What `havre status --json` prints, and what finds this process again."""
+    config, paths = kernel.config, kernel.paths
+    port = "" if config.edge.https_port == 443 else f":{config.edge.https_port}"
+    seen = identity.of_pid(os.getpid())
+    return {
+        "pid": seen.pid,
+        "start_time": seen.start_time,
+        "boot_id": seen.boot_id,
+        "api": config.origin,
+        "console": config.origin,
+        "base_domain": config.edge.base_domain,
+        "apps": f"https://<app>.{config.edge.base_domain}{port}/",
+        "http_port": config.edge.http_port,
+        "https_port": config.edge.https_port,
+        "ca": str(edge.ca_file(paths)),
+        "data": str(paths.data),
+        "run": str(paths.run),
+        "version": __version__,
+    }
+
+
+def _write_status(kernel: Kernel) -> None:
+    _write(kernel.paths.data / "status.json", status_of(kernel), mode=0o644)
+
+
+def _write(file: Path, content: Mapping[str, Any], *, mode: int) -> None:
+    """Replace `file` as a whole, and only when its new content is on the disk."""
+    fresh = file.with_suffix(".new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as out:
+        out.write(json.dumps(dict(content), indent=2) + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+    fresh.rename(file)
+
+
+def _killer(kill_at: str) -> Any:
+    async def around(kind: str, step: str, phase: str) -> None:
+        if f"{kind}/{step}/{phase}" == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return around
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["serve", "stop"]))
+@click.option("--config", "file", type=click.Path(path_type=Path), default=None)
+@click.option("--set", "assignments", multiple=True, help="A setting as JSON, such as edge.https_port=9443.")
+@click.option("--data", type=click.Path(path_type=Path), default=None)
+@click.option("--log-file", type=click.Path(path_type=Path), default=None)
+def main(what: str, file: Path | None, assignments: tuple[str, ...], data: Path | None, log_file: Path | None) -> None:
+    """The control plane of one installation."""
+    configure_log(stream=RotatingLog(log_file) if log_file else sys.stderr)
+    try:
+        overrides = {key: json.loads(value) for key, _, value in (each.partition("=") for each in assignments)}
+        config = settings.load(file, overrides)
+        paths = settings.paths_of(data or Path(config.data))
+        if what == "stop":
+            anyio.run(stop, config, paths)
+            return
+        with locked(paths.data):
+            paths.create()
+            kernel = build_kernel(config, paths)
+            try:
+                anyio.run(serve, kernel)
+            finally:
+                kernel.store.close()
+    except HavreError as error:
+        log.error("daemon.control_plane.failed", error=error.message, **{k: str(v) for k, v in error.facts.items()})
+        raise SystemExit(f"havre: {error.message}") from error
+
+
+if __name__ == "__main__":
+    main()
