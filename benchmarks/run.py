@@ -1,0 +1,158 @@
+"""Prints the project's figures, each with the command that made it and its goal.
+
+    make bench                       all
+    make bench ONLY=start,memory     some
+
+Runs a whole installation in a temporary directory on free ports of loopback and stops it again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.system.rig import EXAMPLES, Installation, Load, commit, git, installation, until
+
+
+def show(name: str, value: str, goal: str, ok: bool, command: str) -> None:
+    print(f"{name:<58} {value:>16}   goal {goal:<14} {'met' if ok else 'MISSED'}\n    {command}", flush=True)
+
+
+def deploy_seconds(havre: Installation, folder: Path, host: str) -> float:
+    """Seconds on the platform's side: from the push's receipt to the first 200 of the new version."""
+    havre.clever("deploy", "--quiet", "--exit-on", "deploy-start", cwd=folder, check=False)
+    sha = git(folder, "rev-parse", "HEAD")
+    until(lambda: state(havre, folder, sha) in ("OK", "FAIL"), what="the deployment ends", limit_s=300)
+    row = next(each for each in activity(havre, folder) if each["commit"] == sha)
+    assert row["state"] == "OK", havre.clever("logs", "--since", "10m", "--until", "0s", cwd=folder).stdout[-2000:]
+    assert havre.get(host)[0] == 200
+    return took(havre, row["uuid"])
+
+
+def activity(havre: Installation, folder: Path) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = havre.clever_json("activity", cwd=folder)
+    return found
+
+
+def state(havre: Installation, folder: Path, sha: str) -> str:
+    rows = [each for each in activity(havre, folder) if each["commit"] == sha]
+    return rows[-1]["state"] if rows else ""
+
+
+def took(havre: Installation, deployment: str) -> float:
+    """What the platform's own clock says: row written by the push until the switch to a healthy instance."""
+    import sqlite3
+
+    with sqlite3.connect(havre.data / "havre.db") as conn:
+        query = """select s.ended_at - o.created_at from op o join op_step s on s.op_id = o.id
+                   where s.name = 'switch' and o.args like ?"""
+        return float(conn.execute(query, (f"%{deployment}%",)).fetchone()[0]) / 1000
+
+
+def bench_push(havre: Installation) -> None:
+    folder = havre.new_repository("cached")
+    havre.clever("create", "-t", "node", "cached", cwd=folder)
+    deploy_seconds(havre, folder, "cached.havre.localhost")
+    times = []
+    for number in range(5):
+        commit(folder, f"again {number}")
+        times.append(deploy_seconds(havre, folder, "cached.havre.localhost"))
+    value = statistics.median(times)
+    show(
+        "push -> first 200, cached node app (median of 5)",
+        f"{value:.2f} s",
+        "<= 5 s",
+        value <= 5,
+        "make bench ONLY=push",
+    )
+
+
+def bench_vinext(havre: Installation) -> None:
+    folder = havre.base / "vinext"
+    shutil.copytree(EXAMPLES / "vinext", folder, ignore=shutil.ignore_patterns("node_modules", "dist"))
+    git(folder, "init", "-q", "-b", "master")
+    commit(folder, "first")
+    havre.clever("create", "-t", "node", "vinext", cwd=folder)
+    value = deploy_seconds(havre, folder, "vinext.havre.localhost")
+    show("push -> first 200, cold vinext + Bun", f"{value:.2f} s", "<= 20 s", value <= 20, "make bench ONLY=vinext")
+
+
+def bench_start(havre: Installation) -> None:
+    """Start of an isolated process until it has answered, against the bare process, in turn."""
+    script = Path(__file__).with_name("start.py")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=300)
+    found = json.loads(done.stdout.splitlines()[-1])
+    bar = 1.2 * found["bare_s"] + 0.05
+    value = f"{found['isolated_s'] / found['bare_s']:.2f}x (+{(found['isolated_s'] - found['bare_s']) * 1000:.0f} ms)"
+    show(
+        "start of an isolated app / bare process",
+        value,
+        "<= 1.2x + 50 ms",
+        found["isolated_s"] <= bar,
+        f"python {script.name}",
+    )
+
+
+def bench_deploys(havre: Installation) -> None:
+    folder = havre.new_repository("loaded")
+    havre.clever("create", "-t", "node", "loaded", cwd=folder)
+    deploy_seconds(havre, folder, "loaded.havre.localhost")
+    with Load(havre, "loaded.havre.localhost").running() as load:
+        for number in range(30):
+            commit(folder, f"again {number}")
+            deploy_seconds(havre, folder, "loaded.havre.localhost")
+    value = f"{len(load.lost)} of {load.answered}"
+    show("requests lost in 30 deploys under keep-alive load", value, "0", not load.lost, "make bench ONLY=deploys")
+
+
+def bench_memory(havre: Installation) -> None:
+    run = havre.status()
+    pids = [run["pid"], *children_named("caddy", havre)]
+    total = sum(pss_kib(pid) for pid in pids) / 1024
+    show(
+        "idle memory of control plane + edge (PSS)",
+        f"{total:.0f} MB",
+        "<= 150 MB",
+        total <= 150,
+        "make bench ONLY=memory",
+    )
+
+
+def children_named(name: str, havre: Installation) -> list[int]:
+    return [pid for pid in havre.processes() if Path(f"/proc/{pid}/comm").read_text().strip() == name]
+
+
+def pss_kib(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("Pss:")))
+
+
+BENCHES: dict[str, Callable[[Installation], None]] = {
+    "memory": bench_memory,
+    "start": bench_start,
+    "push": bench_push,
+    "vinext": bench_vinext,
+    "deploys": bench_deploys,
+}
+
+
+def main() -> None:
+    wanted = [each for each in (sys.argv[1] if len(sys.argv) > 1 else "").split(",") if each] or list(BENCHES)
+    began = time.monotonic()
+    with installation() as havre:
+        havre.up()
+        for name in wanted:
+            BENCHES[name](havre)
+    print(f"{len(wanted)} figures in {time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
