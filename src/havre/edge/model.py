@@ -1,0 +1,143 @@
+"""The nouns of the edge: a vhost is one name of one app; an entry is what stands for it where the proxy looks.
+
+A name (`fqdn`) is `host`, `host/prefix` or `*.domain`, in lower case (the prefix keeps its case), without port and
+without a final slash. The path prefix is not taken away from the request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from havre.base.errors import InvalidError
+from havre.base.ids import AppId, OwnerId
+from havre.base.names import host_name
+
+PREFIX_DEPTH = 3
+_SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Vhost:
+    """A name of an app. At most one vhost of an app is its favourite."""
+
+    fqdn: str
+    app_id: AppId
+    owner_id: OwnerId
+    is_default: bool
+    is_favourite: bool
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name in its parts. `prefix` has no slash at its ends; empty for the whole host."""
+
+    host: str
+    prefix: str = ""
+
+    @property
+    def fqdn(self) -> str:
+        return f"{self.host}/{self.prefix}" if self.prefix else self.host
+
+    @property
+    def is_wildcard(self) -> bool:
+        return self.host.startswith("*.")
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What names are checked against. `name_limit`: bytes that a name may have, because of the sockets' paths."""
+
+    base: str
+    name_limit: int = 70
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        return frozenset({"localhost", self.base, f"api.{self.base}", f"console.{self.base}"})
+
+
+def parse_name(text: str, domain: Domain) -> Name:
+    """The normal form of `text`. Raises InvalidError with what is wrong; a name that is reserved is invalid too."""
+    host_text, slash, rest = text.strip().partition("/")
+    if not host_text or ":" in text or "?" in text or "#" in text:
+        raise _invalid(text, "a domain is a host name, with a path or without, such as www.example.com/api")
+    try:
+        host: str = host_name(host_text)
+    except InvalidError as cause:
+        raise _invalid(text, "it is not a host name such as www.example.com") from cause
+    labels = host.split(".")
+    if len(labels) < 2 and host not in domain.reserved:
+        raise _invalid(text, "it needs a dot, such as www.example.com")
+    if labels[-1].isdigit() or labels[-1] == "sock":
+        raise _invalid(text, "its last label cannot be the end of a domain")
+    name = Name(host, _prefix(text, rest if slash else ""))
+    if len(name.fqdn) > domain.name_limit:
+        raise _invalid(text, f"it is longer than {domain.name_limit} characters")
+    _check_reserved(text, name, domain)
+    return name
+
+
+def _prefix(text: str, rest: str) -> str:
+    path = rest.strip("/")
+    segments = path.split("/") if path else []
+    if not all(_SEGMENT.fullmatch(each) and not each.endswith(".sock") for each in segments):
+        raise _invalid(text, "its path may have letters, digits and . _ ~ - between its slashes")
+    if len(segments) > PREFIX_DEPTH:
+        raise _invalid(text, f"its path has more than {PREFIX_DEPTH} parts")
+    return path
+
+
+def _check_reserved(text: str, name: Name, domain: Domain) -> None:
+    if name.host in domain.reserved:
+        raise _invalid(text, "this name belongs to the platform")
+    if name.host.endswith("." + domain.base):
+        label = name.host.removesuffix("." + domain.base)
+        if "." in label or name.is_wildcard:
+            raise _invalid(text, f"below {domain.base} a name has one label, such as shop.{domain.base}")
+
+
+def _invalid(text: str, why: str) -> InvalidError:
+    return InvalidError(f"Domain {text!r} is invalid: {why}", fqdn=text)
+
+
+# what the proxy sees
+
+Tree = Literal["force-https", "routes", "known", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One file: `name` inside the directory of `tree`."""
+
+    tree: Tree
+    name: str
+
+
+Entries = Mapping[Key, str]
+"""What stands in the directories: the app of a route; the empty text for a flag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A vhost as it is wanted at the proxy."""
+
+    name: str
+    app_id: str
+    is_forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    key: Key
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    key: Key
+
+
+Step = Put | Drop

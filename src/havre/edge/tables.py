@@ -1,0 +1,129 @@
+"""SQL over the edge's own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from havre.base.ids import AppId, OwnerId
+from havre.edge.model import Domain, Name, Vhost
+from havre.kernel.config import EdgeConfig
+from havre.kernel.store import Schema
+
+METADATA = sa.MetaData()
+VHOST = sa.Table(
+    "vhost",
+    METADATA,
+    sa.Column("fqdn", sa.String(300), primary_key=True),
+    sa.Column("host", sa.String(255), nullable=False, index=True),
+    sa.Column("app_id", sa.String(64), nullable=False, index=True),
+    sa.Column("owner_id", sa.String(64), nullable=False),
+    sa.Column("is_default", sa.Boolean, nullable=False),
+    sa.Column("is_favourite", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+FORCED = sa.Table(  # apps whose plain HTTP is sent to HTTPS
+    "edge_forced_https",
+    METADATA,
+    sa.Column("app_id", sa.String(64), primary_key=True),
+)
+DOMAIN = sa.Table(  # what names are checked against, as it was at the last start
+    "edge_domain",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("base", sa.String(255), nullable=False),
+    sa.Column("name_limit", sa.Integer, nullable=False),
+)
+
+
+def _create(conn: sa.Connection) -> None:
+    METADATA.create_all(conn)
+
+
+SCHEMA = Schema("edge", METADATA, (_create,))
+
+
+def _vhost(row: sa.Row[Any]) -> Vhost:
+    return Vhost(
+        fqdn=row.fqdn,
+        app_id=AppId(row.app_id),
+        owner_id=OwnerId(row.owner_id),
+        is_default=row.is_default,
+        is_favourite=row.is_favourite,
+        created_at=row.created_at,
+    )
+
+
+def vhosts_of(conn: sa.Connection, app_id: str) -> list[Vhost]:
+    """Oldest first, then by name."""
+    query = sa.select(VHOST).where(VHOST.c.app_id == app_id).order_by(VHOST.c.created_at, VHOST.c.fqdn)
+    return [_vhost(row) for row in conn.execute(query)]
+
+
+def all_vhosts(conn: sa.Connection) -> list[tuple[Vhost, bool]]:
+    """Every vhost, and whether its plain HTTP is sent to HTTPS."""
+    forced = FORCED.c.app_id.is_not(None).label("is_forced")
+    query = sa.select(VHOST, forced).select_from(VHOST.outerjoin(FORCED, FORCED.c.app_id == VHOST.c.app_id))
+    return [(_vhost(row), bool(row.is_forced)) for row in conn.execute(query)]
+
+
+def vhost(conn: sa.Connection, fqdn: str) -> Vhost | None:
+    row = conn.execute(sa.select(VHOST).where(VHOST.c.fqdn == fqdn)).one_or_none()
+    return _vhost(row) if row is not None else None
+
+
+def on_hosts(conn: sa.Connection, hosts: Iterable[str]) -> list[Vhost]:
+    """The vhosts whose host is one of `hosts`."""
+    return [_vhost(row) for row in conn.execute(sa.select(VHOST).where(VHOST.c.host.in_(list(hosts))))]
+
+
+def below(conn: sa.Connection, suffix: str) -> list[Vhost]:
+    """The vhosts whose host ends in `.suffix`, at any depth."""
+    query = sa.select(VHOST).where(VHOST.c.host.endswith("." + suffix, autoescape=True))
+    return [_vhost(row) for row in conn.execute(query)]
+
+
+def insert(conn: sa.Connection, name: Name, *, app_id: str, owner_id: str, is_default: bool, now: int) -> None:
+    values = {"fqdn": name.fqdn, "host": name.host, "app_id": app_id, "owner_id": owner_id}
+    conn.execute(sa.insert(VHOST).values(**values, is_default=is_default, is_favourite=False, created_at=now))
+
+
+def delete(conn: sa.Connection, *, app_id: str, fqdn: str) -> bool:
+    """Whether it was there."""
+    where = (VHOST.c.app_id == app_id) & (VHOST.c.fqdn == fqdn)
+    return conn.execute(sa.delete(VHOST).where(where)).rowcount > 0
+
+
+def delete_all(conn: sa.Connection, app_id: str) -> int:
+    conn.execute(sa.delete(FORCED).where(FORCED.c.app_id == app_id))
+    return conn.execute(sa.delete(VHOST).where(VHOST.c.app_id == app_id)).rowcount
+
+
+def set_favourite(conn: sa.Connection, *, app_id: str, fqdn: str | None) -> None:
+    """Make `fqdn` the one favourite of the app; None: it has none."""
+    chosen = VHOST.c.fqdn == fqdn if fqdn is not None else sa.false()
+    conn.execute(sa.update(VHOST).where(VHOST.c.app_id == app_id).values(is_favourite=chosen))
+
+
+def is_forced(conn: sa.Connection, app_id: str) -> bool:
+    return conn.execute(sa.select(FORCED).where(FORCED.c.app_id == app_id)).one_or_none() is not None
+
+
+def set_forced(conn: sa.Connection, app_id: str, *, is_on: bool) -> None:
+    if is_on:
+        conn.execute(sa.insert(FORCED).values(app_id=app_id))
+    else:
+        conn.execute(sa.delete(FORCED).where(FORCED.c.app_id == app_id))
+
+
+def domain(conn: sa.Connection) -> Domain:
+    """What names are checked against; the default settings' before the first start."""
+    row = conn.execute(sa.select(DOMAIN.c.base, DOMAIN.c.name_limit)).one_or_none()
+    return Domain(row.base, row.name_limit) if row is not None else Domain(EdgeConfig().base_domain)
+
+
+def set_domain(conn: sa.Connection, wanted: Domain) -> None:
+    conn.execute(sa.delete(DOMAIN))
+    conn.execute(sa.insert(DOMAIN).values(id=1, base=wanted.base, name_limit=wanted.name_limit))

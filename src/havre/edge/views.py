@@ -1,0 +1,73 @@
+"""What other rooms may read of the edge."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from havre.base.errors import InvalidError
+from havre.base.ids import AppId
+from havre.base.names import host_name, slug
+from havre.edge import tables
+from havre.edge.model import PREFIX_DEPTH, Vhost, parse_name
+
+_SUFFIXES = (6, 12, 32)  # hex digits of the app's id that make a taken name free
+
+
+def vhosts(conn: sa.Connection, app_id: str) -> list[Vhost]:
+    """The app's names, oldest first."""
+    return tables.vhosts_of(conn, app_id)
+
+
+def favourite(conn: sa.Connection, app_id: str) -> Vhost | None:
+    """The name that is shown first, when one was chosen."""
+    return next((each for each in tables.vhosts_of(conn, app_id) if each.is_favourite), None)
+
+
+def is_https_forced(conn: sa.Connection, app_id: str) -> bool:
+    return tables.is_forced(conn, app_id)
+
+
+def default_fqdn(conn: sa.Connection, app_id: str, app_name: str) -> str:
+    """A free name below the base domain for an app that is being made: its slug, or that and the start of its id."""
+    domain = tables.domain(conn)
+    label = slug(app_name) or "app"
+    digits = app_id.removeprefix("app_").replace("-", "")
+    names = [label, *(f"{label[:30]}-{digits[:length]}" for length in _SUFFIXES)]
+    for each in names:
+        fqdn = f"{each}.{domain.base}"
+        if fqdn in domain.reserved or tables.on_hosts(conn, [fqdn]):
+            continue
+        try:
+            return parse_name(fqdn, domain).fqdn
+        except InvalidError:
+            continue
+    return f"app-{digits[:12]}.{domain.base}"
+
+
+def app_of_host(conn: sa.Connection, host: str, path: str = "/") -> AppId | None:
+    """The app that a request to `host` (with or without port) and `path` is for; None when nobody has the name."""
+    name = _normal(host)
+    if name is None:
+        return None
+    wildcard = "*." + name.partition(".")[2]
+    found = {each.fqdn: each.app_id for each in tables.on_hosts(conn, [name, wildcard])}
+    segments = path.split("?")[0].removeprefix("/").split("/")[:PREFIX_DEPTH]
+    for each in (name, wildcard):
+        for depth in range(len(segments), -1, -1):
+            fqdn = "/".join([each, *segments[:depth]])
+            if fqdn in found:
+                return found[fqdn]
+    return None
+
+
+def may_serve(conn: sa.Connection, host: str) -> bool:
+    """Whether a certificate may be made for `host`: an app has it, or a part of it, or a wildcard over it."""
+    name = _normal(host)
+    return name is not None and bool(tables.on_hosts(conn, [name, "*." + name.partition(".")[2]]))
+
+
+def _normal(host: str) -> str | None:
+    try:
+        return host_name(host.partition(":")[0])
+    except InvalidError:
+        return None

@@ -1,0 +1,52 @@
+"""Units: sandboxed processes that live on without the control plane.
+
+`Units` is the engine's contract. Start is asynchronous, `dial` reaches a port without assuming how, logs and exit
+status go to files, and one unit may own several host processes, so that another engine can stand here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from anyio.abc import ByteStream
+
+from havre.base.ids import UnitId
+from havre.drivers.bwrap import Bind, Bubblewrap, Exit, Limits, Root, Unit, UnitSpec
+from havre.kernel.clock import Clock
+from havre.kernel.config import Config, Paths
+
+__all__ = ["Bind", "Exit", "Limits", "Root", "Unit", "UnitSpec", "Units", "open_units"]
+
+
+class Units(Protocol):
+    """Every method may raise UnavailableError; one that names an id says nothing about others."""
+
+    async def start(self, spec: UnitSpec) -> Unit: ...
+
+    async def seen(self) -> tuple[Unit, ...]: ...
+
+    async def get(self, id: UnitId) -> Unit | None: ...
+
+    async def wait(self, id: UnitId) -> Exit: ...
+
+    async def accept(self, id: UnitId) -> None: ...
+
+    async def quiesce(self, id: UnitId) -> None: ...
+
+    async def in_flight(self, id: UnitId) -> int: ...
+
+    async def dial(self, id: UnitId, port: int) -> ByteStream: ...
+
+    async def stop(self, id: UnitId, *, grace_s: float) -> Exit: ...
+
+    async def forget(self, id: UnitId) -> None: ...
+
+    def close_listener(self, path: Path) -> None: ...
+
+    def stop_helpers(self) -> None: ...
+
+
+def open_units(config: Config, paths: Paths, *, clock: Clock) -> Units:
+    """The engine of this installation."""
+    return Bubblewrap(units=paths.units, run=paths.run, now=clock.now)

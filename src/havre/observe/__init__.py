@@ -1,0 +1,180 @@
+"""Logs: what apps, builds and the edge say, taken from their files, kept, bounded, and read back.
+
+Whoever starts something that writes lines to a file registers the file as a source, in the transaction that
+makes it wanted; this room does the rest. See README.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from havre.base.errors import UnavailableError
+from havre.kernel.kernel import Kernel
+from havre.kernel.reconcile import Reconciler
+from havre.kernel.rooms import Health, Loop, Room
+from havre.kernel.store import Tx
+from havre.observe import raw, reading, tables
+from havre.observe.access import AccessIngest
+from havre.observe.bells import Bells
+from havre.observe.embedded import EmbeddedStore
+from havre.observe.figures import Figures
+from havre.observe.ingest import Ingest
+from havre.observe.model import (
+    DEPLOY_SERVICE,
+    USER_SERVICE,
+    AccessLine,
+    AccessQuery,
+    AccessRecord,
+    LogQuery,
+    LogRecord,
+    LogSource,
+    ResolveHost,
+    event_id,
+    seq_of,
+)
+from havre.observe.reading import Reading, Shelf
+from havre.observe.retention import Retention
+from havre.observe.signals import SignalStore
+
+__all__ = [
+    "DEPLOY_SERVICE",
+    "USER_SERVICE",
+    "AccessLine",
+    "AccessQuery",
+    "AccessRecord",
+    "LogQuery",
+    "LogRecord",
+    "LogSource",
+    "access_logs",
+    "add_source",
+    "drained",
+    "drop_app",
+    "end_source",
+    "event_id",
+    "logs",
+    "seq_of",
+    "setup",
+    "tail",
+]
+
+tail = raw.tail
+
+
+@dataclass(frozen=True)
+class _Opened:
+    signals: SignalStore
+    ingest: Ingest
+    access: AccessIngest
+    reading: Reading
+
+
+_opened: dict[Path, _Opened] = {}  # by data directory: an installation has one room of logs
+
+
+def add_source(tx: Tx, source: LogSource) -> None:
+    """Follow a file from its first byte. It need not exist yet. A repeat changes nothing."""
+    tables.add(tx, source)
+    tx.emit("observe.source.added", owner_id=source.owner_id, subject=source.app_id, source=source.id)
+
+
+def end_source(tx: Tx, id: str) -> None:
+    """Nobody writes to the source's file any more. What is in it is still read."""
+    if tables.end(tx, id):
+        tx.emit("observe.source.ended", source=id)
+
+
+def drop_app(tx: Tx, app_id: str) -> None:
+    """Forget the app's sources and delete its lines and requests. Its files are their owner's to remove."""
+    tables.drop_app(tx, app_id)
+    tx.emit("observe.app.dropped", subject=app_id)
+
+
+async def drained(kernel: Kernel, source_id: str) -> bool:
+    """Whether the source's file may be removed: it has ended and all of it is kept, or it is unknown."""
+    return await _room(kernel).ingest.drained(source_id)
+
+
+def logs(kernel: Kernel, query: LogQuery, *, live: bool) -> AsyncIterator[LogRecord]:
+    """The lines that `query` asks for, in the order of their ids, strictly after `after_id`.
+
+    live: without `since` and `deployment_id` begins now; ends only at `until` or `limit`, else never.
+    Not live: ends with what is there, or at `until` when that is to come.
+    Raises InvalidError for an `after_id` that is not ours, UnavailableError when the store does not answer.
+    Close it (`contextlib.aclosing`) when you leave it early.
+    """
+    return _room(kernel).reading.logs(query, live=live)
+
+
+def access_logs(kernel: Kernel, query: AccessQuery, *, live: bool) -> AsyncIterator[AccessRecord]:
+    """The requests that `query` asks for; see `logs`."""
+    return _room(kernel).reading.accesses(query, live=live)
+
+
+def setup(kernel: Kernel, resolve_host: ResolveHost) -> Room:
+    """Open the signals store and make the room. `resolve_host` gives the app of a request's host name."""
+    settings, clock = kernel.config.logs, kernel.clock
+    signals = EmbeddedStore.open(kernel.paths.data / "logs.db", per_app_bytes=settings.per_app_bytes)
+    writer = anyio.CapacityLimiter(1)
+    ingest = Ingest(
+        store=kernel.store,
+        signals=signals,
+        bells=Bells(),
+        bus=kernel.bus,
+        clock=clock,
+        per_app_bytes=settings.per_app_bytes,
+        writer=writer,
+    )
+    access = AccessIngest(
+        folder=kernel.paths.edge,
+        store=kernel.store,
+        signals=signals,
+        bells=Bells(),
+        clock=clock,
+        resolve_host=resolve_host,
+        writer=writer,
+    )
+    figures = Figures(ingest, access, clock=clock)
+    kernel.metrics.register(figures)
+    retention = Retention(
+        ingest, figures=figures, store=kernel.store, clock=clock, retention_days=settings.retention_days
+    )
+    _opened[kernel.paths.data] = _Opened(
+        signals,
+        ingest,
+        access,
+        Reading(
+            signals,
+            clock=clock,
+            logs=Shelf(ingest.bells, partial(ingest.catch_up, limit_s=reading.CATCH_UP_S)),
+            accesses=Shelf(access.bells, lambda _: access.catch_up(limit_s=reading.CATCH_UP_S)),
+        ),
+    )
+
+    async def health() -> Health:
+        return figures.health()
+
+    return Room(
+        "observe",
+        schema=tables.SCHEMA,
+        loops=(Loop("observe.ingest", ingest.run), Loop("observe.access", access.run)),
+        reconcilers=(Reconciler("observe.retention", retention.pass_once, every_s=600.0),),
+        health=health,
+    )
+
+
+def close(kernel: Kernel) -> None:
+    """Close the signals store; its loops must have ended."""
+    if (room := _opened.pop(kernel.paths.data, None)) is not None:
+        room.signals.close()
+
+
+def _room(kernel: Kernel) -> _Opened:
+    try:
+        return _opened[kernel.paths.data]
+    except KeyError:
+        raise UnavailableError("the logs are not open") from None

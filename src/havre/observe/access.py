@@ -1,0 +1,169 @@
+"""Takes the edge's JSON access log into the signals store.
+
+The edge rolls its file by renaming it: a file is known by its inode and the hash of its beginning, old ones are
+finished first. Requests and positions are committed together, so that each request is there once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from havre.kernel.clock import Clock
+from havre.kernel.store import Store
+from havre.observe import bells, decide, raw
+from havre.observe.bells import Bells
+from havre.observe.model import AccessLine, FileCursor, ResolveHost
+from havre.observe.signals import SignalStore
+
+CURRENT = "access.log"
+READ_BYTES = 4 * 1024 * 1024
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What one pass read: requests that have no app yet, where every file then stands, whether more is there."""
+
+    lines: tuple[AccessLine, ...]
+    cursors: tuple[FileCursor, ...]
+    has_more: bool
+
+
+def read_files(folder: Path, cursors: Sequence[FileCursor], *, limit_bytes: int = READ_BYTES) -> Read:
+    """Read on in every file, the oldest first, at most about `limit_bytes`. Only whole lines are taken."""
+    known = {(each.inode, each.head): each.offset for each in cursors}
+    lines: list[AccessLine] = []
+    after: list[FileCursor] = []
+    left = limit_bytes
+    for path in _files(folder):
+        try:
+            with raw.opened(path) as fd:
+                size, inode = os.fstat(fd).st_size, os.fstat(fd).st_ino
+                if size < decide.HEAD_BYTES:
+                    continue
+                head = hashlib.sha256(os.pread(fd, decide.HEAD_BYTES, 0)).hexdigest()[:32]
+                offset = known.get((inode, head), 0)
+                while left > 0 and offset < size and (chunk := os.pread(fd, raw.CHUNK_BYTES, offset)):
+                    end = chunk.rfind(b"\n") + 1
+                    if end == 0:
+                        if len(chunk) < raw.CHUNK_BYTES:
+                            break  # an unfinished line
+                        end = len(chunk)  # no request is that long
+                    found = map(decide.access_line, chunk[:end].splitlines())
+                    lines.extend(line for line in found if line is not None)
+                    offset += end
+                    left -= end
+                after.append(FileCursor(inode, head, offset))
+        except FileNotFoundError:
+            continue
+    return Read(tuple(lines), tuple(after), has_more=left <= 0)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The access log's files: rolled ones by their names, which hold the time, then the current one."""
+    try:
+        names = [
+            each.name for each in os.scandir(folder) if each.name.startswith("access") and each.name[-4:] == ".log"
+        ]
+    except FileNotFoundError:
+        return []
+    rolled = sorted(name for name in names if name != CURRENT)
+    return [folder / name for name in (*rolled, *(name for name in names if name == CURRENT))]
+
+
+@dataclass
+class AccessIngest:
+    """The loop over the access log. `pass_once` is one pass; `run` makes them for ever."""
+
+    folder: Path
+    store: Store
+    signals: SignalStore
+    bells: Bells
+    clock: Clock
+    resolve_host: ResolveHost
+    writer: anyio.CapacityLimiter
+    lines: int = 0
+    backlog: bool = False
+    _cursors: Sequence[FileCursor] | None = None
+    _seen: tuple[int, int] = (0, 0)
+    _grew_s: float = 0.0
+    _asked: list[anyio.Event] = field(default_factory=list)
+    _wake: anyio.Event = field(default_factory=anyio.Event)
+
+    async def run(self) -> None:
+        self._cursors, self._seen = None, (0, 0)
+        while True:
+            self._wake = anyio.Event()
+            self.backlog = await self.pass_once()
+            if not self.backlog and not self._asked:
+                quiet_s = self.clock.monotonic() - self._grew_s
+                pause_s = decide.poll_s(quiet_s, watched=self.bells.readers > 0)
+                await bells.wait(self._wake, clock=self.clock, seconds=pause_s)
+
+    async def pass_once(self) -> bool:
+        """Take what is there, up to a bound; whether there is more at once."""
+        asked, self._asked = self._asked, []
+        try:
+            return await self._pass_once()
+        except BaseException:
+            self._cursors = None
+            raise
+        finally:
+            for event in asked:
+                event.set()
+
+    async def catch_up(self, *, limit_s: float) -> None:
+        """Return when the requests that the edge had written by now are in the store, or after `limit_s`."""
+        for _ in range(2):  # the first pass may have begun before we came
+            event = anyio.Event()
+            self._asked.append(event)
+            self._wake.set()
+            if not await bells.wait(event, clock=self.clock, seconds=limit_s / 2):
+                return
+
+    async def _pass_once(self) -> bool:
+        if self._cursors is None:
+            self._cursors = await self._in_writer(self.signals.access_cursors)
+        seen = _stamp(self.folder / CURRENT)
+        if seen == self._seen and not self.backlog:
+            return False
+        read = await self._in_writer(partial(read_files, self.folder, self._cursors))
+        if set(read.cursors) != set(self._cursors):
+            self._grew_s = self.clock.monotonic()
+            lines = await self._given(read.lines)
+            await self._in_writer(partial(self.signals.keep_access, lines, cursors=read.cursors))
+            self._cursors = read.cursors
+            self.lines += len(lines)
+            self.bells.ring({line.app_id for line in lines})
+        self._seen = seen
+        return read.has_more
+
+    async def _given(self, lines: Sequence[AccessLine]) -> list[AccessLine]:
+        """The requests with their apps; those of no app, such as the platform's own, are left out."""
+        hosts = {line.host for line in lines}
+        if not hosts:
+            return []
+        apps = await self.store.read(lambda conn: {host: self.resolve_host(conn, host) for host in hosts})
+        given = ((line, apps[line.host]) for line in lines)
+        return [dataclasses.replace(line, app_id=app_id) for line, app_id in given if app_id is not None]
+
+    async def _in_writer(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self.writer)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return (status.st_ino, status.st_size)

@@ -1,0 +1,115 @@
+"""Answers for logs: what is there, then what comes, in the order of the events' ids, each once.
+
+A reader holds a position and reads pages from the store; nothing is queued for it, so a slow one costs
+nothing and misses nothing but what the quota has taken meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from havre.kernel.clock import Clock
+from havre.observe import bells
+from havre.observe.bells import Bells
+from havre.observe.model import AccessQuery, AccessRecord, LogQuery, LogRecord, seq_of
+from havre.observe.signals import Page, SignalStore
+
+R = TypeVar("R", LogRecord, AccessRecord)
+PAGE = 500
+CATCH_UP_S = 3.0
+LOOK_AGAIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """One kind of records: how to read a page, its newest sequence number, and how to bring it up to date."""
+
+    bells: Bells
+    catch_up: Callable[[str], Awaitable[None]]
+
+
+class Reading:
+    """Queries over one signals store."""
+
+    def __init__(self, signals: SignalStore, *, clock: Clock, logs: Shelf, accesses: Shelf) -> None:
+        self._signals = signals
+        self._clock = clock
+        self._logs = logs
+        self._accesses = accesses
+        self._readers = anyio.CapacityLimiter(4)
+
+    async def logs(self, query: LogQuery, *, live: bool) -> AsyncIterator[LogRecord]:
+        from_now = live and query.since is None and query.deployment_id is None
+
+        def page(after: int, size: int) -> Page[LogRecord]:
+            return self._signals.logs(query, after=after, page=size)
+
+        async for record in self._follow(query, page, self._signals.log_head, self._logs, live, from_now):
+            yield record
+
+    async def accesses(self, query: AccessQuery, *, live: bool) -> AsyncIterator[AccessRecord]:
+        from_now = live and query.since is None
+
+        def page(after: int, size: int) -> Page[AccessRecord]:
+            return self._signals.accesses(query, after=after, page=size)
+
+        async for record in self._follow(query, page, self._signals.access_head, self._accesses, live, from_now):
+            yield record
+
+    async def _follow(
+        self,
+        query: LogQuery | AccessQuery,
+        read_page: Callable[[int, int], Page[R]],
+        head: Callable[[], int],
+        shelf: Shelf,
+        live: bool,
+        from_now: bool,
+    ) -> AsyncIterator[R]:
+        after, left = 0, query.limit
+        if query.after_id is not None:
+            after = seq_of(query.after_id)
+        elif from_now:
+            after = await self._in_reader(head)
+        shelf.bells.enter(query.app_id)
+        try:
+            while left is None or left > 0:
+                bell = shelf.bells.of(query.app_id)
+                last = self._is_last(query, live)
+                if last:
+                    await shelf.catch_up(query.app_id)
+                page = await self._in_reader(lambda: read_page(after, PAGE if left is None else min(PAGE, left)))  # noqa: B023
+                for record in page.records:
+                    after = record.seq
+                    yield record
+                if left is not None:
+                    left -= len(page.records)
+                after = page.next
+                if page.has_more:
+                    continue
+                if last:
+                    return
+                await bells.wait(bell, clock=self._clock, seconds=self._pause_s(query))
+        finally:
+            shelf.bells.leave(query.app_id)
+
+    def _is_last(self, query: LogQuery | AccessQuery, live: bool) -> bool:
+        """Whether what is there now is all that the query will ever have."""
+        if query.until is not None:
+            return self._clock.now() >= query.until
+        return not live
+
+    def _pause_s(self, query: LogQuery | AccessQuery) -> float:
+        if query.until is None:
+            return LOOK_AGAIN_S
+        return min(LOOK_AGAIN_S, max(0.0, (query.until - self._clock.now()) / 1000))
+
+    async def _in_reader(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self._readers)
+
+
+T = TypeVar("T")
