@@ -1,4 +1,4 @@
-"""A real Caddy on free ports of the loopback, with routes to small upstreams: for every test that needs a front door."""
+"""A real Caddy on free ports of the loopback, with routes to small upstreams, for whoever needs a front door."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What to change in the proxy's directories: pure, additions first.
 
-The order inside a name matters too. Putting: it is sent to HTTPS before it is served, and its route stands before it is
-known. Dropping goes the other way. So between any two steps a visitor meets the app that is wanted, the one that was, or
-none; never a known name without a route.
+The order inside a name matters too. Putting: it is sent to HTTPS before it is served, and its route stands before it
+is known. Dropping goes the other way. So between any two steps a visitor meets the app that is wanted, the one that
+was, or none; never a known name without a route.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from havre.base.ids import AppId, OwnerId
 from havre.base.names import host_name
 
 PREFIX_DEPTH = 3
-_SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}")
+_SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,19 @@ def parse_name(text: str, domain: Domain) -> Name:
         raise _invalid(text, f"it is longer than {domain.name_limit} characters")
     _check_reserved(text, name, domain)
     return name
+
+
+def prefixes_of(path: str) -> list[str]:
+    """The prefixes that a name of this request may have, the longest first; as the proxy sees it.
+
+    path: decoded, without query. What follows a segment that cannot be in a name is not looked at.
+    """
+    segments: list[str] = []
+    for each in path.removeprefix("/").split("/")[:PREFIX_DEPTH]:
+        if not _SEGMENT.fullmatch(each):
+            break
+        segments.append(each)
+    return ["/".join(segments[:depth]) for depth in range(len(segments), 0, -1)]
 
 
 def _prefix(text: str, rest: str) -> str:

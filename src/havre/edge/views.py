@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import sqlalchemy as sa
 
 from havre.base.errors import InvalidError
 from havre.base.ids import AppId
 from havre.base.names import host_name, slug
 from havre.edge import tables
-from havre.edge.model import PREFIX_DEPTH, Vhost, parse_name
+from havre.edge.model import Vhost, parse_name, prefixes_of
 
 _SUFFIXES = (6, 12, 32)  # hex digits of the app's id that make a taken name free
 
@@ -51,10 +53,9 @@ def app_of_host(conn: sa.Connection, host: str, path: str = "/") -> AppId | None
         return None
     wildcard = "*." + name.partition(".")[2]
     found = {each.fqdn: each.app_id for each in tables.on_hosts(conn, [name, wildcard])}
-    segments = path.split("?")[0].removeprefix("/").split("/")[:PREFIX_DEPTH]
+    prefixes = prefixes_of(unquote(path.partition("?")[0]))
     for each in (name, wildcard):
-        for depth in range(len(segments), -1, -1):
-            fqdn = "/".join([each, *segments[:depth]])
+        for fqdn in (*(f"{each}/{prefix}" for prefix in prefixes), each):
             if fqdn in found:
                 return found[fqdn]
     return None

@@ -6,7 +6,7 @@ makes it wanted; this room does the rest. See README.md.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -99,7 +99,7 @@ async def drained(kernel: Kernel, source_id: str) -> bool:
     return await _room(kernel).ingest.drained(source_id)
 
 
-def logs(kernel: Kernel, query: LogQuery, *, live: bool) -> AsyncIterator[LogRecord]:
+def logs(kernel: Kernel, query: LogQuery, *, live: bool) -> AsyncGenerator[LogRecord, None]:
     """The lines that `query` asks for, in the order of their ids, strictly after `after_id`.
 
     live: without `since` and `deployment_id` begins now; ends only at `until` or `limit`, else never.
@@ -110,7 +110,7 @@ def logs(kernel: Kernel, query: LogQuery, *, live: bool) -> AsyncIterator[LogRec
     return _room(kernel).reading.logs(query, live=live)
 
 
-def access_logs(kernel: Kernel, query: AccessQuery, *, live: bool) -> AsyncIterator[AccessRecord]:
+def access_logs(kernel: Kernel, query: AccessQuery, *, live: bool) -> AsyncGenerator[AccessRecord, None]:
     """The requests that `query` asks for; see `logs`."""
     return _room(kernel).reading.accesses(query, live=live)
 

@@ -95,13 +95,13 @@ class AccessIngest:
     lines: int = 0
     backlog: bool = False
     _cursors: Sequence[FileCursor] | None = None
-    _seen: tuple[int, int] = (0, 0)
+    _seen: tuple[int, int] = (-1, -1)
     _grew_s: float = 0.0
     _asked: list[anyio.Event] = field(default_factory=list)
     _wake: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self) -> None:
-        self._cursors, self._seen = None, (0, 0)
+        self._cursors, self._seen = None, (-1, -1)
         while True:
             self._wake = anyio.Event()
             self.backlog = await self.pass_once()

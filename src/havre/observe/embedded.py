@@ -34,7 +34,7 @@ ROW_BYTES = 80  # what a row weighs beside its text, index included
 ACCESS_SHARE = 4
 BATCH_ROWS = 5000  # deleted in one transaction
 COMPACT_PAGES = 2000
-FREE_PAGES_KEPT = 2000
+FREE_PAGES_KEPT = 500
 
 METADATA = sa.MetaData()
 APP = sa.Table(
@@ -259,8 +259,9 @@ class EmbeddedStore:
             free = _pragma(raw, "freelist_count")
             if free <= FREE_PAGES_KEPT:
                 return False
-            raw.execute(f"pragma incremental_vacuum({min(COMPACT_PAGES, free - FREE_PAGES_KEPT)})").fetchall()
-            return free - COMPACT_PAGES > FREE_PAGES_KEPT
+            pages = min(COMPACT_PAGES, free - FREE_PAGES_KEPT)
+            raw.executescript(f"pragma incremental_vacuum({pages})")  # execute() makes one step: one page
+            return free - pages > FREE_PAGES_KEPT
 
     def settle(self) -> None:
         with self._raw() as raw:

@@ -58,12 +58,13 @@ class Figures:
             counter.add_metric([], value)
             yield counter
         readers = self._ingest.bells.readers + self._access.bells.readers
-        for name, text, value in (
+        gauges: tuple[tuple[str, str, float], ...] = (
             ("havre_observe_backlog_bytes", "Bytes that wait in raw files.", self.backlog_bytes),
             ("havre_observe_lag_seconds", "How long the latest source is behind.", self.lag_s),
             ("havre_observe_sources", "Sources known.", len(self._ingest.tails)),
             ("havre_observe_store_bytes", "Size of the signals store.", self.store.file_bytes),
             ("havre_observe_store_free_bytes", "Of it, free for new lines.", self.store.free_bytes),
             ("havre_observe_readers", "Readers of logs right now.", readers),
-        ):
-            yield GaugeMetricFamily(name, text, value=value)
+        )
+        for name, text, level in gauges:
+            yield GaugeMetricFamily(name, text, value=level)

@@ -5,6 +5,7 @@ An event's id is opaque to whoever reads it and orders events: it holds the row'
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,22 +19,19 @@ DEPLOY_SERVICE = "bas-deploy.service"  # what the platform and a build say
 
 ResolveHost = Callable[[sa.Connection, str], str | None]  # a request's host name -> the id of its app
 
-_ID_WIDTH = 16
+_ID = re.compile("[0-7][0-9A-F]{15}")
 
 
 def event_id(seq: int) -> str:
     """The id that clients see and send back as `Last-Event-ID`."""
-    return f"{seq:0{_ID_WIDTH}X}"
+    return f"{seq:016X}"
 
 
 def seq_of(id: str) -> int:
     """Raises InvalidError when `id` is not one of ours."""
-    try:
-        if len(id) != _ID_WIDTH or not id.isalnum():
-            raise ValueError
-        return int(id, 16)
-    except ValueError:
-        raise InvalidError(f"{id[:40]!r} is not the id of an event") from None
+    if not _ID.fullmatch(id):
+        raise InvalidError(f"{id[:40]!r} is not the id of an event")
+    return int(id, 16)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ becomes a hole and not a shorter file.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,9 +26,11 @@ _PUNCH_HOLE_KEEP_SIZE = 0x02 | 0x01  # linux/falloc.h
 
 @contextmanager
 def opened(path: Path, *, flags: int = os.O_RDONLY) -> Iterator[int]:
-    """A descriptor of the file itself, never of what a link points to."""
-    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """A descriptor of the regular file itself, never of what a link points to. Raises OSError."""
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
         yield fd
     finally:
         os.close(fd)

@@ -6,8 +6,9 @@ nothing and misses nothing but what the quota has taken meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -20,6 +21,7 @@ from havre.observe.model import AccessQuery, AccessRecord, LogQuery, LogRecord, 
 from havre.observe.signals import Page, SignalStore
 
 R = TypeVar("R", LogRecord, AccessRecord)
+T = TypeVar("T")
 PAGE = 500
 CATCH_UP_S = 3.0
 LOOK_AGAIN_S = 60.0
@@ -43,46 +45,40 @@ class Reading:
         self._accesses = accesses
         self._readers = anyio.CapacityLimiter(4)
 
-    async def logs(self, query: LogQuery, *, live: bool) -> AsyncIterator[LogRecord]:
+    def logs(self, query: LogQuery, *, live: bool) -> AsyncGenerator[LogRecord, None]:
         from_now = live and query.since is None and query.deployment_id is None
 
         def page(after: int, size: int) -> Page[LogRecord]:
             return self._signals.logs(query, after=after, page=size)
 
-        async for record in self._follow(query, page, self._signals.log_head, self._logs, live, from_now):
-            yield record
+        return self._follow(query, page, _start(query, from_now, self._signals.log_head), self._logs, live)
 
-    async def accesses(self, query: AccessQuery, *, live: bool) -> AsyncIterator[AccessRecord]:
+    def accesses(self, query: AccessQuery, *, live: bool) -> AsyncGenerator[AccessRecord, None]:
         from_now = live and query.since is None
 
         def page(after: int, size: int) -> Page[AccessRecord]:
             return self._signals.accesses(query, after=after, page=size)
 
-        async for record in self._follow(query, page, self._signals.access_head, self._accesses, live, from_now):
-            yield record
+        return self._follow(query, page, _start(query, from_now, self._signals.access_head), self._accesses, live)
 
     async def _follow(
         self,
         query: LogQuery | AccessQuery,
         read_page: Callable[[int, int], Page[R]],
-        head: Callable[[], int],
+        start: Callable[[], int],
         shelf: Shelf,
         live: bool,
-        from_now: bool,
-    ) -> AsyncIterator[R]:
-        after, left = 0, query.limit
-        if query.after_id is not None:
-            after = seq_of(query.after_id)
-        elif from_now:
-            after = await self._in_reader(head)
+    ) -> AsyncGenerator[R, None]:
+        left = query.limit
         shelf.bells.enter(query.app_id)
         try:
+            after = await self._in_reader(start)
             while left is None or left > 0:
                 bell = shelf.bells.of(query.app_id)
                 last = self._is_last(query, live)
                 if last:
                     await shelf.catch_up(query.app_id)
-                page = await self._in_reader(lambda: read_page(after, PAGE if left is None else min(PAGE, left)))  # noqa: B023
+                page = await self._in_reader(partial(read_page, after, PAGE if left is None else min(PAGE, left)))
                 for record in page.records:
                     after = record.seq
                     yield record
@@ -112,4 +108,9 @@ class Reading:
         return await anyio.to_thread.run_sync(work, limiter=self._readers)
 
 
-T = TypeVar("T")
+def _start(query: LogQuery | AccessQuery, from_now: bool, head: Callable[[], int]) -> Callable[[], int]:
+    """After which sequence number the answer begins. Raises InvalidError for an `after_id` that is not ours."""
+    if query.after_id is not None:
+        after = seq_of(query.after_id)
+        return lambda: after
+    return head if from_now else lambda: 0

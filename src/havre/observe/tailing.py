@@ -6,14 +6,19 @@ pass that fails is made again from the same byte.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from dataclasses import dataclass
+
+import structlog
 
 from havre.observe import decide, raw
 from havre.observe.model import Cursor, Line, LogSource, Taken
 from havre.observe.tables import SourceRow
 
+log = structlog.get_logger()
+_LOST = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)  # there is no such file, and trying again is vain
 PARTIAL_S = 1.0  # an unfinished line is taken when its file is quiet for so long
 LIVE_BACKLOG_BYTES = 16 * 1024 * 1024
 LINES_PER_TAKE = 5000
@@ -37,7 +42,7 @@ class Tail:
     grew_s: float = -math.inf
     due_s: float = -math.inf
     behind_s: float | None = None  # since when something waits
-    missing: bool = False
+    unreadable: int = 0  # the error number of the last try
     freed: int = 0
 
     @property
@@ -73,16 +78,28 @@ def take(tail: Tail, allowance: decide.Allowance, look: Look) -> Taken | None:
         return None
     ended = tail.ended  # read before the file: what is there now is then all there will be
     try:
+        if not ended and tail.gap_from_at is None and _is_quiet(tail):
+            return None
         with raw.opened(tail.source.path) as fd:
             return _take(tail, fd, ended, allowance, look)
-    except FileNotFoundError:
-        tail.missing, tail.size, tail.behind_s = True, -1, None
-        return _drained(tail) if ended else None
+    except OSError as error:
+        if error.errno != errno.ENOENT and tail.unreadable != error.errno:
+            log.warning("observe.source.unreadable", source=tail.source.id, error=error.strerror)
+        tail.unreadable, tail.size, tail.behind_s = error.errno or 0, -1, None
+        if error.errno == errno.ENOENT:  # seen to be empty
+            tail.gap = tail.gap_from_at = None
+        return _drained(tail) if ended and error.errno in _LOST else None
+
+
+def _is_quiet(tail: Tail) -> bool:
+    """Whether the file is as it was left, all of it read; asked of hundreds of files each second."""
+    size = os.lstat(tail.source.path).st_size
+    return size == tail.size == tail.cursor.offset and not tail.cursor.dropped
 
 
 def _take(tail: Tail, fd: int, ended: bool, allowance: decide.Allowance, look: Look) -> Taken | None:
     status = os.fstat(fd)
-    tail.missing = False
+    tail.unreadable = 0
     if status.st_size != tail.size:
         tail.size, tail.grew_s = status.st_size, look.now_s
     cursor = tail.cursor

@@ -122,7 +122,7 @@ class Bubblewrap:
         assert self._root is not None
         is_root = os.getuid() == 0
         uid = spec.uid if is_root else None
-        paths = [str(bind.source) for bind in (*self._root.binds, *spec.binds)]
+        paths = [str(bind.source) for bind in (*self._root.binds, *spec.binds, *spec.overlays)]
         staged = [f"/mnt/{number}" for number in range(len(paths))]
         env = dict(spec.env)
         if spec.way_out:

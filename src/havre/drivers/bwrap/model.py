@@ -45,6 +45,7 @@ class UnitSpec:
 
     uid: the host user that the sandbox runs as when we are root; None: we are an ordinary user.
     listen: the unix socket whose connections the forwarder hands to `port` once it is told to accept.
+    overlays: directories shown as they are; what is written there is kept in memory and gone with the unit.
     deadline_s: the unit is killed when it has run so long; None: never.
     """
 
@@ -57,6 +58,7 @@ class UnitSpec:
     log: Path
     labels: Mapping[str, str] = field(default_factory=dict)
     binds: tuple[Bind, ...] = ()
+    overlays: tuple[Bind, ...] = ()
     uid: int | None = None
     way_out: bool = True
     listen: Path | None = None

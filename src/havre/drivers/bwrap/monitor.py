@@ -404,7 +404,7 @@ class Monitor:
         if self.exit is not None or (self.kill_at is not None and grace_s > 0):
             return
         self.kill_at = time.monotonic() + grace_s
-        for pid in self.first_children():
+        for pid in self.app_processes():
             try:
                 os.kill(pid, signal.SIGTERM)
             except ProcessLookupError:
@@ -412,12 +412,19 @@ class Monitor:
         if self.child is None:
             self.kill_at = time.monotonic()
 
-    def first_children(self):
-        try:
-            with open(f"/proc/{self.child}/task/{self.child}/children") as file:
-                return [int(each) for each in file.read().split()]
-        except (OSError, TypeError):
-            return []
+    def app_processes(self):
+        """Every process of the app, the eldest first: all below the namespace's init."""
+        found, queue = [], [self.child]
+        while queue:
+            pid = queue.pop(0)
+            try:
+                with open(f"/proc/{pid}/task/{pid}/children") as file:
+                    children = [int(each) for each in file.read().split()]
+            except OSError:
+                continue
+            found += children
+            queue += children
+        return found
 
     def kill(self):
         for pid in (self.child, self.sandbox):

@@ -72,12 +72,13 @@ def arguments(spec: UnitSpec, root: Root, sources: Sequence[str], *, own_net: bo
 
     own_net: bubblewrap makes the network namespace (ordinary user); as root the monitor has made it already.
     """
-    binds = [*root.binds, *spec.binds]
+    shown = list(zip((*root.binds, *spec.binds, *spec.overlays), sources, strict=True))
+    of_root, of_spec = shown[: len(root.binds)], shown[len(root.binds) : len(root.binds) + len(spec.binds)]
     argv = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     argv += ["--disable-userns", "--uid", "1000", "--gid", "1000", "--hostname", "havre"]
     argv += ["--new-session", "--die-with-parent", "--clearenv"]
     argv += ["--unshare-net"] if own_net else []
-    for bind, source in list(zip(binds, sources, strict=True))[: len(root.binds)]:
+    for bind, source in of_root:
         argv += ["--ro-bind", source, bind.target]
     for text, place in root.links:
         argv += ["--symlink", text, place]
@@ -95,8 +96,10 @@ def arguments(spec: UnitSpec, root: Root, sources: Sequence[str], *, own_net: bo
     ]
     argv += ["--perms", "1777", "--size", str(64 * 1024**2), "--tmpfs", "/dev/shm", "--size", str(64 * 1024**2)]
     argv += ["--tmpfs", "/run", "--dir", "/var/tmp", "--dir", "/home/bas"]
-    for bind, source in list(zip(binds, sources, strict=True))[len(root.binds) :]:
+    for bind, source in of_spec:
         argv += ["--bind" if bind.writable else "--ro-bind", source, bind.target]
+    for bind, source in shown[len(of_root) + len(of_spec) :]:
+        argv += ["--overlay-src", source, "--tmp-overlay", bind.target]
     argv += ["--chdir", spec.cwd]
     for name, value in spec.env.items():
         argv += ["--setenv", name, value]

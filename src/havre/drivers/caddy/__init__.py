@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -56,13 +57,17 @@ class Caddy:
         wanted = hashlib.sha256(config.encode()).hexdigest()
         record = self._found()
         if record is None:
-            await self._start(config, wanted)
-            return True
-        if record.config_hash != wanted:
+            identity = self._start(config)
+            await self._wait_at_work(identity)
+        elif record.config_hash != wanted:
+            identity = record.identity
+            await self._wait_at_work(identity)  # it may be starting: whoever started it was killed
             await self._load(config)
-            self._remember(record.identity, wanted)
-            return True
-        return False
+        else:
+            return False
+        await self._wait_certificates()
+        self._remember(identity, wanted)
+        return True
 
     def running(self) -> Identity | None:
         """The Caddy that lives, if one does."""
@@ -96,38 +101,57 @@ class Caddy:
     def _remember(self, identity: Identity, config_hash: str) -> None:
         process.write_record(self.record_file, Record(identity, config_hash, str(self.settings.admin_socket)))
 
-    async def _start(self, config: str, config_hash: str) -> None:
+    def _start(self, config: str) -> Identity:
         storage = self.settings.storage
         for each in (self.folder, storage, self.settings.access_log.parent, self.settings.caddy_log.parent):
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.settings.admin_socket.unlink(missing_ok=True)
         file = self.folder / "config.json"
         process.write_whole(file, config)
+        self._output.unlink(missing_ok=True)
         command = [str(process.program()), "run", "--config", str(file)]
-        output = self.folder / "caddy.out"
-        output.unlink(missing_ok=True)
-        identity = process.spawn(command, environment=self._environment(), cwd=self.folder, output=output)
+        identity = process.spawn(command, environment=self._environment(), cwd=self.folder, output=self._output)
         self._remember(identity, "")  # a hash only when it is known to work
+        return identity
+
+    @property
+    def _output(self) -> Path:
+        return self.folder / "caddy.out"
+
+    async def _wait_at_work(self, identity: Identity) -> None:
+        """Wait until that Caddy serves. Raises UnavailableError with its last words when it does not: it is ended."""
         with anyio.move_on_after(self.start_limit_s):
             while process.is_alive(identity):
-                if process.listener_of(self.settings.admin_socket) == identity:
-                    await self._wait_answer()
-                    self._remember(identity, config_hash)
+                if process.listener_of(self.settings.admin_socket) == identity and await self._is_at_work():
                     return
                 await self.clock.sleep(0.02)
-        words = process.tail(output) or process.tail(self.settings.caddy_log)
+        words = process.tail(self._output) or process.tail(self.settings.caddy_log)
         await anyio.to_thread.run_sync(lambda: process.end(identity, grace_s=1))
         self.record_file.unlink(missing_ok=True)
         raise UnavailableError(_why(words), program="caddy", output=words)
 
-    async def _wait_answer(self) -> None:
-        """The admin socket opens before the listeners do; it answers once the configuration is at work."""
-        async with self._admin() as client:
-            while True:
+    async def _is_at_work(self) -> bool:
+        """The admin socket opens before the listeners do; it tells of a configuration once that is at work."""
+        try:
+            async with self._admin() as client:
                 answer = await self._ask(client, "GET", "/config/apps/http/http_port")
-                if answer.status_code == 200 and answer.text.strip() == str(self.settings.http_port):
-                    return
-                await self.clock.sleep(0.02)
+        except UnavailableError:
+            return False
+        return answer.status_code == 200 and answer.text.strip() != "null"
+
+    async def _wait_certificates(self) -> None:
+        """Caddy makes its own names' certificates after it has taken a configuration: wait, within a limit.
+
+        A limit that passes is no error: what is missing is made later, and the proxy serves the rest.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        settings = self.settings
+        host = settings.bind if settings.bind not in ("", "0.0.0.0", "::") else "127.0.0.1"
+        with anyio.move_on_after(10):
+            for name in ("localhost", f"api.{settings.base_domain}", *settings.own_hosts):
+                while not await _has_certificate(host, settings.https_port, name, context):
+                    await self.clock.sleep(0.02)
 
     async def _load(self, config: str) -> None:
         async with self._admin() as client:
@@ -161,6 +185,15 @@ class Caddy:
             "OTEL_TRACES_EXPORTER": "none",
             "OTEL_PROPAGATORS": "tracecontext",
         }
+
+
+async def _has_certificate(host: str, port: int, name: str, context: ssl.SSLContext) -> bool:
+    try:
+        stream = await anyio.connect_tcp(host, port, tls=True, ssl_context=context, tls_hostname=name)
+    except (OSError, ssl.SSLError, anyio.EndOfStream, anyio.BrokenResourceError):
+        return False
+    await anyio.aclose_forcefully(stream)
+    return True
 
 
 def root_file(storage: Path) -> Path:

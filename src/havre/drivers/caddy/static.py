@@ -25,6 +25,8 @@ from havre.drivers.caddy import pages
 Json = dict[str, Any]
 
 PREFIX_DEPTH = 3  # segments of a path prefix
+_SEGMENT = "[A-Za-z0-9_~-][A-Za-z0-9._~-]*"  # no dot first: `..` must never become a part of a file's name
+PREFIXES = f"^/({_SEGMENT})(?:(/{_SEGMENT})(/{_SEGMENT})?)?(?:/|$)"
 ASK_PATH = "/.well-known/havre/may-serve"
 NORMAL_HOST = r"^(?:[a-z0-9-]{1,63})(?:\.([a-z0-9.-]{0,250}[a-z0-9]))?$"  # group 1: all but the first label
 ANY_CASE_HOST = r"^[A-Za-z0-9-][A-Za-z0-9.-]{0,253}$"
@@ -109,6 +111,7 @@ def _server(settings: EdgeSettings, port: int, *, is_tls: bool) -> Json:
             {"handle": [{"handler": "tracing", "span": "edge"}]},
             _control_plane(settings) if is_tls else _control_plane_over_http(settings),
             *_odd_hosts(),
+            _note_prefixes(),
             _apps(settings, is_tls=is_tls),
             *pages.answer(pages.UNKNOWN),
         ],
@@ -207,13 +210,24 @@ def _to_app(settings: EdgeSettings, *, dial_for_s: float) -> list[Json]:
     return [_append("upstream_ms", "{http.reverse_proxy.upstream.duration_ms}"), proxy]
 
 
+def _note_prefixes() -> Json:
+    """Keep the path's first segments, as far as they can be a prefix, for the names of routes.
+
+    Caddy's own placeholders of the segments would not do: `..%2f` makes one that climbs out of the host's directory,
+    and another tenant's app would answer inside the origin of this one.
+    """
+    path = {"vars_regexp": {"{http.request.uri.path}": {"name": "path", "pattern": PREFIXES}}}
+    groups = [f"{{http.regexp.path.{n}}}" for n in range(1, PREFIX_DEPTH + 1)]
+    kept = {f"prefix{depth}": "".join(groups[:depth]) for depth in range(1, PREFIX_DEPTH + 1)}
+    return {"match": [path], "handle": [{"handler": "vars", **kept}]}
+
+
 def _names(host: str, parent: str) -> tuple[str, ...]:
     """The route names that may stand for a request, the most particular first."""
-    segments = [f"{{http.request.uri.path.{n}}}" for n in range(PREFIX_DEPTH)]
-    prefixes = ["/".join(segments[:depth]) for depth in range(PREFIX_DEPTH, 0, -1)]
     found: list[str] = []
     for name in (host, f"_.{parent}"):
-        found += [*(f"{name}/{prefix}.sock" for prefix in prefixes), f"{name}.sock"]
+        found += [f"{name}/{{http.vars.prefix{depth}}}.sock" for depth in range(PREFIX_DEPTH, 0, -1)]
+        found.append(f"{name}.sock")
     return tuple(found)
 
 
@@ -309,12 +323,15 @@ def _errors(settings: EdgeSettings) -> list[Json]:
 
 
 def _logging(settings: EdgeSettings) -> Json:
-    """Requests and Caddy's own words go to two files that cannot grow past their bound. No header is written down."""
+    """Requests and Caddy's own words go to two files that cannot grow past their bound. No header is written down.
+
+    `ts` is in seconds since the epoch, with fractions. Rolled files are `access-<time>.log`, not compressed.
+    """
     roll = {"roll": True, "roll_size_mb": settings.log_roll_mib, "roll_keep": settings.log_files_kept}
-    hidden = ("request>headers", "resp_headers", "request>tls")
+    hidden = ("request>headers", "resp_headers")
     encoder = {
         "format": "filter",
-        "wrap": {"format": "json", "time_format": "rfc3339_nano"},
+        "wrap": {"format": "json"},
         "fields": {each: {"filter": "delete"} for each in hidden},
     }
     return {

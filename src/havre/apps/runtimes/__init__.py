@@ -1,0 +1,47 @@
+"""The kinds of apps that this installation can run, and what all of them share of the build contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from havre.apps.runtimes import node, python, static
+from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
+from havre.apps.runtimes.tree import Tree, read_tree
+from havre.base.errors import InvalidError
+
+__all__ = ["RUNTIMES", "Command", "Plan", "Runtime", "Tree", "detect", "is_true", "of", "read_tree"]
+
+RUNTIMES: dict[str, Runtime] = {each.slug: each for each in (node.RUNTIME, python.RUNTIME, static.RUNTIME)}
+COMMON = frozenset(
+    {
+        "CC_PRE_BUILD_HOOK", "CC_POST_BUILD_HOOK", "CC_PRE_RUN_HOOK", "CC_RUN_SUCCEEDED_HOOK", "CC_RUN_FAILED_HOOK",
+        "CC_RUN_COMMAND", "CC_BUILD_COMMAND", "CC_HEALTH_CHECK_PATH", "CC_DISABLE_BUILD_CACHE_UPLOAD",
+        *(f"CC_HEALTH_CHECK_PATH_{number}" for number in range(6)),
+    }
+)  # fmt: skip
+
+
+def of(slug: str) -> Runtime:
+    """The runtime of that slug. Raises InvalidError naming those that there are."""
+    try:
+        return RUNTIMES[slug]
+    except KeyError:
+        raise InvalidError(
+            f"apps of type {slug} are not offered here; offered: {', '.join(sorted(RUNTIMES))}"
+        ) from None
+
+
+def detect(slug: str, tree: Tree, env: Mapping[str, str], *, memory_mib: int) -> Plan:
+    """The runtime's plan with the hooks around its build and the variables that nobody honours named."""
+    runtime = of(slug)
+    plan = runtime.detect(tree, env, memory_mib=memory_mib)
+    before = _hook(env, "CC_PRE_BUILD_HOOK")
+    after = _hook(env, "CC_POST_BUILD_HOOK")
+    unknown = sorted(name for name in env if name.startswith("CC_") and name not in COMMON | runtime.variables)
+    notes = (f"not honoured by this installation: {', '.join(unknown)}",) if unknown else ()
+    return replace(plan, build=(*before, *plan.build, *after), notes=(*plan.notes, *notes))
+
+
+def _hook(env: Mapping[str, str], name: str) -> tuple[Command, ...]:
+    return (Command(name, hook=env[name]),) if env.get(name) else ()

@@ -1,0 +1,53 @@
+"""What a runtime answers: how an app is built and started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from havre.apps.runtimes.tree import Tree
+
+
+@dataclass(frozen=True)
+class Command:
+    """One step of a build: a program with its arguments, or a hook, which by contract is a line for the shell."""
+
+    name: str
+    argv: tuple[str, ...] = ()
+    hook: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`build` runs in order, any failure ends it; `start` is a line for the shell that becomes the app.
+
+    toolchains: names that `drivers.toolchains` knows. lock_files: what the dependency cache is keyed by.
+    notes: lines for the build log.
+    """
+
+    runtime: str
+    toolchains: tuple[str, ...]
+    build: tuple[Command, ...]
+    start: str
+    env: dict[str, str] = field(default_factory=dict)
+    lock_files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Runtime(Protocol):
+    """One kind of app. Siblings do not know each other."""
+
+    slug: str  # what `clever create -t` takes
+    type: str
+    name: str
+    variant_id: str
+    variables: frozenset[str]  # the CC_ variables that it honours besides the common ones
+
+    def detect(self, tree: Tree, env: Mapping[str, str], *, memory_mib: int) -> Plan:
+        """Raises InvalidError naming what was looked for and what to do."""
+        ...
+
+
+def is_true(value: str | None) -> bool:
+    return (value or "").strip().lower() in {"true", "1", "yes", "enabled"}

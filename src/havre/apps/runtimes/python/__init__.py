@@ -1,0 +1,90 @@
+"""Python apps: an environment made by uv on the host's Python, WSGI or ASGI behind a server. The page is README.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from havre.apps.runtimes.plan import Command, Plan
+from havre.apps.runtimes.tree import Tree
+from havre.base.errors import InvalidError
+
+BACKENDS = ("uwsgi", "gunicorn", "uvicorn", "daphne")
+_MODULE = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*(\(\))?)?")
+VENV = ".havre-venv"
+
+
+class Python:
+    slug = "python"
+    type = "python"
+    name = "Python"
+    variant_id = "049c84e1-56a4-4a6a-8940-7ba7e0f57c61"
+    variables = frozenset(
+        {
+            "CC_PYTHON_MODULE",
+            "CC_PYTHON_BACKEND",
+            "CC_PIP_REQUIREMENTS_FILE",
+            "CC_PYTHON_UV_RUN_COMMAND",
+            "CC_PYTHON_VERSION",
+        }
+    )
+
+    def detect(self, tree: Tree, env: Mapping[str, str], *, memory_mib: int) -> Plan:
+        if "uv.lock" in tree:
+            return self._locked(env)
+        requirements = env.get("CC_PIP_REQUIREMENTS_FILE") or "requirements.txt"
+        has_list = requirements in tree or "/" in requirements
+        if not has_list and "pyproject.toml" not in tree and not env.get("CC_RUN_COMMAND"):
+            raise InvalidError(
+                f"no {requirements}, uv.lock or pyproject.toml at the top of the repository: say what to install "
+                "(an empty requirements.txt will do)"
+            )
+        venv = Command("environment", ("uv", "venv", "--quiet", "--python", "/usr/bin/python3", VENV))
+        build = [venv]
+        if has_list:
+            build.append(Command("uv pip install", ("uv", "pip", "install", "--requirement", requirements)))
+        elif "pyproject.toml" in tree:
+            build.append(Command("uv pip install", ("uv", "pip", "install", ".")))
+        start, server, notes = self._start(env)
+        if server:
+            build.append(Command(f"uv pip install {server}", ("uv", "pip", "install", server)))
+        return self._plan(tuple(build), start, (requirements, "pyproject.toml"), notes)
+
+    def _locked(self, env: Mapping[str, str]) -> Plan:
+        line = env.get("CC_PYTHON_UV_RUN_COMMAND") or env.get("CC_RUN_COMMAND")
+        sync = Command("uv sync", ("uv", "sync", "--locked", "--no-dev"))
+        if line:
+            start = f"uv run --no-sync {line}" if env.get("CC_PYTHON_UV_RUN_COMMAND") else line
+            return self._plan((sync,), start, ("uv.lock",), ())
+        start, server, notes = self._start(env)
+        build = (sync, Command(f"uv pip install {server}", ("uv", "pip", "install", server))) if server else (sync,)
+        return self._plan(build, start, ("uv.lock",), notes)
+
+    def _start(self, env: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
+        """The start line, the server to install ("" for none), notes."""
+        if env.get("CC_RUN_COMMAND"):
+            return env["CC_RUN_COMMAND"], "", ()
+        module = env.get("CC_PYTHON_MODULE", "")
+        if not _MODULE.fullmatch(module):
+            raise InvalidError(
+                "set CC_PYTHON_MODULE to the app's entry, such as app:app (clever env set CC_PYTHON_MODULE app:app), "
+                "or CC_RUN_COMMAND to the command that listens on 0.0.0.0:8080"
+            )
+        backend = env.get("CC_PYTHON_BACKEND", "uwsgi")
+        if backend not in BACKENDS:
+            raise InvalidError(f"CC_PYTHON_BACKEND={backend} is not one of {', '.join(BACKENDS)}")
+        if backend == "uvicorn":
+            return f"uvicorn --host 0.0.0.0 --port 8080 {module}", "uvicorn", ()
+        if backend == "daphne":
+            return f"daphne -b 0.0.0.0 -p 8080 {module}", "daphne", ()
+        notes = () if backend == "gunicorn" else ("uwsgi is not offered here: gunicorn serves the module instead",)
+        return f"gunicorn --bind 0.0.0.0:8080 --workers 2 --threads 4 {module}", "gunicorn", notes
+
+    def _plan(self, build: tuple[Command, ...], start: str, locks: tuple[str, ...], notes: tuple[str, ...]) -> Plan:
+        env = {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": VENV, "PYTHONUNBUFFERED": "1"}
+        env |= {"UV_LINK_MODE": "copy", "UV_CACHE_DIR": "/home/bas/.cache/uv", "PYTHONDONTWRITEBYTECODE": "1"}
+        env |= {"UV_COMPILE_BYTECODE": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON": "/usr/bin/python3"}
+        return Plan("python", ("uv",), build, start, env | {"VIRTUAL_ENV": f"$APP_HOME/{VENV}"}, locks, notes)
+
+
+RUNTIME = Python()

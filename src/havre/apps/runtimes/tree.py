@@ -1,0 +1,54 @@
+"""What a runtime sees of an app's files: names and small texts, read once, so that detection is a pure function."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from havre.base.errors import InvalidError
+
+READ_LIMIT_BYTES = 1024**2
+READ = ("package.json", "Procfile", "pyproject.toml")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """`names` are the paths at the top (folders end in `/`); `texts` the content of the files that detection reads."""
+
+    names: frozenset[str]
+    texts: Mapping[str, str]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names
+
+    def first(self, *names: str) -> str | None:
+        """The first of `names` that is there."""
+        return next((name for name in names if name in self.names), None)
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The object in file `name`. Raises InvalidError saying where it is not JSON."""
+        try:
+            found = json.loads(self.texts[name])
+        except ValueError as cause:
+            raise InvalidError(f"{name} is not valid JSON: {cause}") from cause
+        if not isinstance(found, dict):
+            raise InvalidError(f"{name} must hold a JSON object")
+        return found
+
+
+def read_tree(folder: Path) -> Tree:
+    """Look at `folder`; links are not followed."""
+    names, texts = set(), {}
+    for each in folder.iterdir():
+        if each.is_symlink():
+            names.add(each.name)
+        elif each.is_dir():
+            names.add(each.name + "/")
+        else:
+            names.add(each.name)
+            if each.name in READ and each.stat().st_size <= READ_LIMIT_BYTES:
+                texts[each.name] = each.read_text(errors="replace")
+    return Tree(frozenset(names), texts)
