@@ -7,6 +7,7 @@ included. Stopping or killing the control plane alone leaves every app serving: 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -73,20 +74,21 @@ def build_kernel(config: Config, paths: Paths) -> Kernel:
     )
 
 
-def build_rooms(kernel: Kernel) -> tuple[Room, ...]:
+def build_rooms(kernel: Kernel) -> tuple[tuple[Room, ...], apps.Apps]:
     """Every room, in the order in which they start."""
+    room, face = apps.setup(kernel)
     return (
         housekeeping.setup(kernel),
         governance.setup(kernel),
         edge.setup(kernel),
         observe.setup(kernel, resolve_host=edge.app_of_host),
-        apps.setup(kernel),
-    )
+        room,
+    ), face
 
 
 async def serve(kernel: Kernel) -> None:
     """Run the control plane until SIGTERM or SIGINT."""
-    rooms = build_rooms(kernel)
+    rooms, face = build_rooms(kernel)
     schemas = [room.schema for room in rooms if room.schema is not None]
     await kernel.store.migrate([events_schema(), OPERATIONS_SCHEMA, *schemas])
     for room in rooms:
@@ -102,7 +104,7 @@ async def serve(kernel: Kernel) -> None:
             for reconciler in room.reconcilers:
                 group.start_soon(_reconcile, reconciler, kernel)
         group.start_soon(kernel.operations.run)
-        async with _http(kernel, rooms):
+        async with _http(kernel, rooms, face):
             await _wait_until_reachable(kernel)
             _write_status(kernel)
             log.info("daemon.control_plane.started", version=__version__, data=str(kernel.paths.data))
@@ -120,6 +122,7 @@ async def stop(config: Config, paths: Paths) -> None:
         for unit in await engine.seen():
             group.start_soon(_stop_unit, engine, unit.id, config.apps.grace_s)
     await edge.stop(paths)
+    engine.stop_helpers()
     (paths.data / "status.json").unlink(missing_ok=True)
 
 
@@ -153,7 +156,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _http(kernel: Kernel, rooms: tuple[Room, ...]) -> AsyncIterator[None]:
+async def _http(kernel: Kernel, rooms: tuple[Room, ...], face: apps.Apps) -> AsyncIterator[None]:
     path = kernel.paths.run / "api.sock"
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     fresh = path.with_suffix(".new")
@@ -162,7 +165,7 @@ async def _http(kernel: Kernel, rooms: tuple[Room, ...]) -> AsyncIterator[None]:
     fresh.chmod(0o600)
     listening.listen(1024)
     fresh.rename(path)  # the edge never meets a moment without a socket
-    app = api.create_app(kernel, rooms)
+    app = api.create_app(kernel, rooms, face)
     server = _Server(
         uvicorn.Config(
             app,
@@ -196,9 +199,9 @@ async def _write_credentials(kernel: Kernel) -> None:
     if file.exists():
         return
     credentials = governance.new_credentials(kernel.rng)
-    _write(file, credentials, mode=0o600)
+    _write(file, dataclasses.asdict(credentials), mode=0o600)
     try:
-        await kernel.store.write(lambda tx: governance.bootstrap(tx, credentials))
+        await kernel.store.write(lambda tx: governance.bootstrap(tx, credentials, kernel.rng))
     except HavreError:
         file.unlink()
         raise

@@ -180,6 +180,7 @@ def test_a_trace_goes_on_or_begins_and_stands_in_the_access_log(rig: CaddyRig) -
     assert isinstance(line["ts"], float) and "tls" not in line["request"]
     assert line["request"]["remote_ip"] == "127.0.0.1" and line["duration"] > 0 and line["upstream_ms"] > 0
     assert "c2VjcmV0" not in text[0] and "headers" not in text[0]
+    assert not _lines_with(rig, '"host":"localhost'), "the control plane keeps its own log"
     rig.ask("shop.havre.test", "/traced")
     assert len(upstream.seen[-1][1]["traceparent"].split("-")[1]) == 32
 
@@ -227,14 +228,15 @@ def test_a_known_app_where_nobody_listens_is_503_at_once_when_it_is_known_to_be_
     assert "not running" in waited.text and json.loads(at_once.text)["type"] == "error"
 
 
-def test_a_request_waits_for_an_app_that_comes_back(rig: CaddyRig) -> None:
-    rig.route("shop.havre.test", "late")
-    starting = threading.Timer(0.4, lambda: rig.upstream("late", says("late")))
-    starting.start()
-    answer = rig.ask("shop.havre.test", method="POST", body=b"x" * 200_000)
-    starting.join()
-    assert (answer.status, answer.text) == (200, "late")
-    assert rig.upstreams[-1].seen[0][2] == b"x" * 200_000
+def test_a_request_waits_for_an_app_that_comes_back() -> None:
+    with running_rig(dial_for_s=15.0) as rig:
+        rig.route("shop.havre.test", "late")
+        starting = threading.Timer(0.4, lambda: rig.upstream("late", says("late")))
+        starting.start()
+        answer = rig.ask("shop.havre.test", method="POST", body=b"x" * 200_000)
+        starting.join()
+        assert (answer.status, answer.text) == (200, "late")
+        assert rig.upstreams[-1].seen[0][2] == b"x" * 200_000
 
 
 def test_a_request_that_kills_its_instance_is_not_sent_again(rig: CaddyRig) -> None:
@@ -269,6 +271,24 @@ def test_without_its_control_plane_the_edge_says_so_and_serves_apps() -> None:
         }  # fmt: skip
         assert rig.ask("shop.havre.test", secure=True).text == "a"
         assert rig.ask("www.new.test", secure=True).text == "a"  # even a new certificate
+
+
+def test_a_restart_of_the_control_plane_is_not_seen() -> None:
+    """Neither by who asks while nobody listens, nor by who was being answered when it was killed."""
+    with running_rig(dial_for_s=15.0) as rig:
+
+        def die(handler: Any) -> None:
+            first.server_close()
+            (rig.run / "api.sock").unlink()
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            handler.close_connection = True
+            starting.start()
+
+        first = Upstream(rig.run / "api.sock", die)
+        starting = threading.Timer(0.3, lambda: rig.upstreams.append(Upstream(rig.run / "api.sock", says("back"))))
+        assert rig.ask("localhost", "/v2/self", secure=True).text == "back"
+        starting.join()
+        first.shutdown()
 
 
 # streams

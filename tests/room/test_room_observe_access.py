@@ -72,6 +72,14 @@ async def test_a_request_goes_to_the_app_of_its_host(tmp_path: Path) -> None:
         assert kept(rig, "app_2") == ["/2"]
 
 
+async def test_a_part_of_a_host_may_belong_to_another_app(tmp_path: Path) -> None:
+    async with opened(tmp_path) as rig:
+        rig.hosts["a.test/2"] = "app_2"
+        write(rig, entry(1) + entry(2) + entry(3))
+        await take(rig)
+        assert (kept(rig), kept(rig, "app_2")) == (["/1", "/3"], ["/2"])
+
+
 async def test_an_unfinished_request_waits_for_its_end(tmp_path: Path) -> None:
     async with opened(tmp_path) as rig:
         whole = entry(2)

@@ -143,9 +143,12 @@ async def test_a_store_that_refuses_loses_nothing(tmp_path: Path) -> None:
         signals.keep = refuse
         with pytest.raises(UnavailableError):
             await rig.take()
+        assert rig.room.health is not None
+        assert (await rig.room.health()).error == "full"
         signals.keep = real
         await rig.take()
         assert rig.messages() == ["one"]
+        assert (await rig.room.health()).error == ""
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -273,6 +276,12 @@ async def test_read_bytes_are_freed_under_the_writer_and_the_tail_stays(tmp_path
         assert rig.messages()[-1] == "after"
         assert len(rig.messages()) == 12_001
         assert observe.tail(rig.path("s"), lines=2) == ["y" * 999, "after"]
+        held = os.stat(rig.path("s")).st_blocks * 512
+    (rig.kernel.paths.data / "logs.db").unlink()
+    async with opened(tmp_path, clock=clock) as rig:
+        await rig.take()
+        again = rig.messages()
+        assert again[-1] == "after" and set(again[1:-1]) == {"y" * 999} and len(again) <= held // 1000 + 2
 
 
 async def test_a_file_that_was_emptied_begins_anew(tmp_path: Path) -> None:

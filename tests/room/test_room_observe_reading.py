@@ -115,14 +115,10 @@ async def test_a_follower_begins_now_and_a_deployments_follower_at_its_first_lin
             group.start_soon(follow, "now", 1)
             group.start_soon(lambda: follow("deployment", 2, deployment_id="deployment_1"))
             group.start_soon(lambda: follow("since", 2, since=0))
-            with anyio.fail_after(10):
-                while rig.opened.ingest.bells.readers < 3:
-                    await anyio.lowlevel.checkpoint()
-                while rig.opened.reading._readers.borrowed_tokens:
-                    await anyio.lowlevel.checkpoint()
-                for _ in range(50):
-                    await anyio.lowlevel.checkpoint()
-            rig.append("s", "after\n")
+            with anyio.fail_after(20):
+                while len(got) < 3:  # when a follower's "now" is, only the follower knows
+                    rig.append("s", "after\n")
+                    await rig.clock.sleep(0.01)
         assert got == {"now": ["after"], "deployment": ["before", "after"], "since": ["before", "after"]}
 
 
@@ -139,7 +135,7 @@ async def test_a_bounded_answer_waits_until_its_end_and_ends(tmp_path: Path, liv
     async with opened(tmp_path, clock=clock) as rig:
         await rig.add("s")
         await rig.take()
-        until = clock.now() + 10_000
+        until = clock.now() + 1_000_000
         got: list[LogRecord] = []
         async with running(rig), anyio.create_task_group() as group:
 
@@ -151,18 +147,15 @@ async def test_a_bounded_answer_waits_until_its_end_and_ends(tmp_path: Path, liv
             with anyio.fail_after(10):
                 while not rig.opened.ingest.bells.readers:
                     await anyio.lowlevel.checkpoint()
-                rig.append("s", "early\n")
-                while rig.messages() != ["early"]:
-                    clock.forward(0.2)
-                    await anyio.lowlevel.checkpoint()
-                clock.forward(8)
-                rig.append("s", "last\n")
-                while len(rig.messages()) < 2:
-                    clock.forward(0.05)
-                    await anyio.lowlevel.checkpoint()
-                assert clock.now() < until
-                while True:
-                    clock.forward(0.5)
+                for number, line in enumerate(("early", "last"), 1):
+                    rig.append("s", line + "\n")
+                    while len(rig.messages()) < number:
+                        clock.forward(0.001)
+                        await anyio.lowlevel.checkpoint()
+                assert clock.now() < until and not got
+                clock.forward(1000)
+                while True:  # the answer ends by itself
+                    clock.forward(0.001)
                     await anyio.lowlevel.checkpoint()
         assert texts(got) == ["early", "last"]
 

@@ -130,8 +130,8 @@ async def opened(
     kernel.paths.create()
     hosts = {"a.test": APP, "b.test": "app_2"}
 
-    def resolve(_: sa.Connection, host: str) -> str | None:
-        return hosts.get(host)
+    def resolve(_: sa.Connection, host: str, path: str) -> str | None:
+        return hosts.get(host + path.partition("?")[0], hosts.get(host))
 
     room = observe.setup(kernel, resolve)
     try:

@@ -1,6 +1,6 @@
 """OAuth 1 signatures (RFC 5849): PLAINTEXT, HMAC-SHA1, HMAC-SHA256, HMAC-SHA512.
 
-The `clever` CLI sends PLAINTEXT without naming it. One client in use signs with a base string that leaves the query out;
+The `clever` CLI sends PLAINTEXT without naming it. One client in use leaves the query out of its base string;
 both base strings are accepted.
 """
 

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import anyio
 import anyio.to_thread
+import sqlalchemy as sa
 
 from havre.kernel.clock import Clock
 from havre.kernel.store import Store
@@ -26,6 +27,7 @@ from havre.observe.model import AccessLine, FileCursor, ResolveHost
 from havre.observe.signals import SignalStore
 
 CURRENT = "access.log"
+_NOTHING = (0, 0)  # no current file: look at the rolled ones each time
 READ_BYTES = 4 * 1024 * 1024
 T = TypeVar("T")
 
@@ -95,13 +97,13 @@ class AccessIngest:
     lines: int = 0
     backlog: bool = False
     _cursors: Sequence[FileCursor] | None = None
-    _seen: tuple[int, int] = (-1, -1)
+    _seen: tuple[int, int] = _NOTHING
     _grew_s: float = 0.0
     _asked: list[anyio.Event] = field(default_factory=list)
     _wake: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self) -> None:
-        self._cursors, self._seen = None, (-1, -1)
+        self._cursors, self._seen = None, _NOTHING
         while True:
             self._wake = anyio.Event()
             self.backlog = await self.pass_once()
@@ -135,7 +137,7 @@ class AccessIngest:
         if self._cursors is None:
             self._cursors = await self._in_writer(self.signals.access_cursors)
         seen = _stamp(self.folder / CURRENT)
-        if seen == self._seen and not self.backlog:
+        if seen == self._seen and seen != _NOTHING and not self.backlog:
             return False
         read = await self._in_writer(partial(read_files, self.folder, self._cursors))
         if set(read.cursors) != set(self._cursors):
@@ -150,20 +152,29 @@ class AccessIngest:
 
     async def _given(self, lines: Sequence[AccessLine]) -> list[AccessLine]:
         """The requests with their apps; those of no app, such as the platform's own, are left out."""
-        hosts = {line.host for line in lines}
-        if not hosts:
+        asked = {_key(line): line for line in lines}
+        if not asked:
             return []
-        apps = await self.store.read(lambda conn: {host: self.resolve_host(conn, host) for host in hosts})
-        given = ((line, apps[line.host]) for line in lines)
+
+        def resolve(conn: sa.Connection) -> dict[tuple[str, str], str | None]:
+            return {key: self.resolve_host(conn, line.host, line.path) for key, line in asked.items()}
+
+        apps = await self.store.read(resolve)
+        given = ((line, apps[_key(line)]) for line in lines)
         return [dataclasses.replace(line, app_id=app_id) for line, app_id in given if app_id is not None]
 
     async def _in_writer(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self.writer)
 
 
+def _key(line: AccessLine) -> tuple[str, str]:
+    """Requests that share it are for the same app; without a route, only those of one path are known to be."""
+    return line.host, line.route or line.path
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except FileNotFoundError:
-        return (0, 0)
+        return _NOTHING
     return (status.st_ino, status.st_size)

@@ -159,6 +159,7 @@ def access_line(raw: bytes) -> AccessLine | None:
             source_ip=str(request.get("client_ip") or request.get("remote_ip", "")),
             source_port=int(request.get("remote_port") or 0),
             request_id=_request_id(entry, request),
+            route=str(entry.get("route", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None

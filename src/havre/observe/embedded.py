@@ -8,6 +8,7 @@ bytes may be freed. Each app has a quota in bytes of lines and a quarter of it i
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,15 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from havre.base.errors import UnavailableError
+from havre.observe.embedded_tables import (
+    ACCESS_FILE,
+    ACCESS_LINE,
+    APP,
+    LOG_LINE,
+    METADATA,
+    ORIGIN,
+    open_engine,
+)
 from havre.observe.model import (
     AccessLine,
     AccessQuery,
@@ -36,63 +46,6 @@ BATCH_ROWS = 5000  # deleted in one transaction
 COMPACT_PAGES = 2000
 FREE_PAGES_KEPT = 500
 
-METADATA = sa.MetaData()
-APP = sa.Table(
-    "app",
-    METADATA,
-    sa.Column("key", sa.Integer, primary_key=True),
-    sa.Column("app_id", sa.Text, nullable=False, unique=True),
-    sa.Column("log_bytes", sa.Integer, nullable=False, default=0),
-    sa.Column("access_bytes", sa.Integer, nullable=False, default=0),
-)
-ORIGIN = sa.Table(
-    "origin",
-    METADATA,
-    sa.Column("key", sa.Integer, primary_key=True),
-    sa.Column("source_id", sa.Text, nullable=False, unique=True),
-    sa.Column("app", sa.Integer, nullable=False, index=True),
-    sa.Column("deployment_id", sa.Text),
-    sa.Column("instance_id", sa.Text),
-    sa.Column("commit_id", sa.Text),
-    sa.Column("service", sa.Text, nullable=False),
-    sa.Column("offset", sa.Integer, nullable=False),
-    sa.Column("at", sa.Integer, nullable=False),
-    sa.Column("dropped", sa.Integer, nullable=False),
-    sa.Column("drained", sa.Boolean, nullable=False),
-    sa.Column("gone", sa.Boolean, nullable=False),
-)
-LOG_LINE = sa.Table(
-    "log_line",
-    METADATA,
-    sa.Column("seq", sa.Integer, primary_key=True),
-    sa.Column("app", sa.Integer, nullable=False),
-    sa.Column("origin", sa.Integer, nullable=False),
-    sa.Column("at", sa.Integer, nullable=False),
-    sa.Column("size", sa.Integer, nullable=False),
-    sa.Column("severity", sa.Text, nullable=False),
-    sa.Column("message", sa.Text, nullable=False),
-    sa.Index("log_line_app", "app", "seq", "at", "origin"),
-    sqlite_autoincrement=True,
-)
-ACCESS_LINE = sa.Table(
-    "access_line",
-    METADATA,
-    sa.Column("seq", sa.Integer, primary_key=True),
-    sa.Column("app", sa.Integer, nullable=False),
-    sa.Column("at", sa.Integer, nullable=False),
-    sa.Column("size", sa.Integer, nullable=False),
-    sa.Column("request", sa.JSON, nullable=False),
-    sa.Index("access_line_app", "app", "seq", "at"),
-    sqlite_autoincrement=True,
-)
-ACCESS_FILE = sa.Table(
-    "access_file",
-    METADATA,
-    sa.Column("inode", sa.Integer, primary_key=True),
-    sa.Column("head", sa.Text, nullable=False),
-    sa.Column("offset", sa.Integer, nullable=False),
-)
-
 
 class EmbeddedStore:
     """Opens with `EmbeddedStore.open(path, per_app_bytes=…)`. See `SignalStore` for the contract."""
@@ -103,7 +56,7 @@ class EmbeddedStore:
 
     @classmethod
     def open(cls, path: Path, *, per_app_bytes: int) -> EmbeddedStore:
-        engine = _engine(path)
+        engine = open_engine(path)
         with _classed("open"):
             with engine.begin() as conn:
                 METADATA.create_all(conn)
@@ -265,6 +218,7 @@ class EmbeddedStore:
 
     def settle(self) -> None:
         with self._raw() as raw:
+            _sync(Path(f"{self._engine.url.database}-wal"))  # a reader may hold the checkpoint up, but not this
             raw.execute("pragma wal_checkpoint(passive)").fetchall()
 
     def figures(self) -> StoreFigures:
@@ -380,6 +334,21 @@ def _expire(conn: sa.Connection, table: sa.Table, *, app: int, before: int) -> i
     return old
 
 
+def _sync(path: Path) -> None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as cause:
+        raise UnavailableError("the logs database cannot be written to the disk") from cause
+    try:
+        os.fsync(fd)
+    except OSError as cause:
+        raise UnavailableError("the logs database cannot be written to the disk") from cause
+    finally:
+        os.close(fd)
+
+
 def _pragma(cursor: Any, name: str) -> int:
     return int(cursor.execute(f"pragma {name}").fetchone()[0])
 
@@ -390,24 +359,3 @@ def _classed(what: str) -> Iterator[None]:
         yield
     except sa.exc.DBAPIError as cause:
         raise UnavailableError("the logs database does not answer", doing=what) from cause
-
-
-def _engine(path: Path) -> sa.Engine:
-    engine = sa.create_engine(
-        f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": 10}, pool_size=5, max_overflow=5
-    )
-
-    def on_connect(raw: Any, _record: object) -> None:
-        raw.isolation_level = None  # the driver's own BEGIN comes too late for a snapshot
-        cursor = raw.cursor()
-        settings = ("auto_vacuum=incremental", "journal_mode=wal", "synchronous=normal", "busy_timeout=10000")
-        for pragma in (*settings, "journal_size_limit=16777216", "cache_size=-4096"):
-            cursor.execute(f"pragma {pragma}").fetchall()
-        cursor.close()
-
-    def on_begin(conn: sa.Connection) -> None:
-        conn.exec_driver_sql("BEGIN" if conn.get_execution_options().get("reads") else "BEGIN IMMEDIATE")
-
-    sa.event.listen(engine, "connect", on_connect)
-    sa.event.listen(engine, "begin", on_begin)
-    return engine

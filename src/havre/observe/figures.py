@@ -44,7 +44,7 @@ class Figures:
             "dropped_lines": float(self._ingest.counts.dropped),
         }
         error = f"logs are {lag_s:.0f} s behind, {backlog} bytes wait" if lag_s > LATE_S else ""
-        return Health(error=error, backlog=backlog, figures=figures)
+        return Health(error=self._ingest.counts.error or error, backlog=backlog, figures=figures)
 
     def collect(self) -> Iterable[Metric]:
         counts = self._ingest.counts

@@ -18,6 +18,7 @@ import anyio.to_thread
 import structlog
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from havre.base.errors import HavreError
 from havre.kernel.clock import Clock
 from havre.kernel.events import Bus, Event
 from havre.kernel.store import Store
@@ -39,7 +40,7 @@ TICK_S = 0.1
 
 @dataclass
 class Counts:
-    """What was taken since the process began."""
+    """What was taken since the process began, and why the last pass failed, if it did."""
 
     lines: int = 0
     octets: int = 0
@@ -98,13 +99,15 @@ class Ingest:
         ]
         try:
             busy = await self._take_all(due, look) if due else False
-        except BaseException:
+        except BaseException as error:
+            self.counts.error = error.message if isinstance(error, HavreError) else repr(error)
             self.forget_memory()
             raise
         finally:
             for event in asked.values():
                 event.set()
         self.counts.passes += 1
+        self.counts.error = ""
         await self._free(look)
         return busy
 

@@ -17,7 +17,7 @@ from havre.base.errors import InvalidError
 USER_SERVICE = "bas-user.service"  # what an app prints
 DEPLOY_SERVICE = "bas-deploy.service"  # what the platform and a build say
 
-ResolveHost = Callable[[sa.Connection, str], str | None]  # a request's host name -> the id of its app
+ResolveHost = Callable[[sa.Connection, str, str], str | None]  # a request's host name and path -> the id of its app
 
 _ID = re.compile("[0-7][0-9A-F]{15}")
 
@@ -97,7 +97,10 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class AccessLine:
-    """One request as the edge saw it. `at` is the moment it ended; `duration_ms` has fractions."""
+    """One request as the edge saw it. `at` is the moment it ended; `duration_ms` has fractions.
+
+    `route` is the edge's name for what took it: requests to a host with equal routes are for the same app.
+    """
 
     app_id: str
     at: int
@@ -113,6 +116,7 @@ class AccessLine:
     source_ip: str
     source_port: int
     request_id: str = ""
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)

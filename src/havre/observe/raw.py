@@ -67,6 +67,14 @@ def free(path: Path, *, upto: int) -> int:
     return end if done == 0 else 0
 
 
+def first_data(fd: int, offset: int) -> int:
+    """Where the file has bytes again, should it have been freed at `offset`."""
+    try:
+        return max(offset, os.lseek(fd, offset, os.SEEK_DATA))
+    except OSError:
+        return offset
+
+
 def tail(path: Path, *, lines: int = 100) -> list[str]:
     """The last lines of a source's file; none when there is no such file."""
     try:

@@ -110,7 +110,12 @@ class Reading:
 
 def _start(query: LogQuery | AccessQuery, from_now: bool, head: Callable[[], int]) -> Callable[[], int]:
     """After which sequence number the answer begins. Raises InvalidError for an `after_id` that is not ours."""
-    if query.after_id is not None:
-        after = seq_of(query.after_id)
-        return lambda: after
-    return head if from_now else lambda: 0
+    after = None if query.after_id is None else seq_of(query.after_id)
+
+    def start() -> int:
+        newest = head()
+        if after is not None and after <= newest:
+            return after
+        return newest if from_now else 0  # an id past the newest is of a store that was lost
+
+    return start

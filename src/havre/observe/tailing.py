@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -114,6 +114,7 @@ def _take(tail: Tail, fd: int, ended: bool, allowance: decide.Allowance, look: L
             return _drained(tail)
         return Taken(tail.source, (), cursor) if cursor != tail.cursor else _notice(tail, cursor, look)
     if tail.gap is None and tail.gap_from_at is not None:
+        cursor = replace(cursor, offset=raw.first_data(fd, cursor.offset))  # the store was lost, the file is not
         until_at = max(tail.gap_from_at, min(look.now, status.st_mtime_ns // 1_000_000))
         tail.gap = decide.Gap(cursor.offset, tail.gap_from_at, tail.size, until_at)
     bound = look.per_app_bytes if tail.gap is not None else min(look.per_app_bytes, LIVE_BACKLOG_BYTES)

@@ -8,6 +8,7 @@ process that is not it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import ssl
@@ -56,17 +57,20 @@ class Caddy:
         config = json.dumps(static_config(self.settings), sort_keys=True)
         wanted = hashlib.sha256(config.encode()).hexdigest()
         record = self._found()
+        if record is not None and record.config_hash and not Path(record.admin_socket).exists():
+            # its directory of sockets was taken away: nobody can ever speak to it again
+            await anyio.to_thread.run_sync(functools.partial(process.end, record.identity, grace_s=2))
+            record = None
         if record is None:
-            identity = self._start(config)
-            await self._wait_at_work(identity)
+            record = self._start(config)
+            await self._wait_at_work(record, ends_it=True)
         elif record.config_hash != wanted:
-            identity = record.identity
-            await self._wait_at_work(identity)  # it may be starting: whoever started it was killed
-            await self._load(config)
+            await self._wait_at_work(record, ends_it=False)  # it may be starting: whoever started it was killed
+            await self._load(config, Path(record.admin_socket))
         else:
             return False
         await self._wait_certificates()
-        self._remember(identity, wanted)
+        self._remember(record.identity, wanted)
         return True
 
     def running(self) -> Identity | None:
@@ -86,22 +90,24 @@ class Caddy:
 
     async def metrics(self) -> str:
         """Caddy's own figures, in Prometheus' text form."""
-        async with self._admin() as client:
-            return (await self._ask(client, "GET", "/metrics")).text
+        async with _admin(self.settings.admin_socket) as client:
+            return (await _ask(client, "GET", "/metrics")).text
 
     # inside
 
     def _found(self) -> Record | None:
         record = process.read_record(self.record_file)
-        if record and record.admin_socket == str(self.settings.admin_socket) and process.is_alive(record.identity):
+        if record and process.is_alive(record.identity):
             return record
         listener = process.listener_of(self.settings.admin_socket)
         return Record(listener, "", str(self.settings.admin_socket)) if listener else None
 
-    def _remember(self, identity: Identity, config_hash: str) -> None:
-        process.write_record(self.record_file, Record(identity, config_hash, str(self.settings.admin_socket)))
+    def _remember(self, identity: Identity, config_hash: str) -> Record:
+        record = Record(identity, config_hash, str(self.settings.admin_socket))
+        process.write_record(self.record_file, record)
+        return record
 
-    def _start(self, config: str) -> Identity:
+    def _start(self, config: str) -> Record:
         storage = self.settings.storage
         for each in (self.folder, storage, self.settings.access_log.parent, self.settings.caddy_log.parent):
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -111,33 +117,29 @@ class Caddy:
         self._output.unlink(missing_ok=True)
         command = [str(process.program()), "run", "--config", str(file)]
         identity = process.spawn(command, environment=self._environment(), cwd=self.folder, output=self._output)
-        self._remember(identity, "")  # a hash only when it is known to work
-        return identity
+        return self._remember(identity, "")  # a hash only when it is known to work
 
     @property
     def _output(self) -> Path:
         return self.folder / "caddy.out"
 
-    async def _wait_at_work(self, identity: Identity) -> None:
-        """Wait until that Caddy serves. Raises UnavailableError with its last words when it does not: it is ended."""
+    async def _wait_at_work(self, record: Record, *, ends_it: bool) -> None:
+        """Wait until that Caddy serves.
+
+        ends_it: whether it is ended when it does not; one that has served before is left alone.
+        Raises UnavailableError with its last words.
+        """
+        identity, admin_socket = record.identity, Path(record.admin_socket)
         with anyio.move_on_after(self.start_limit_s):
             while process.is_alive(identity):
-                if process.listener_of(self.settings.admin_socket) == identity and await self._is_at_work():
+                if process.listener_of(admin_socket) == identity and await _is_at_work(admin_socket):
                     return
                 await self.clock.sleep(0.02)
         words = process.tail(self._output) or process.tail(self.settings.caddy_log)
-        await anyio.to_thread.run_sync(lambda: process.end(identity, grace_s=1))
-        self.record_file.unlink(missing_ok=True)
+        if ends_it:
+            await anyio.to_thread.run_sync(lambda: process.end(identity, grace_s=1))
+            self.record_file.unlink(missing_ok=True)
         raise UnavailableError(_why(words), program="caddy", output=words)
-
-    async def _is_at_work(self) -> bool:
-        """The admin socket opens before the listeners do; it tells of a configuration once that is at work."""
-        try:
-            async with self._admin() as client:
-                answer = await self._ask(client, "GET", "/config/apps/http/http_port")
-        except UnavailableError:
-            return False
-        return answer.status_code == 200 and answer.text.strip() != "null"
 
     async def _wait_certificates(self) -> None:
         """Caddy makes its own names' certificates after it has taken a configuration: wait, within a limit.
@@ -153,26 +155,12 @@ class Caddy:
                 while not await _has_certificate(host, settings.https_port, name, context):
                     await self.clock.sleep(0.02)
 
-    async def _load(self, config: str) -> None:
-        async with self._admin() as client:
-            headers = {"content-type": "application/json"}
-            answer = await self._ask(client, "POST", "/load", content=config.encode(), headers=headers)
+    async def _load(self, config: str, admin_socket: Path) -> None:
+        async with _admin(admin_socket) as client:
+            answer = await _ask(client, "POST", "/load", config.encode())
         if answer.status_code != 200:
             raise InvalidError("Caddy refused its configuration", program="caddy", output=answer.text[-500:])
         process.write_whole(self.folder / "config.json", config)
-
-    def _admin(self) -> httpx.AsyncClient:
-        transport = httpx.AsyncHTTPTransport(uds=str(self.settings.admin_socket))
-        return httpx.AsyncClient(transport=transport, base_url="http://caddy-admin", timeout=20, trust_env=False)
-
-    async def _ask(
-        self, client: httpx.AsyncClient, method: str, path: str, *, content: bytes | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> httpx.Response:  # fmt: skip
-        try:
-            return await client.request(method, path, content=content, headers=headers)
-        except httpx.TransportError as cause:
-            raise UnavailableError("Caddy's admin socket did not answer", program="caddy", path=path) from cause
 
     def _environment(self) -> dict[str, str]:
         """Nothing of the host's: proxies, telemetry and certificate settings would change what Caddy does."""
@@ -185,6 +173,29 @@ class Caddy:
             "OTEL_TRACES_EXPORTER": "none",
             "OTEL_PROPAGATORS": "tracecontext",
         }
+
+
+def _admin(socket: Path) -> httpx.AsyncClient:
+    transport = httpx.AsyncHTTPTransport(uds=str(socket))
+    return httpx.AsyncClient(transport=transport, base_url="http://caddy-admin", timeout=20, trust_env=False)
+
+
+async def _ask(client: httpx.AsyncClient, method: str, path: str, content: bytes | None = None) -> httpx.Response:
+    headers = {"content-type": "application/json"} if content is not None else {}
+    try:
+        return await client.request(method, path, content=content, headers=headers)
+    except httpx.TransportError as cause:
+        raise UnavailableError("Caddy's admin socket did not answer", program="caddy", path=path) from cause
+
+
+async def _is_at_work(admin_socket: Path) -> bool:
+    """The admin socket opens before the listeners do; it tells of a configuration once that is at work."""
+    try:
+        async with _admin(admin_socket) as client:
+            answer = await _ask(client, "GET", "/config/apps/http/http_port")
+    except UnavailableError:
+        return False
+    return answer.status_code == 200 and answer.text.strip() != "null"
 
 
 async def _has_certificate(host: str, port: int, name: str, context: ssl.SSLContext) -> bool:

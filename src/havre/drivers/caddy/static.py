@@ -260,7 +260,8 @@ def _proxy(dial: str, *, dial_for_s: float) -> Json:
 def _tls(settings: EdgeSettings) -> Json:
     """One certificate for all names of the platform, kept ready; the others on their first visit, if we serve them."""
     base = settings.base_domain
-    always = ["localhost", "127.0.0.1", base, f"*.{base}", *settings.own_hosts]
+    below = [f"*.{base}"] if "." in base else [f"api.{base}", f"console.{base}"]  # no client believes `*.localhost`
+    always = ["localhost", "127.0.0.1", base, *below, *settings.own_hosts]
     host = settings.bind if _is_specific(settings.bind) else "127.0.0.1"
     internal = [{"module": "internal", "ca": "local"}]
     return {

@@ -1,7 +1,7 @@
 """The way out of a sandbox to the network.
 
-Today one kind for everybody: an egress proxy (see `proxy.py`), named to programs by `HTTP_PROXY` and its like, without a
-privilege and without a route to the host. Programs that ignore proxies cannot leave; `havre doctor` says so.
+Today one kind for everybody: an egress proxy (see `proxy.py`), named to programs by `HTTP_PROXY` and its like,
+without a privilege and without a route to the host. Programs that ignore proxies cannot leave; `havre doctor` says so.
 """
 
 from __future__ import annotations

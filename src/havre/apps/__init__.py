@@ -1,0 +1,77 @@
+"""Apps: from a push to isolated instances behind their one socket, switched without a lost request.
+
+`Apps` is the room's face, made by `setup`; the page is README.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from havre.apps import runtimes, tables, views
+from havre.apps.intents import Intents, NewApp
+from havre.apps.model import (
+    Action,
+    App,
+    AppState,
+    Deployment,
+    DeploymentState,
+    Instance,
+    InstanceState,
+    pretty_name,
+)
+from havre.apps.operations import operations
+from havre.apps.reconcile import Reconcile
+from havre.apps.repos import Repositories
+from havre.apps.work import Work
+from havre.kernel.kernel import Kernel
+from havre.kernel.reconcile import Reconciler
+from havre.kernel.rooms import Health, Loop, Room
+
+__all__ = [
+    "Action", "App", "AppState", "Apps", "Deployment", "DeploymentState", "Instance", "InstanceState", "Intents",
+    "NewApp", "Repositories", "pretty_name", "runtimes", "setup", "views",
+]  # fmt: skip
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Apps:
+    """The room for its callers: what may be asked, and the repositories. Reading is `views`."""
+
+    intents: Intents
+    repositories: Repositories
+
+
+def setup(kernel: Kernel) -> tuple[Room, Apps]:
+    """The room and its face."""
+    work = Work(kernel)
+    made = operations(work)
+    intents = Intents(kernel, made)
+    repositories = Repositories(kernel, intents)
+    reconcile = Reconcile(work)
+
+    async def start() -> None:
+        await repositories.recover_pushes()
+
+    async def health() -> Health:
+        wanted = await kernel.store.read(lambda conn: tables.instances(conn))
+        apps = await kernel.store.read(lambda conn: tables.apps(conn))
+        live = await kernel.store.read(kernel.operations.live)
+        figures = {"apps": float(len(apps)), "instances": float(len(wanted))}
+        return Health(backlog=len([each for each in live if each.kind.startswith("apps.")]), figures=figures)
+
+    room = Room(
+        "apps",
+        tables.SCHEMA,
+        operations=(made.deploy, made.undeploy, made.delete),
+        reconcilers=(
+            Reconciler("apps.instances", reconcile.instances, wake_on=("apps.", "kernel.operation."), every_s=10),
+            Reconciler("apps.garbage", reconcile.garbage, wake_on=("kernel.operation.done",), every_s=600),
+        ),
+        loops=(Loop("apps.hooks", repositories.serve_hooks), Loop("apps.ends", reconcile.watch_ends)),
+        health=health,
+        start=start,
+    )
+    return room, Apps(intents, repositories)

@@ -1,0 +1,98 @@
+"""Pure decisions of the apps room: which instances to replace, which units are nobody's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from havre.apps.model import Instance, InstanceState
+from havre.kernel.units import Unit
+
+BACKOFF_FIRST_MS = 500
+BACKOFF_MOST_MS = 60_000
+CRASH_WINDOW_MS = 600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """The instance's unit has ended or was never there: take another in its place."""
+
+    instance: Instance
+    crashed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """The instance serves and its unit does not accept: tell it again."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """A unit that no instance and no operation wants."""
+
+    unit: Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """An app crashes too often: its next start comes in `ms`."""
+
+    app_id: str
+    ms: int
+
+
+Step = Replace | Admit | Remove | Wait
+
+
+def decide_instances(
+    wanted: Sequence[Instance],
+    seen: Sequence[Unit],
+    *,
+    now: int,
+    busy: frozenset[str],
+    crashes: Mapping[str, Sequence[int]],
+) -> tuple[Step, ...]:
+    """Return the steps that make the serving instances live and take away what is nobody's.
+
+    busy: apps with an operation under way, which owns their units: nothing of them is touched.
+    crashes: for each app, the moments of its recent crashes, oldest first. A start after the n-th crash waits
+    twice as long as after the one before, from half a second to a minute.
+    """
+    units = {str(unit.id): unit for unit in seen}
+    steps: list[Step] = []
+    for instance in wanted:
+        if instance.app_id in busy or instance.state is not InstanceState.UP:
+            continue
+        unit = units.get(instance.id)
+        if unit is None or unit.state == "exited":
+            crashed = unit is not None and unit.exit is not None and unit.exit.code is not None
+            left = pause_ms(crashes.get(instance.app_id, ()), now=now)
+            steps.append(Wait(instance.app_id, left) if left > 0 and crashed else Replace(instance, crashed))
+        elif unit.state == "running" and not unit.accepting:
+            steps.append(Admit(instance))
+    kept = {str(instance.id) for instance in wanted}
+    steps += [Remove(unit) for unit in seen if unit.id not in kept and unit.labels.get("app") not in busy]
+    return tuple(steps)
+
+
+def pause_ms(crashes: Sequence[int], *, now: int) -> int:
+    """How long the next start still has to wait, in ms; 0 or less: not at all."""
+    recent = [at for at in crashes if now - at < CRASH_WINDOW_MS]
+    if len(recent) < 2:
+        return 0
+    return recent[-1] + min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * int(2 ** min(len(recent), 12))) - now
+
+
+def decide_releases(built: Sequence[tuple[str, str]], *, used: frozenset[str], keep: int) -> tuple[str, ...]:
+    """Which releases to delete: of each app all but the used and `keep` more; `built` is (app, release), newest first."""
+    spare: dict[str, int] = {}
+    gone = []
+    for app_id, release_id in built:
+        if release_id in used:
+            continue
+        spare[app_id] = spare.get(app_id, 0) + 1
+        if spare[app_id] > keep:
+            gone.append(release_id)
+    return tuple(gone)

@@ -1,0 +1,53 @@
+"""Trees on disk that belong to an app: safe paths, ownership, caches."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from havre.base.errors import InvalidError
+
+
+def inside(folder: Path, relative: str) -> Path:
+    """`folder/relative`, refused when it leads outside (by `..` or by a link)."""
+    place = folder / relative
+    if not place.resolve().is_relative_to(folder.resolve()):
+        raise InvalidError(f"{relative} leads outside of the repository")
+    return place
+
+
+def give(folder: Path, uid: int) -> None:
+    """Make `uid` the owner of everything below `folder`, never following a link."""
+    os.chown(folder, uid, uid)
+    for _, folders, files, fd in os.fwalk(folder, follow_symlinks=False):
+        for name in (*folders, *files):
+            os.chown(name, uid, uid, dir_fd=fd, follow_symlinks=False)
+
+
+def open_cache(folder: Path, key: str) -> Path:
+    """The app's dependency cache for `key`. With a new key the cache of the last one is carried over; there is one."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = folder / key
+    if not place.exists():
+        others = sorted((each for each in folder.iterdir() if each.is_dir()), key=lambda each: each.stat().st_mtime)
+        if others:
+            others[-1].rename(place)
+            for each in others[:-1]:
+                shutil.rmtree(each, ignore_errors=True)
+        else:
+            place.mkdir(mode=0o755)
+    os.utime(place)
+    return place
+
+
+def size_bytes(folder: Path) -> int:
+    """What the files below `folder` take on disk."""
+    total = 0
+    for _, _, names, fd in os.fwalk(folder, follow_symlinks=False):
+        for name in names:
+            try:
+                total += os.stat(name, dir_fd=fd, follow_symlinks=False).st_blocks * 512
+            except FileNotFoundError:
+                continue
+    return total

@@ -1,0 +1,75 @@
+"""Is an instance ready: TCP first, then HTTP on its health paths (through its own door, not the edge)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import anyio
+
+from havre.base.errors import InvalidError, UnavailableError
+from havre.base.ids import UnitId
+from havre.kernel.clock import Clock
+from havre.kernel.units import Units
+
+PROBE_S = 10.0
+
+
+def paths_of(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The configured health paths (CC_HEALTH_CHECK_PATH, …_0 to …_5); empty: the default."""
+    names = ("CC_HEALTH_CHECK_PATH", *(f"CC_HEALTH_CHECK_PATH_{number}" for number in range(6)))
+    found = tuple(env[name] for name in names if env.get(name))
+    for path in found:
+        if not path.startswith("/") or any(ord(char) <= 32 or ord(char) > 126 for char in path):
+            raise InvalidError(f"the health check path {path!r} must start with / and hold no space")
+    return found
+
+
+async def wait_healthy(units: Units, id: UnitId, *, env: Mapping[str, str], limit_s: float, clock: Clock) -> str:
+    """Return a sentence about the answer once every path answers.
+
+    A configured path must answer 200; without one, `/` must answer anything below 500.
+    Raises InvalidError with what was seen last when `limit_s` has passed or the instance has ended.
+    """
+    paths = paths_of(env) or ("/",)
+    strict = bool(paths_of(env))
+    deadline = clock.monotonic() + limit_s
+    seen = "nothing listens on port 8080"
+    pause = 0.02
+    while clock.monotonic() < deadline:
+        answers = [await _probe(units, id, path) for path in paths]
+        bad = [
+            (path, status) for path, status in zip(paths, answers, strict=True) if not _is_good(status, strict=strict)
+        ]
+        if not bad:
+            return f"health check GET {paths[0]} {answers[0]}"
+        if bad[0][1] is not None:
+            seen = f"GET {bad[0][0]} answers {bad[0][1]}"
+        unit = await units.get(id)
+        if unit is None or unit.state == "exited":
+            raise InvalidError(f"the app ended while it started: {unit.exit if unit else 'it was never started'}")
+        await clock.sleep(pause)
+        pause = min(0.5, pause * 1.4)
+    expected = "200 is expected" if strict else "the app must listen on 0.0.0.0:8080"
+    raise InvalidError(f"the app did not become healthy within {limit_s:.0f} s: {seen}; {expected}")
+
+
+def _is_good(status: int | None, *, strict: bool) -> bool:
+    return status is not None and (status == 200 if strict else status < 500)
+
+
+async def _probe(units: Units, id: UnitId, path: str) -> int | None:
+    """The status of one GET; None when nobody answers."""
+    try:
+        with anyio.fail_after(PROBE_S):
+            async with await units.dial(id, 8080) as stream:
+                request = (
+                    f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: havre-health\r\nConnection: close\r\n\r\n"
+                )
+                await stream.send(request.encode())
+                head = b""
+                while b"\r\n" not in head and len(head) < 4096:
+                    head += await stream.receive()
+    except (TimeoutError, UnavailableError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        return None
+    words = head.split(b"\r\n", 1)[0].split(b" ")
+    return int(words[1]) if len(words) > 1 and words[0].startswith(b"HTTP/") and words[1].isdigit() else None

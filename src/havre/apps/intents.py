@@ -1,0 +1,292 @@
+"""What people may ask of apps: authorised, checked, and written as what is wanted, in one transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from havre import edge, governance, observe
+from havre.apps import logbook, runtimes, tables
+from havre.apps.model import Action, App, AppState, Deployment, DeploymentState
+from havre.apps.operations import DeployArgs, Operations, StopArgs
+from havre.base import names
+from havre.base.errors import ConflictError, ExhaustedError, InvalidError, NotFoundError
+from havre.base.flavors import flavor, rank
+from havre.base.ids import new_app_id, new_deployment_id
+from havre.governance import Actor, Right
+from havre.kernel.kernel import Kernel
+from havre.kernel.store import Tx
+
+UNKNOWN_APP = "The application cannot be found"
+MOST_INSTANCES = 40
+MOST_ENV_BYTES = 512 * 1024
+PLATFORM = frozenset(
+    {"APP_ID", "APP_HOME", "INSTANCE_ID", "INSTANCE_NUMBER", "INSTANCE_TYPE", "CC_DEPLOYMENT_ID", "CC_COMMIT_ID"}
+)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class NewApp:
+    """What `clever create` says."""
+
+    name: str
+    runtime: str
+    description: str = ""
+    zone: str = "par"
+    min_instances: int = 1
+    max_instances: int = 1
+    min_flavor: str = "XS"
+    max_flavor: str = "XS"
+    build_flavor: str = "S"
+    separate_build: bool = False
+    lifetime: str = "REGULAR"
+    branch: str = "master"
+
+
+class Intents:
+    """The writes of the apps room. Every method runs inside the caller's transaction."""
+
+    def __init__(self, kernel: Kernel, operations: Operations) -> None:
+        self._kernel = kernel
+        self._operations = operations
+
+    def find(self, tx: Tx, actor: Actor, owner_id: str | None, app_id: str, right: Right) -> App:
+        """The app, if `actor` may. With `owner_id` None it may be in any of the actor's organisations.
+
+        Raises NotFoundError for an unknown app, for one of another owner, and for one that is being deleted.
+        """
+        return find(tx.conn, actor, owner_id, app_id, right)
+
+    def create(self, tx: Tx, actor: Actor, owner_id: str, given: NewApp) -> App:
+        owner = governance.authorise(tx.conn, actor, owner_id, Right.WRITE)
+        runtimes.of(given.runtime)
+        if given.lifetime == "TASK":
+            raise InvalidError("tasks are not offered by this installation yet")
+        id = new_app_id()
+        made = App(
+            id=id,
+            owner_id=owner.id,
+            name=names.display_name(given.name, what="an application"),
+            description=given.description[:400],
+            runtime=given.runtime,
+            zone=given.zone,
+            state=AppState.SHOULD_BE_DOWN,
+            min_instances=given.min_instances,
+            max_instances=given.max_instances,
+            min_flavor=flavor(given.min_flavor).name,
+            max_flavor=flavor(given.max_flavor).name,
+            build_flavor=flavor(given.build_flavor or "S").name,
+            separate_build=given.separate_build,
+            lifetime=given.lifetime,
+            sticky_sessions=False,
+            homogeneous=False,
+            cancel_on_push=False,
+            force_https=False,
+            branch=given.branch or "master",
+            commit_id=None,
+            serving=None,
+            generation=0,
+            uid=tables.free_uid(tx.conn, self._kernel.config.apps.uid_base),
+            created_at=tx.now,
+            deployed_at=0,
+            deleted=False,
+        )
+        _check_scale(made.min_instances, made.max_instances, made.min_flavor, made.max_flavor)
+        tables.insert_app(tx, made)
+        edge.claim(tx, app_id=id, owner_id=owner.id, fqdn=edge.default_fqdn(tx.conn, id, made.name), is_default=True)
+        tx.emit("apps.app.created", owner_id=owner.id, actor_id=actor.user_id, subject=id, app_name=made.name)
+        return made
+
+    def update(self, tx: Tx, actor: Actor, owner_id: str, app_id: str, changes: Mapping[str, Any]) -> App:
+        """Change what is given (names of App's fields). A new scale of a running app starts an operation."""
+        app = self.find(tx, actor, owner_id, app_id, Right.WRITE)
+        values = {name: value for name, value in changes.items() if value is not None and value != getattr(app, name)}
+        if "name" in values:
+            values["name"] = names.display_name(values["name"], what="an application")
+        for name in ("min_flavor", "max_flavor", "build_flavor"):
+            if name in values:
+                values[name] = flavor(values[name]).name
+        after = {name: values.get(name, getattr(app, name)) for name in App.__dataclass_fields__}
+        _check_scale(after["min_instances"], after["max_instances"], after["min_flavor"], after["max_flavor"])
+        if values:
+            tables.update_app(tx, app_id, **values)
+            if "force_https" in values:
+                edge.set_force_https(tx, app_id=app_id, is_on=values["force_https"])
+            tx.emit("apps.app.changed", owner_id=app.owner_id, actor_id=actor.user_id, subject=app_id)
+        found = tables.app(tx.conn, app_id)
+        assert found is not None
+        if app.serving is not None and {"min_instances", "min_flavor"} & set(values):
+            bigger = (rank(found.min_flavor), found.min_instances) > (rank(app.min_flavor), app.min_instances)
+            self._deploy(
+                tx, actor, found, str(found.commit_id), Action.UPSCALE if bigger else Action.DOWNSCALE, "Scaling"
+            )
+        return found
+
+    def delete(self, tx: Tx, actor: Actor, owner_id: str, app_id: str) -> App:
+        app = self.find(tx, actor, owner_id, app_id, Right.DELETE)
+        self._cancel_running(tx, app)
+        tables.update_app(tx, app_id, deleted=True, state=AppState.SHOULD_BE_DOWN, serving=None)
+        edge.release_all(tx, app_id)
+        self._kernel.operations.start(tx, self._operations.delete, StopArgs(app_id), key=app_id)
+        tx.emit("apps.app.delete_requested", owner_id=app.owner_id, actor_id=actor.user_id, subject=app_id)
+        return app
+
+    # variables
+
+    def set_env(self, tx: Tx, actor: Actor, owner_id: str, app_id: str, env: Mapping[str, str]) -> App:
+        """Replace all variables."""
+        app = self.find(tx, actor, owner_id, app_id, Right.WRITE)
+        for name, value in env.items():
+            _check_variable(name, value)
+        tables.drop_env(tx, app_id)
+        for name, value in env.items():
+            tables.put_env(tx, app_id, name, value)
+        return self._env_changed(tx, actor, app)
+
+    def put_env(self, tx: Tx, actor: Actor, owner_id: str, app_id: str, name: str, value: str) -> App:
+        app = self.find(tx, actor, owner_id, app_id, Right.WRITE)
+        _check_variable(name, value)
+        tables.put_env(tx, app_id, name, value)
+        return self._env_changed(tx, actor, app)
+
+    def drop_env(self, tx: Tx, actor: Actor, owner_id: str, app_id: str, name: str) -> App:
+        app = self.find(tx, actor, owner_id, app_id, Right.WRITE)
+        tables.drop_env(tx, app_id, name)
+        return self._env_changed(tx, actor, app)
+
+    def _env_changed(self, tx: Tx, actor: Actor, app: App) -> App:
+        size = sum(len(name) + len(value) for name, value in tables.env(tx.conn, app.id).items())
+        if size > MOST_ENV_BYTES:
+            raise ExhaustedError(f"the variables of an app may have {MOST_ENV_BYTES} bytes in all")
+        tx.emit("apps.env.changed", owner_id=app.owner_id, actor_id=actor.user_id, subject=app.id)
+        return app
+
+    # deployments
+
+    def push_received(self, tx: Tx, actor: Actor, app_id: str, commit: str) -> Deployment:
+        """A push moved the app's branch to `commit`: deploy it."""
+        app = self.find(tx, actor, None, app_id, Right.WRITE)
+        if app.cancel_on_push:
+            self._cancel_running(tx, app)
+        return self._deploy(tx, actor, app, commit, Action.DEPLOY, "Git")
+
+    def redeploy(
+        self, tx: Tx, actor: Actor, owner_id: str, app_id: str, *, commit: str | None, use_cache: bool
+    ) -> Deployment:
+        """Deploy a commit again: the one that serves, when none is named."""
+        app = self.find(tx, actor, owner_id, app_id, Right.WRITE)
+        wanted = commit or app.commit_id
+        if wanted is None:
+            raise ConflictError("nothing was deployed yet; push a commit first (clever deploy)")
+        if not _COMMIT.fullmatch(wanted):
+            raise InvalidError(f"{wanted!r} is not the full id of a commit (40 hexadecimal digits)")
+        return self._deploy(tx, actor, app, wanted, Action.DEPLOY, "Console", use_cache=use_cache)
+
+    def stop(self, tx: Tx, actor: Actor, owner_id: str, app_id: str) -> Deployment:
+        app = self.find(tx, actor, owner_id, app_id, Right.WRITE)
+        self._cancel_running(tx, app)
+        tables.update_app(tx, app_id, state=AppState.SHOULD_BE_DOWN, serving=None)
+        made = self._row(tx, actor, app, app.commit_id or "", Action.UNDEPLOY, "Console")
+        args = StopArgs(app_id, made.id)
+        operation = self._kernel.operations.start(tx, self._operations.undeploy, args, key=app_id)
+        tables.update_deployment(tx, made.id, operation_id=operation)
+        return made
+
+    def cancel(self, tx: Tx, actor: Actor, owner_id: str, app_id: str, deployment: str) -> Deployment:
+        self.find(tx, actor, owner_id, app_id, Right.WRITE)
+        found = tables.deployment(tx.conn, app_id, deployment)
+        if found is None:
+            raise NotFoundError("The deployment cannot be found")
+        if found.state is not DeploymentState.WIP or found.operation_id is None:
+            raise ConflictError(f"the deployment has ended already ({found.state})")
+        self._kernel.operations.cancel(tx, found.operation_id)  # type: ignore[arg-type]
+        return found
+
+    def _deploy(
+        self, tx: Tx, actor: Actor, app: App, commit: str, action: Action, cause: str, *, use_cache: bool = True
+    ) -> Deployment:
+        made = self._row(tx, actor, app, commit, action, cause)
+        tables.update_app(tx, app.id, state=AppState.SHOULD_BE_UP)
+        source = observe.LogSource(
+            id=made.id,
+            app_id=app.id,
+            owner_id=app.owner_id,
+            path=logbook.file_of(self._kernel.paths, made.id, "deploy"),
+            deployment_id=made.id,
+            commit=commit,
+            service=observe.DEPLOY_SERVICE,
+        )
+        observe.add_source(tx, source)
+        args = DeployArgs(app.id, made.id, use_cache)
+        operation = self._kernel.operations.start(tx, self._operations.deploy, args, key=app.id)
+        tables.update_deployment(tx, made.id, operation_id=operation)
+        return made
+
+    def _row(self, tx: Tx, actor: Actor, app: App, commit: str, action: Action, cause: str) -> Deployment:
+        made = Deployment(
+            id=new_deployment_id(),
+            number=tables.next_number(tx.conn, app.id),
+            app_id=app.id,
+            state=DeploymentState.WIP,
+            action=action,
+            commit_id=commit,
+            cause=cause,
+            author_id=actor.user_id,
+            author_name=actor.name,
+            operation_id=None,
+            release_id=None,
+            env=tables.env(tx.conn, app.id),
+            instances=app.min_instances,
+            error="",
+            created_at=tx.now,
+            ended_at=None,
+        )
+        tables.insert_deployment(tx, made)
+        facts = {"deployment": made.id, "state": made.state, "action": action, "commit": commit, "cause": cause}
+        tx.emit("apps.deployment.began", owner_id=app.owner_id, actor_id=actor.user_id, subject=app.id, **facts)
+        return made
+
+    def _cancel_running(self, tx: Tx, app: App) -> None:
+        for each in tables.deployments(tx.conn, app.id, limit=20):
+            if each.state is DeploymentState.WIP and each.operation_id is not None:
+                try:
+                    self._kernel.operations.cancel(tx, each.operation_id)  # type: ignore[arg-type]
+                except (ConflictError, NotFoundError):
+                    continue  # past the switch: it ends by itself, and what follows waits for it
+
+
+def find(conn: Any, actor: Actor, owner_id: str | None, app_id: str, right: Right) -> App:
+    """See Intents.find."""
+    app = tables.app(conn, app_id)
+    if owner_id is not None:
+        owner = governance.authorise(conn, actor, owner_id, right)
+        if app is None or app.deleted or app.owner_id != owner.id:
+            raise NotFoundError(UNKNOWN_APP)
+        return app
+    if app is None or app.deleted:
+        raise NotFoundError(UNKNOWN_APP)
+    try:
+        governance.authorise(conn, actor, app.owner_id, right)
+    except NotFoundError as cause:
+        raise NotFoundError(UNKNOWN_APP) from cause
+    return app
+
+
+def _check_variable(name: str, value: str) -> None:
+    names.env_name(name)
+    if name in PLATFORM:
+        raise InvalidError(f"{name} is set by the platform")
+    if "\0" in value or len(value) > 128 * 1024:
+        raise InvalidError(f"the value of {name} must be text of at most 128 KiB without NUL")
+
+
+def _check_scale(min_instances: int, max_instances: int, min_flavor: str, max_flavor: str) -> None:
+    if not 1 <= min_instances <= max_instances <= MOST_INSTANCES:
+        raise InvalidError(
+            f"instances: 1 <= minimum <= maximum <= {MOST_INSTANCES}, not {min_instances} to {max_instances}"
+        )
+    if rank(min_flavor) > rank(max_flavor):
+        raise InvalidError(f"flavors: the minimum {min_flavor} is larger than the maximum {max_flavor}")

@@ -1,0 +1,32 @@
+"""Where a repository's hooks are: a folder of two small programs that call `hook.py`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+NAMES = ("pre-receive", "post-receive")
+
+
+def write_hooks(folder: Path) -> None:
+    """Make the folder that `core.hooksPath` names. Idempotent."""
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for name in NAMES:
+        content = f'#!/bin/sh\nexec "$HAVRE_PYTHON" -I -S "$HAVRE_HOOK" {name}\n'
+        file = folder / name
+        if not file.exists() or file.read_text() != content:
+            fresh = folder / f".{name}.new"
+            fresh.write_text(content)
+            fresh.chmod(0o755)
+            fresh.rename(file)
+
+
+def environment(*, push: str, socket: Path) -> dict[str, str]:
+    """What the hooks need to know of one push."""
+    hook = Path(__file__).with_name("hook.py")
+    return {
+        "HAVRE_PYTHON": sys.executable,
+        "HAVRE_HOOK": str(hook),
+        "HAVRE_PUSH": push,
+        "HAVRE_HOOKS_SOCKET": str(socket),
+    }

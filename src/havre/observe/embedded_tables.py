@@ -1,0 +1,90 @@
+"""The tables of the embedded signals store, and the connections to its file.
+
+Ids are kept once, in `app` and `origin`; a line refers to them by small numbers. The index on lines holds all that
+a range asks for, so that only the lines of an answer are read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+APP = sa.Table(
+    "app",
+    METADATA,
+    sa.Column("key", sa.Integer, primary_key=True),
+    sa.Column("app_id", sa.Text, nullable=False, unique=True),
+    sa.Column("log_bytes", sa.Integer, nullable=False, default=0),
+    sa.Column("access_bytes", sa.Integer, nullable=False, default=0),
+)
+ORIGIN = sa.Table(
+    "origin",
+    METADATA,
+    sa.Column("key", sa.Integer, primary_key=True),
+    sa.Column("source_id", sa.Text, nullable=False, unique=True),
+    sa.Column("app", sa.Integer, nullable=False, index=True),
+    sa.Column("deployment_id", sa.Text),
+    sa.Column("instance_id", sa.Text),
+    sa.Column("commit_id", sa.Text),
+    sa.Column("service", sa.Text, nullable=False),
+    sa.Column("offset", sa.Integer, nullable=False),
+    sa.Column("at", sa.Integer, nullable=False),
+    sa.Column("dropped", sa.Integer, nullable=False),
+    sa.Column("drained", sa.Boolean, nullable=False),
+    sa.Column("gone", sa.Boolean, nullable=False),
+)
+LOG_LINE = sa.Table(
+    "log_line",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("app", sa.Integer, nullable=False),
+    sa.Column("origin", sa.Integer, nullable=False),
+    sa.Column("at", sa.Integer, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("severity", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Index("log_line_app", "app", "seq", "at", "origin"),
+    sqlite_autoincrement=True,
+)
+ACCESS_LINE = sa.Table(
+    "access_line",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("app", sa.Integer, nullable=False),
+    sa.Column("at", sa.Integer, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("request", sa.JSON, nullable=False),
+    sa.Index("access_line_app", "app", "seq", "at"),
+    sqlite_autoincrement=True,
+)
+ACCESS_FILE = sa.Table(
+    "access_file",
+    METADATA,
+    sa.Column("inode", sa.Integer, primary_key=True),
+    sa.Column("head", sa.Text, nullable=False),
+    sa.Column("offset", sa.Integer, nullable=False),
+)
+
+
+def open_engine(path: Path) -> sa.Engine:
+    engine = sa.create_engine(
+        f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": 10}, pool_size=5, max_overflow=5
+    )
+
+    def on_connect(raw: Any, _record: object) -> None:
+        raw.isolation_level = None  # the driver's own BEGIN comes too late for a snapshot
+        cursor = raw.cursor()
+        settings = ("auto_vacuum=incremental", "journal_mode=wal", "synchronous=normal", "busy_timeout=10000")
+        for pragma in (*settings, "journal_size_limit=16777216", "cache_size=-4096"):
+            cursor.execute(f"pragma {pragma}").fetchall()
+        cursor.close()
+
+    def on_begin(conn: sa.Connection) -> None:
+        conn.exec_driver_sql("BEGIN" if conn.get_execution_options().get("reads") else "BEGIN IMMEDIATE")
+
+    sa.event.listen(engine, "connect", on_connect)
+    sa.event.listen(engine, "begin", on_begin)
+    return engine
