@@ -24,7 +24,7 @@ import click
 import structlog
 import uvicorn
 
-from havre import __version__, api, apps, edge, governance, observe
+from havre import __version__, api, apps, console, edge, governance, observe
 from havre.base.errors import ConflictError, HavreError
 from havre.drivers.bwrap import identity
 from havre.kernel import config as settings
@@ -165,7 +165,7 @@ async def _http(kernel: Kernel, rooms: tuple[Room, ...], face: apps.Apps) -> Asy
     fresh.chmod(0o600)
     listening.listen(1024)
     fresh.rename(path)  # the edge never meets a moment without a socket
-    app = api.create_app(kernel, rooms, face)
+    app = api.create_app(kernel, rooms, face, pages=console.pages)
     server = _Server(
         uvicorn.Config(
             app,

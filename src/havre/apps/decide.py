@@ -86,7 +86,7 @@ def pause_ms(crashes: Sequence[int], *, now: int) -> int:
 
 
 def decide_releases(built: Sequence[tuple[str, str]], *, used: frozenset[str], keep: int) -> tuple[str, ...]:
-    """Which releases to delete: of each app all but the used and `keep` more; `built` is (app, release), newest first."""
+    """Which releases to delete: of each app all but the used and `keep` more. `built`: newest first."""
     spare: dict[str, int] = {}
     gone = []
     for app_id, release_id in built:

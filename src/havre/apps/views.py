@@ -32,6 +32,11 @@ def env(conn: sa.Connection, actor: Actor, owner_id: str | None, app_id: str) ->
     return tables.env(conn, find(conn, actor, owner_id, app_id, Right.READ).id)
 
 
+def env_of(conn: sa.Connection, app: App) -> dict[str, str]:
+    """The variables of an app that the caller was given already."""
+    return tables.env(conn, app.id)
+
+
 def instances(conn: sa.Connection, app: App, *, with_deleted: bool = False) -> list[InstanceView]:
     found = tables.instances(conn, app_id=app.id, with_deleted=with_deleted)
     return [InstanceView(each, tables.deployment(conn, app.id, each.deployment_id)) for each in found]

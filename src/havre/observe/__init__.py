@@ -67,6 +67,8 @@ tail = raw.tail
 
 @dataclass(frozen=True)
 class _Opened:
+    """The room's parts, for the face."""
+
     signals: SignalStore
     ingest: Ingest
     access: AccessIngest
@@ -116,9 +118,28 @@ def access_logs(kernel: Kernel, query: AccessQuery, *, live: bool) -> AsyncGener
 
 
 def setup(kernel: Kernel, resolve_host: ResolveHost) -> Room:
-    """Open the signals store and make the room. `resolve_host` gives the app of a request's host name."""
-    settings, clock = kernel.config.logs, kernel.clock
-    signals = EmbeddedStore.open(kernel.paths.data / "logs.db", per_app_bytes=settings.per_app_bytes)
+    """Open the signals store and make the room. `resolve_host` gives the app of a request's host name and path."""
+    opened = _opened[kernel.paths.data] = _open(kernel, resolve_host)
+    figures = Figures(opened.ingest, opened.access, clock=kernel.clock)
+    kernel.metrics.register(figures)
+    days = kernel.config.logs.retention_days
+    retention = Retention(opened.ingest, figures=figures, store=kernel.store, clock=kernel.clock, retention_days=days)
+
+    async def health() -> Health:
+        return figures.health()
+
+    return Room(
+        "observe",
+        schema=tables.SCHEMA,
+        loops=(Loop("observe.ingest", opened.ingest.run), Loop("observe.access", opened.access.run)),
+        reconcilers=(Reconciler("observe.retention", retention.pass_once, every_s=600.0),),
+        health=health,
+    )
+
+
+def _open(kernel: Kernel, resolve_host: ResolveHost) -> _Opened:
+    quota, clock = kernel.config.logs.per_app_bytes, kernel.clock
+    signals = EmbeddedStore.open(kernel.paths.data / "logs.db", per_app_bytes=quota)
     writer = anyio.CapacityLimiter(1)
     ingest = Ingest(
         store=kernel.store,
@@ -126,7 +147,7 @@ def setup(kernel: Kernel, resolve_host: ResolveHost) -> Room:
         bells=Bells(),
         bus=kernel.bus,
         clock=clock,
-        per_app_bytes=settings.per_app_bytes,
+        per_app_bytes=quota,
         writer=writer,
     )
     access = AccessIngest(
@@ -138,33 +159,9 @@ def setup(kernel: Kernel, resolve_host: ResolveHost) -> Room:
         resolve_host=resolve_host,
         writer=writer,
     )
-    figures = Figures(ingest, access, clock=clock)
-    kernel.metrics.register(figures)
-    retention = Retention(
-        ingest, figures=figures, store=kernel.store, clock=clock, retention_days=settings.retention_days
-    )
-    _opened[kernel.paths.data] = _Opened(
-        signals,
-        ingest,
-        access,
-        Reading(
-            signals,
-            clock=clock,
-            logs=Shelf(ingest.bells, partial(ingest.catch_up, limit_s=reading.CATCH_UP_S)),
-            accesses=Shelf(access.bells, lambda _: access.catch_up(limit_s=reading.CATCH_UP_S)),
-        ),
-    )
-
-    async def health() -> Health:
-        return figures.health()
-
-    return Room(
-        "observe",
-        schema=tables.SCHEMA,
-        loops=(Loop("observe.ingest", ingest.run), Loop("observe.access", access.run)),
-        reconcilers=(Reconciler("observe.retention", retention.pass_once, every_s=600.0),),
-        health=health,
-    )
+    lines = Shelf(ingest.bells, partial(ingest.catch_up, limit_s=reading.CATCH_UP_S))
+    requests = Shelf(access.bells, lambda _: access.catch_up(limit_s=reading.CATCH_UP_S))
+    return _Opened(signals, ingest, access, Reading(signals, clock=clock, logs=lines, accesses=requests))
 
 
 def close(kernel: Kernel) -> None:

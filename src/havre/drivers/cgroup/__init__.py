@@ -74,7 +74,8 @@ def groups(
 
 
 def _mounts(file: Path) -> tuple[Path | None, dict[str, Path]]:
-    v2, v1 = None, {}
+    v2: Path | None = None
+    v1: dict[str, Path] = {}
     for line in file.read_text().splitlines():
         _, place, kind, options, *_ = line.split(" ")
         if kind == "cgroup2":

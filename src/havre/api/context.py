@@ -1,0 +1,115 @@
+"""What a request handler is given: the kernel, the rooms, and who asks."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import sqlalchemy as sa
+from fastapi import Depends, Request
+
+from havre import governance
+from havre.apps import Apps
+from havre.base.errors import DeniedError, InvalidError
+from havre.base.names import host_name
+from havre.governance import Actor
+from havre.kernel.config import Config
+from havre.kernel.kernel import Kernel
+from havre.kernel.rooms import Room
+from havre.kernel.store import Tx
+
+T = TypeVar("T")
+NOT_SIGNED_IN = "nobody is signed in: sign the request with OAuth 1 or a token"
+
+
+@dataclass(frozen=True)
+class Context:
+    kernel: Kernel
+    rooms: tuple[Room, ...]
+    apps: Apps
+
+    async def read(self, work: Callable[[sa.Connection], T]) -> T:
+        return await self.kernel.store.read(work)
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        return await self.kernel.store.write(work)
+
+
+def context(request: Request) -> Context:
+    found: Context = request.app.state.context
+    return found
+
+
+def client_url(request: Request, config: Config) -> str:
+    """The URL as the client signed it: our public origin, or the host that it called, with path and query as sent."""
+    host = request.headers.get("host", "")
+    origin = f"https://{host}" if re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,255}", host) else config.origin
+    path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1")
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    return f"{origin}{path}" + (f"?{query}" if query else "")
+
+
+async def actor_of(request: Request) -> Actor:
+    """Who asks. Raises DeniedError (anonymous)."""
+    return await authenticate(context(request), request, request.headers.get("authorization", ""))
+
+
+async def authenticate(ctx: Context, request: Request, header: str) -> Actor:
+    now = ctx.kernel.clock.now()
+    scheme = header.partition(" ")[0].lower()
+    if scheme == "oauth":
+        url = client_url(request, ctx.kernel.config)
+        return await ctx.read(
+            lambda conn: governance.authenticate_oauth(conn, header, method=request.method, url=url, now=now)
+        )
+    raise DeniedError(NOT_SIGNED_IN, anonymous=True)
+
+
+async def basic_actor_of(ctx: Context, header: str) -> Actor:
+    """Who asks with HTTP Basic, token and secret (git). Raises DeniedError (anonymous)."""
+    scheme, _, encoded = header.partition(" ")
+    try:
+        token, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError) as cause:
+        raise DeniedError(NOT_SIGNED_IN, anonymous=True) from cause
+    if scheme.lower() != "basic" or not token:
+        raise DeniedError(NOT_SIGNED_IN, anonymous=True)
+    now = ctx.kernel.clock.now()
+    return await ctx.read(lambda conn: governance.authenticate_pair(conn, token, secret, now=now))
+
+
+def owner_of(request: Request) -> str:
+    """The owner in the path; `/v2/self/…` means the caller's own space."""
+    return str(request.path_params.get("owner_id", "self"))
+
+
+Ctx = Annotated[Context, Depends(context)]
+Caller = Annotated[Actor, Depends(actor_of)]
+OwnerParam = Annotated[str, Depends(owner_of)]
+
+
+def record(tx: Tx, actor: Actor, action: str, *, owner_id: str | None, subject: str, request: Request) -> None:
+    """One line of the audit, in the transaction of what it tells."""
+    source = (request.headers.get("x-forwarded-for") or "").split(",")[-1].strip()[:64]
+    facts: dict[str, Any] = {"owner_id": owner_id, "actor_id": actor.user_id, "action": action}
+    governance.insert_audit(tx, **facts, subject=subject[:200], source=source, result="ok")
+
+
+def plain_fqdn(text: str, config: Config) -> str:
+    """A vhost as the edge knows it: without our port, without a trailing slash. Raises InvalidError."""
+    host, slash, path = text.strip().partition("/")
+    name, colon, port = host.partition(":")
+    if colon and port != str(config.edge.https_port):
+        raise InvalidError(f"Invalid domain: {text!r} names a port; a domain has none")
+    return host_name(name) + (slash + path.rstrip("/") if path.strip("/") else "")
+
+
+def shown_fqdn(fqdn: str, config: Config) -> str:
+    """A vhost as it goes over the wire: every URL that a client makes of it must open as printed."""
+    host, _, path = fqdn.partition("/")
+    port = "" if config.edge.https_port == 443 else f":{config.edge.https_port}"
+    return f"{host}{port}/{path}"

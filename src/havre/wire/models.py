@@ -1,0 +1,356 @@
+"""What goes over the wire, v2 of the contract. Moments are ms since the epoch unless a field says otherwise."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Wire(BaseModel):
+    """Unknown fields of a request are ignored: clients send back whole objects that they were given."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Message(Wire):
+    id: int
+    message: str
+    type: Literal["success", "info", "warning", "error"]
+    deploymentId: str | None = None
+
+
+class Memory(Wire):
+    unit: str = "B"
+    value: int
+    formatted: str
+
+
+class FlavorObject(Wire):
+    name: str
+    mem: int
+    cpus: int
+    gpus: int = 0
+    disk: int | None = 0
+    price: float
+    available: bool = True
+    microservice: bool
+    machine_learning: bool = False
+    nice: int
+    price_id: str
+    memory: Memory
+    cpuFactor: float = 1.0
+    memFactor: float = 1.0
+
+
+class Variant(Wire):
+    id: str
+    slug: str
+    name: str
+    deployType: str
+    logo: str = ""
+
+
+class InstanceSettings(Wire):
+    type: str
+    version: str
+    variant: Variant
+    minInstances: int
+    maxInstances: int
+    maxAllowedInstances: int = 40
+    minFlavor: FlavorObject
+    maxFlavor: FlavorObject
+    flavors: list[FlavorObject]
+    defaultEnv: dict[str, str] = Field(default_factory=dict)
+    lifetime: str
+    instanceAndVersion: str
+
+
+class DeploymentSettings(Wire):
+    shutdownable: bool = False
+    type: str = "GIT"
+    repoState: str = "CREATED"
+    url: str
+    httpUrl: str
+
+
+class VhostObject(Wire):
+    fqdn: str
+
+
+class Variable(Wire):
+    name: str
+    value: str
+
+
+class BuildFlavor(FlavorObject):
+    pass
+
+
+class Application(Wire):
+    id: str
+    name: str
+    description: str
+    zone: str
+    zoneId: str
+    ownerId: str
+    instance: InstanceSettings
+    deployment: DeploymentSettings
+    vhosts: list[VhostObject]
+    creationDate: int
+    last_deploy: int
+    archived: bool = False
+    stickySessions: bool
+    homogeneous: bool
+    favourite: bool = False
+    cancelOnPush: bool
+    webhookUrl: str | None = None
+    webhookSecret: str | None = None
+    separateBuild: bool
+    buildFlavor: FlavorObject
+    state: str
+    commitId: str | None
+    appliance: str | None = None
+    branch: str
+    forceHttps: str
+    env: list[Variable]
+    deployUrl: str
+
+
+class NewApplication(Wire):
+    """`POST …/applications`."""
+
+    name: str
+    instanceType: str
+    instanceVariant: str | None = None
+    instanceVersion: str | None = None
+    description: str | None = None
+    zone: str | None = None
+    deploy: str | None = None
+    minInstances: int = 1
+    maxInstances: int = 1
+    minFlavor: str = "XS"
+    maxFlavor: str = "XS"
+    buildFlavor: str | None = None
+    separateBuild: bool = False
+    instanceLifetime: str = "REGULAR"
+    branch: str | None = None
+    stickySessions: bool = False
+    homogeneous: bool = False
+    cancelOnPush: bool = False
+    forceHttps: str | None = None
+    env: dict[str, str] | None = None
+
+
+class ApplicationChanges(Wire):
+    """`PUT …/applications/{id}`: only what is given changes. `clever scale` sends the whole instance object back."""
+
+    name: str | None = None
+    description: str | None = None
+    zone: str | None = None
+    minInstances: int | None = None
+    maxInstances: int | None = None
+    minFlavor: str | dict[str, Any] | None = None
+    maxFlavor: str | dict[str, Any] | None = None
+    buildFlavor: str | dict[str, Any] | None = None
+    separateBuild: bool | None = None
+    instanceLifetime: str | None = None
+    stickySessions: bool | None = None
+    homogeneous: bool | None = None
+    cancelOnPush: bool | None = None
+    forceHttps: str | None = None
+    branch: str | None = None
+
+
+class Author(Wire):
+    id: str
+    name: str
+
+
+class DeploymentObject(Wire):
+    id: int
+    uuid: str
+    date: int
+    state: str
+    action: str
+    commit: str | None
+    cause: str
+    instances: int
+    author: Author
+
+
+class InstanceObject(Wire):
+    id: str
+    appId: str
+    ip: str
+    appPort: int = 8080
+    state: str
+    flavor: FlavorObject
+    commit: str
+    deployNumber: int
+    deployId: str
+    instanceNumber: int
+    displayName: str
+    creationDate: int
+
+
+class SelfObject(Wire):
+    id: str
+    email: str
+    name: str
+    phone: str = ""
+    address: str = ""
+    city: str = ""
+    zipcode: str = ""
+    country: str = ""
+    avatar: str | None = None
+    creationDate: int
+    lang: str = "EN"
+    emailValidated: bool = True
+    oauthApps: list[str] = Field(default_factory=list)
+    admin: bool = False
+    canPay: bool = True
+    preferredMFA: str = "NONE"
+    hasPassword: bool = True
+    partnerId: str = ""
+    partnerName: str = ""
+    partnerConsoleUrl: str
+
+
+class Organisation(Wire):
+    id: str
+    name: str
+    description: str = ""
+    avatar: str | None = None
+    role: str
+    canPay: bool = True
+    cleverEnterprise: bool = False
+
+
+class NewOrganisation(Wire):
+    name: str
+    description: str | None = None
+
+
+class NewMember(Wire):
+    email: str
+    role: Literal["ADMIN", "MANAGER", "DEVELOPER", "ACCOUNTING"]
+
+
+class NewPerson(Wire):
+    email: str
+    name: str | None = None
+    isOperator: bool = False
+
+
+class SummaryApplication(Wire):
+    id: str
+    name: str
+    instanceType: str
+    instanceVariant: str
+    variantSlug: str
+    variantLogoUrl: str = ""
+    archived: bool = False
+    homogeneous: bool
+    state: str
+    commit: str | None
+    systemTags: list[str] = Field(default_factory=list)
+    customerTags: list[str] = Field(default_factory=list)
+
+
+class SummaryOrganisation(Wire):
+    id: str
+    name: str
+    avatar: str | None = None
+    role: str
+    providers: list[Any] = Field(default_factory=list)
+    vatState: str = "NOT_NEEDED"
+    canPay: bool = True
+    canSEPA: bool = False
+    cleverEnterprise: bool = False
+    emergencyNumber: str | None = None
+    isTrusted: bool = True
+    applications: list[SummaryApplication]
+    addons: list[Any] = Field(default_factory=list)
+    consumers: list[Any] = Field(default_factory=list)
+
+
+class SummaryUser(Wire):
+    id: str
+    name: str
+    email: str
+    avatar: str | None = None
+    lang: str = "EN"
+    admin: bool = False
+    canSEPA: bool = False
+    partnerId: str = ""
+    partnerName: str = ""
+    partnerConsoleUrl: str
+    applications: list[SummaryApplication] = Field(default_factory=list)
+    addons: list[Any] = Field(default_factory=list)
+    consumers: list[Any] = Field(default_factory=list)
+
+
+class Summary(Wire):
+    user: SummaryUser
+    organisations: list[SummaryOrganisation]
+
+
+class Product(Wire):
+    type: str
+    version: str
+    name: str
+    variant: Variant
+    description: str
+    enabled: bool = True
+    comingSoon: bool = False
+    maxInstances: int = 40
+    tags: list[str] = Field(default_factory=list)
+    deployments: list[str] = Field(default_factory=lambda: ["git"])
+    flavors: list[FlavorObject]
+    defaultFlavor: FlavorObject
+    buildFlavor: FlavorObject
+
+
+class Zone(Wire):
+    id: str
+    name: str
+    country: str
+    countryCode: str
+    city: str
+    displayName: str | None = None
+    lat: float
+    lon: float
+    outboundIPs: list[str] = Field(default_factory=list)
+    status: str = "ACTIVE"
+    tags: list[str] = Field(default_factory=list)
+
+
+class Value(Wire):
+    value: str
+
+
+class RoomStatus(Wire):
+    name: str
+    error: str
+    backlog: int
+    figures: dict[str, float]
+
+
+class OperationStatus(Wire):
+    id: str
+    kind: str
+    key: str
+    status: str
+    step: str
+    progress: str
+    error: str
+    since: int
+
+
+class PlatformStatus(Wire):
+    """`GET /v2/havre/status`, for operators."""
+
+    version: str
+    rooms: list[RoomStatus]
+    operations: list[OperationStatus]
