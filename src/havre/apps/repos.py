@@ -1,14 +1,16 @@
 """Repositories of apps: git over HTTP, and what its hooks ask.
 
 A push is known by a nonce that only this process and the hooks of that one `git http-backend` have. `pre-receive`
-refuses what is not a deploy; `post-receive` has the deployment's row written before the push is answered.
+refuses what is not a deploy; `post-receive` has the deployment's row written before the push is answered. A branch
+that moved without its row (the hook was cut off) is deployed after all: at the end of that push, else at the start.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,26 +21,99 @@ import structlog
 from anyio.abc import SocketStream
 
 from havre import governance
+from havre.apps import intents as asked
 from havre.apps import tables
 from havre.apps.intents import Intents
 from havre.apps.model import App
-from havre.base.errors import HavreError
+from havre.base.errors import HavreError, NotFoundError
 from havre.drivers import git
 from havre.drivers.git import hooks
-from havre.drivers.git.backend import Send, Start
-from havre.drivers.git.repository import BRANCH
 from havre.governance import Actor, Right
 from havre.kernel.kernel import Kernel
+from havre.kernel.store import Tx
 
 log = structlog.get_logger()
 NO_COMMIT = "0" * 40
-REQUEST_LIMIT = 65536
+REQUEST_LIMIT = 1024**2
+ASK_S = 30.0
+
+Start = Callable[[int, list[tuple[str, str]]], Awaitable[None]]
+Send = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True)
+class Question:
+    """What a hook says. updates: (old commit, new commit, ref)."""
+
+    push: str
+    updates: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the hook prints to the pusher, and whether git goes on."""
+
+    ok: bool
+    lines: tuple[str, ...] = ()
+
+
+Decide = Callable[[Question], Awaitable[Answer]]
+
+
+@dataclass
 class Push:
+    """A request on a repository that is under way. `moved`: the branch's new commit; `rowed`: its row is written."""
+
     actor: Actor
     app: App
+    moved: str | None = None
+    rowed: bool = False
+
+
+async def serve_hooks(path: Path, on_pre: Decide, on_post: Decide) -> None:
+    """Answer the hooks that ask at the unix socket `path`, until cancelled."""
+    path.unlink(missing_ok=True)
+    decide = {"pre-receive": on_pre, "post-receive": on_post}
+
+    async def hear(stream: SocketStream) -> None:
+        async with stream:
+            try:
+                answer = await _heard(stream, decide)
+            except HavreError as error:
+                answer = Answer(False, (error.message,))
+            with anyio.move_on_after(5), contextlib.suppress(anyio.BrokenResourceError):
+                await stream.send(json.dumps({"ok": answer.ok, "lines": answer.lines}).encode() + b"\n")
+
+    async with await anyio.create_unix_listener(str(path), mode=0o600) as listener:
+        await listener.serve(hear)
+
+
+async def _heard(stream: SocketStream, decide: Mapping[str, Decide]) -> Answer:
+    said = b""
+    try:
+        with anyio.fail_after(ASK_S):
+            while not said.endswith(b"\n"):
+                said += await stream.receive()
+                if len(said) > REQUEST_LIMIT:
+                    return Answer(False, ("too many branches in one push",))
+        question = json.loads(said)
+        updates = tuple((str(old), str(new), str(ref)) for old, new, ref in question["updates"])
+        return await decide[question["hook"]](Question(str(question["push"]), updates))
+    except (ValueError, KeyError, TypeError, TimeoutError, anyio.EndOfStream, anyio.BrokenResourceError):
+        return Answer(False, ("this push was not understood",))
+
+
+def decide_push(updates: Sequence[tuple[str, str, str]], *, size_bytes: int, limit_bytes: int) -> Answer:
+    """Whether a push is a deploy: of the one branch, which it does not delete, in a repository within its quota."""
+    for _, new, ref in updates:
+        if ref != git.BRANCH:
+            return Answer(False, (f"only {git.BRANCH} is deployed, not {ref}: git push <remote> HEAD:{git.BRANCH}",))
+        if new == NO_COMMIT:
+            return Answer(False, (f"{git.BRANCH} cannot be deleted: it is what the app runs (clever stop stops it)",))
+    if size_bytes > limit_bytes:
+        size, limit = f"{size_bytes / 1024**2:.0f} MiB", f"{limit_bytes / 1024**2:.0f} MiB"
+        return Answer(False, (f"the repository would take {size}, more than the {limit} allowed",))
+    return Answer(True)
 
 
 class Repositories:
@@ -50,25 +125,19 @@ class Repositories:
         self._pushes: dict[str, Push] = {}
 
     @property
-    def _socket(self) -> Path:
-        return self._kernel.paths.run / "hooks.sock"
-
-    @property
     def _hooks(self) -> Path:
         return self._kernel.paths.data / "hooks"
+
+    @property
+    def _socket(self) -> Path:
+        return self._kernel.paths.run / "hooks.sock"
 
     def git_dir(self, app_id: str) -> Path:
         return self._kernel.paths.git / f"{app_id}.git"
 
     async def find(self, actor: Actor, app_id: str, right: Right) -> App:
         """The app whose repository is asked for. Raises NotFoundError, DeniedError."""
-
-        def look(conn: Any) -> App:
-            from havre.apps.intents import find
-
-            return find(conn, actor, None, app_id, right)
-
-        return await self._kernel.store.read(look)
+        return await self._kernel.store.read(lambda conn: asked.find(conn, actor, None, app_id, right))
 
     async def answer(
         self,
@@ -80,88 +149,105 @@ class Repositories:
         start: Start,
         send: Send,
     ) -> None:
-        """Answer one request of git's smart HTTP protocol on the app's repository."""
-        await git.init(self.git_dir(app.id))
+        """Answer one request of git's smart HTTP protocol on the app's repository: `start` once, then `send`.
+
+        request: its CGI variables, with PATH_INFO what follows the repository in the URL.
+        Raises NotFoundError, ExhaustedError, UnavailableError; before `start` unless the body breaks off.
+        """
+        git_dir, limit = self.git_dir(app.id), self._kernel.config.build.repository_bytes
+        await git.init(git_dir)
         await anyio.to_thread.run_sync(hooks.write_hooks, self._hooks)
         nonce = secrets.token_hex(16)
-        self._pushes[nonce] = Push(actor, app)
-        environment = hooks.environment(push=nonce, socket=self._socket)
-        environment |= {"GIT_CONFIG_PARAMETERS": f"'core.hooksPath={self._hooks}'"}
+        push = self._pushes[nonce] = Push(actor, app)
+        length = request.get("CONTENT_LENGTH", "")
         try:
-            await git.http_backend(
-                git_dir=self.git_dir(app.id), request=request, hooks=environment, body=body, start=start, send=send
+            response = await git.http_backend(
+                git_dir=git_dir,
+                method=request["REQUEST_METHOD"],
+                path_info=request["PATH_INFO"],
+                query=request.get("QUERY_STRING", ""),
+                content_type=request.get("CONTENT_TYPE", ""),
+                content_encoding=request.get("HTTP_CONTENT_ENCODING", ""),
+                git_protocol=request.get("HTTP_GIT_PROTOCOL") or request.get("GIT_PROTOCOL", ""),
+                content_length=int(length) if length.isdecimal() else None,
+                user=request.get("REMOTE_USER") or actor.user_id,
+                environment=hooks.environment(push=nonce, socket=self._socket),
+                body=body,
+                settings=hooks.settings(self._hooks) | {"receive.maxInputSize": str(limit)},
+                limit_bytes=limit + 65536,
             )
+            async with contextlib.aclosing(response.body) as parts:
+                await start(response.status, response.headers)
+                async for part in parts:
+                    await send(part)
         finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(ASK_S):
+                await self._settle(push)
             del self._pushes[nonce]
 
     async def serve_hooks(self) -> None:
         """Answer hooks until cancelled."""
-        self._socket.unlink(missing_ok=True)
-        listener = await anyio.create_unix_listener(str(self._socket), mode=0o600)
-        async with listener:
-            await listener.serve(self._hear)
+        await serve_hooks(self._socket, self._before, self._after)
 
-    async def _hear(self, stream: SocketStream) -> None:
-        async with stream:
-            try:
-                with anyio.fail_after(30):
-                    said = b""
-                    while not said.endswith(b"\n") and len(said) < REQUEST_LIMIT:
-                        said += await stream.receive()
-                ok, lines = await self._decide(json.loads(said))
-            except HavreError as error:
-                ok, lines = False, [error.message]
-            except (ValueError, KeyError, TimeoutError, anyio.EndOfStream):
-                ok, lines = False, ["this push was not understood"]
-            with anyio.move_on_after(5):
-                await stream.send(json.dumps({"ok": ok, "lines": lines}).encode() + b"\n")
+    def _known(self, question: Question) -> Push:
+        try:
+            return self._pushes[question.push]
+        except KeyError:
+            raise NotFoundError("Havre does not know this push") from None
 
-    async def _decide(self, question: dict[str, Any]) -> tuple[bool, list[str]]:
-        push = self._pushes.get(question["push"])
-        if push is None:
-            return False, ["Havre does not know this push"]
-        updates = [tuple(each) for each in question["updates"]]
-        if question["hook"] == "pre-receive":
-            return await self._before(push, updates)
-        moved = [new for _, new, ref in updates if ref == BRANCH]
-        if moved:
-            made = await self._kernel.store.write(
-                lambda tx: self._intents.push_received(tx, push.actor, push.app.id, moved[0])
-            )
-            log.info("apps.push.received", app=push.app.id, deployment=made.id, commit=moved[0])
-            return True, [f"Havre deploys {moved[0][:8]} as {made.id}"]
-        return True, []
-
-    async def _before(self, push: Push, updates: list[tuple[str, ...]]) -> tuple[bool, list[str]]:
-        for _, new, ref in updates:
-            if ref != BRANCH:
-                return False, [f"only {BRANCH} is deployed, not {ref}: git push <remote> HEAD:{BRANCH}"]
-            if new == NO_COMMIT:
-                return False, [f"{BRANCH} cannot be deleted: it is what the app runs (clever stop stops it)"]
-        limit = self._kernel.config.build.repository_bytes
+    async def _before(self, question: Question) -> Answer:
+        push = self._known(question)
+        await self.find(push.actor, push.app.id, Right.WRITE)  # before the branch moves: afterwards it is too late
         size = await anyio.to_thread.run_sync(git.size_bytes, self.git_dir(push.app.id))
-        if size > limit:
-            return False, [f"the repository would take {size} bytes, more than the {limit} allowed"]
-        return True, []
+        limit = self._kernel.config.build.repository_bytes
+        answer = decide_push(question.updates, size_bytes=size, limit_bytes=limit)
+        if answer.ok:
+            push.moved = next((new for _, new, _ in question.updates), None)
+        return answer
+
+    async def _after(self, question: Question) -> Answer:
+        push = self._known(question)
+        moved = [new for _, new, ref in question.updates if ref == git.BRANCH]
+        if not moved:
+            return Answer(True)
+        commit = moved[0]
+        made = await self._kernel.store.write(
+            lambda tx: self._intents.push_received(tx, push.actor, push.app.id, commit)
+        )
+        push.rowed = True
+        log.info("apps.push.received", app=push.app.id, deployment=made.id, commit=commit)
+        return Answer(True, (f"Havre deploys {commit[:8]} as {made.id}",))
+
+    async def _settle(self, push: Push) -> None:
+        """A push that moved the branch and whose row is missing: write it now."""
+        if push.moved is None or push.rowed:
+            return
+        if await git.head(self.git_dir(push.app.id)) != push.moved:
+            return  # git refused it after all, or a later push moved on
+        commit = push.moved
+        try:
+            await self._kernel.store.write(lambda tx: self._intents.push_received(tx, push.actor, push.app.id, commit))
+        except HavreError as error:
+            log.warning("apps.push.unsettled", app=push.app.id, commit=commit, error=error.message)
+            return
+        log.info("apps.push.recovered", app=push.app.id, commit=commit)
 
     async def recover_pushes(self) -> int:
-        """A push whose hook was cut off moved the branch without a deployment: deploy it now. At start only."""
+        """A push that was cut off moved the branch without a deployment: deploy it now. At start only."""
         apps = await self._kernel.store.read(lambda conn: tables.apps(conn))
         found = 0
         for app in apps:
-            head = await git.head(self.git_dir(app.id)) if self.git_dir(app.id).exists() and not app.deleted else None
+            if app.deleted or not self.git_dir(app.id).exists():
+                continue
+            head = await git.head(self.git_dir(app.id))
             rows = await self._kernel.store.read(lambda conn, app=app: tables.deployments(conn, app.id))  # type: ignore[misc]
             if head is not None and not any(each.commit_id == head for each in rows):
-                await self._deploy_again(app, head)
+                await self._kernel.store.write(lambda tx, app=app, head=head: self._deploy_again(tx, app, head))  # type: ignore[misc]
+                log.info("apps.push.recovered", app=app.id, commit=head)
                 found += 1
         return found
 
-    async def _deploy_again(self, app: App, head: str) -> None:
-        def work(tx: Any) -> None:
-            members = governance.members_of(tx.conn, app.owner_id)
-            first = members[0]
-            actor = Actor(first.id, first.name, first.email)
-            self._intents.push_received(tx, actor, app.id, head)
-
-        await self._kernel.store.write(work)
-        log.info("apps.push.recovered", app=app.id, commit=head)
+    def _deploy_again(self, tx: Tx, app: App, head: str) -> None:
+        """In the name of the organisation's first member: who pushed is not known any more."""
+        first: Any = governance.members_of(tx.conn, app.owner_id)[0]
+        self._intents.push_received(tx, Actor(first.id, first.name, first.email), app.id, head)

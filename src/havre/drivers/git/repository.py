@@ -1,8 +1,13 @@
-"""Bare repositories and fresh work trees."""
+"""Bare repositories and fresh work trees.
+
+Nothing of the host's or anybody's git configuration is read, and a work tree appears whole or not at all.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,82 +18,146 @@ import anyio.to_thread
 from havre.base.errors import ExhaustedError, InvalidError, UnavailableError
 
 BRANCH = "refs/heads/master"
-COMMAND_S = 300
+COMMAND_S = 300.0
+FILES_LIMIT = 500_000
+SETTINGS = {
+    "safe.directory": "*",
+    "protocol.allow": "never",
+    "core.fsync": "all",
+    "core.fsyncMethod": "batch",
+    "gc.autoDetach": "false",  # a push that leaves too many packs behind packs them itself: nothing runs on after it
+    "gc.auto": "2000",
+    "gc.autoPackLimit": "50",
+    "http.receivepack": "true",
+    "http.getanyfile": "false",
+}
 
 
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Nothing of the host's or anybody's configuration reaches git."""
+def environment(extra: Mapping[str, str] | None = None, *, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """All that git is told. settings: git's own, above those of every repository. extra: further variables."""
     base = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
     base |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0"}
-    settings = {"safe.directory": "*", "protocol.file.allow": "never", "core.fsync": "all", "core.fsyncMethod": "batch"}
-    settings |= {"receive.autogc": "false", "gc.auto": "0", "http.receivepack": "true"}
-    for number, (name, value) in enumerate(settings.items()):
+    told = SETTINGS | dict(settings or {})
+    for number, (name, value) in enumerate(told.items()):
         base |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
-    return base | {"GIT_CONFIG_COUNT": str(len(settings))} | dict(extra or {})
+    return base | {"GIT_CONFIG_COUNT": str(len(told))} | dict(extra or {})
 
 
-def _run(*args: str, extra: Mapping[str, str] | None = None) -> str:
+async def _ask(*args: str, extra: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run git to its end. Killed when the caller is cancelled or COMMAND_S have passed."""
     try:
-        done = subprocess.run(
-            ["git", *args], capture_output=True, text=True, timeout=COMMAND_S, env=environment(extra), errors="replace"
-        )
+        with anyio.fail_after(COMMAND_S):
+            return await anyio.run_process(["git", *args], check=False, env=environment(extra), cwd="/")
     except FileNotFoundError as cause:
         raise UnavailableError("git is not installed on this machine") from cause
-    except subprocess.TimeoutExpired as cause:
+    except TimeoutError as cause:
         raise UnavailableError("git did not answer in time", command=args[0]) from cause
+
+
+async def _run(*args: str, extra: Mapping[str, str] | None = None) -> str:
+    done = await _ask(*args, extra=extra)
     if done.returncode != 0:
-        raise UnavailableError(f"git failed: {done.stderr.strip()[-300:]}", command=args[0])
-    return done.stdout.strip()
+        words = done.stderr.decode(errors="replace").strip()[-300:]
+        raise UnavailableError(f"git {_verb(args)} failed", program="git", output=words)
+    return done.stdout.decode(errors="replace").strip()
+
+
+def _verb(args: tuple[str, ...]) -> str:
+    return next((each for each in args if not each.startswith(("-", "/"))), "")
 
 
 async def init(git_dir: Path) -> None:
     """Make the bare repository, or leave the one that is there."""
-    if not (git_dir / "HEAD").exists():
-        fresh = git_dir.with_name(git_dir.name + ".new")
-        args = ("init", "--quiet", "--bare", "--initial-branch=master", str(fresh))
-        await anyio.to_thread.run_sync(lambda: _run(*args))
+    if (git_dir / "HEAD").exists():
+        return
+    git_dir.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = git_dir.with_name(f"{git_dir.name}.{os.urandom(4).hex()}.new")
+    await _run("init", "--quiet", "--bare", "--template=", "--initial-branch=master", str(fresh))
+    try:
         fresh.rename(git_dir)
+    except OSError as cause:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if not (git_dir / "HEAD").exists():  # else somebody was faster
+            raise UnavailableError("the repository could not be made", git_dir=str(git_dir)) from cause
 
 
 async def head(git_dir: Path) -> str | None:
     """The commit of the deployed branch; None for an empty repository."""
-
-    def look() -> str | None:
-        try:
-            return _run("--git-dir", str(git_dir), "rev-parse", "--verify", "--quiet", f"{BRANCH}^{{commit}}")
-        except UnavailableError:
-            return None
-
-    return await anyio.to_thread.run_sync(look)
+    done = await _ask("--git-dir", str(git_dir), "rev-parse", "--verify", "--quiet", f"{BRANCH}^{{commit}}")
+    return done.stdout.decode().strip() or None
 
 
-async def checkout(git_dir: Path, commit: str, into: Path, *, limit_bytes: int) -> None:
-    """Write the files of `commit` to the fresh directory `into`, without `.git`.
+async def checkout(git_dir: Path, commit: str, into: Path, *, limit_bytes: int, limit_files: int = FILES_LIMIT) -> None:
+    """Write the files of `commit` to `into`, which must not exist, without `.git`. On the disk when this returns.
 
-    Raises InvalidError for an unknown commit, ExhaustedError when the tree is larger than `limit_bytes`.
+    What an interrupted checkout left beside `into` is removed first: one at a time in a parent directory.
+    Raises InvalidError for an unknown commit, ExhaustedError for a tree larger than the limits.
     """
+    at = ("--git-dir", str(git_dir))
+    known = await _ask(*at, "cat-file", "-e", f"{commit}^{{commit}}")
+    if known.returncode != 0:
+        raise InvalidError(f"commit {commit} is not in this app's repository; push it first", commit=commit)
+    await _measure(git_dir, commit, limit_bytes=limit_bytes, limit_files=limit_files)
+    into.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in into.parent.glob(".*.new"):
+        await anyio.to_thread.run_sync(shutil.rmtree, left, True)
+    scratch = into.with_name(f".{into.name}.new")
+    tree = scratch / "tree"
+    tree.mkdir(mode=0o755, parents=True)
+    try:
+        index = {"GIT_INDEX_FILE": str(scratch / "index")}
+        await _run(*at, "read-tree", commit, extra=index)
+        await _run(*at, "--work-tree", str(tree), "checkout-index", "--all", "--force", extra=index)
+        await anyio.to_thread.run_sync(_publish, tree, into)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(shutil.rmtree, scratch, True)
 
-    def work() -> None:
-        repository = ("--git-dir", str(git_dir))
-        try:
-            _run(*repository, "cat-file", "-e", f"{commit}^{{commit}}")
-        except UnavailableError as cause:
-            raise InvalidError(f"commit {commit} is not in this app's repository; push it first") from cause
-        sizes = _run(*repository, "ls-tree", "-r", "-l", "--full-tree", commit).splitlines()
-        total = sum(int(line.split()[3]) for line in sizes if line.split()[3].isdigit())
-        if total > limit_bytes:
-            raise ExhaustedError(f"the files of this commit take {total} bytes, more than the {limit_bytes} allowed")
-        into.mkdir(parents=True)
-        index = {"GIT_INDEX_FILE": str(into.with_name(into.name + ".index"))}
-        _run(*repository, "read-tree", commit, extra=index)
-        _run(*repository, "--work-tree", str(into), "checkout-index", "--all", "--force", extra=index)
-        os.unlink(index["GIT_INDEX_FILE"])
 
-    await anyio.to_thread.run_sync(work)
+async def _measure(git_dir: Path, commit: str, *, limit_bytes: int, limit_files: int) -> None:
+    """Refuse a tree beyond the limits before a file of it is written: a few kB of objects can name billions."""
+    command = ["git", "--git-dir", str(git_dir), "ls-tree", "-r", "-l", "-z", "--full-tree", commit]
+    files = total = 0
+    rest = b""
+    with anyio.move_on_after(COMMAND_S):
+        async with await anyio.open_process(command, env=environment(), cwd="/", stderr=subprocess.DEVNULL) as process:
+            assert process.stdout is not None
+            async for part in process.stdout:
+                *entries, rest = (rest + part).split(b"\0")
+                sizes = [entry.split(None, 4)[3] for entry in entries]
+                files += len(sizes)
+                total += sum(int(size) for size in sizes if size.isdigit())
+                if files > limit_files or total > limit_bytes:
+                    process.kill()
+                    raise ExhaustedError(_too_large(files, total, limit_bytes=limit_bytes, limit_files=limit_files))
+        if process.returncode == 0:
+            return
+    raise UnavailableError("git could not list the files of the commit", commit=commit)
+
+
+def _too_large(files: int, total: int, *, limit_bytes: int, limit_files: int) -> str:
+    if files > limit_files:
+        return f"this commit has more than {limit_files} files, the most that is allowed"
+    return f"the files of this commit take more than {limit_bytes} bytes, the most that is allowed (at least {total})"
+
+
+def _publish(tree: Path, into: Path) -> None:
+    """Give the finished tree its name, with its files on the disk before."""
+    fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        ctypes.CDLL(None, use_errno=True).syncfs(fd)
+    finally:
+        os.close(fd)
+    tree.rename(into)
+    parent = os.open(into.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
 
 
 def size_bytes(git_dir: Path) -> int:
-    """What the repository takes on disk."""
+    """What the repository takes on disk, with what a push under way has brought."""
     total = 0
     for folder, _, files in os.walk(git_dir):
         for each in files:

@@ -1,4 +1,7 @@
-"""Where a repository's hooks are: a folder of two small programs that call `hook.py`."""
+"""Where a repository's hooks are: a folder of two small programs that call `hook.py`.
+
+Nothing of a repository itself is ever run: `core.hooksPath` names this folder for every request.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,11 @@ def write_hooks(folder: Path) -> None:
             fresh.write_text(content)
             fresh.chmod(0o755)
             fresh.rename(file)
+
+
+def settings(folder: Path) -> dict[str, str]:
+    """What git is told of the hooks in `folder`."""
+    return {"core.hooksPath": str(folder)}
 
 
 def environment(*, push: str, socket: Path) -> dict[str, str]:

@@ -11,6 +11,10 @@ import socket
 import sys
 
 ANSWER_S = 120
+SILENT = {
+    "pre-receive": "Havre did not answer, so nothing was changed: push again",
+    "post-receive": "The commit is stored; Havre did not answer and deploys it as soon as it is back",
+}
 
 
 def main(name):
@@ -29,12 +33,12 @@ def main(name):
                     break
                 said += part
         answer = json.loads(said)
+        lines, ok = answer["lines"], answer["ok"]
     except (OSError, KeyError, ValueError):
-        print("Havre did not answer; nothing was deployed, push again", file=sys.stderr)
-        return 1
-    for line in answer["lines"]:
+        lines, ok = [SILENT.get(name, SILENT["pre-receive"])], False
+    for line in lines:
         print(line, file=sys.stderr)
-    return 0 if answer["ok"] else 1
+    return 0 if ok else 1
 
 
 if __name__ == "__main__":

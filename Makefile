@@ -1,0 +1,44 @@
+# The words of this project. `make help` lists them.
+SHELL := /bin/sh
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+DATA ?= data
+V := .venv/bin
+
+.PHONY: help setup demo up down test check bench soak docs clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+setup: ## install everything into .venv (idempotent)
+	@"$(PYTHON)" tools/setup.py
+
+demo: setup ## a whole cloud on this machine, and an app on it
+	@$(V)/havre demo --data "$(DATA)"
+
+up: setup ## start Havre on ./data in the background
+	@$(V)/havre up --detach --data "$(DATA)"
+
+down: ## stop everything (the data stays)
+	@$(V)/havre down --data "$(DATA)"
+
+test: setup ## all tests, the fast ones first
+	@$(V)/python -m pytest
+
+check: setup ## format, lint, types, import contracts
+	@$(V)/ruff format --check -q src tests tools benchmarks
+	@$(V)/ruff check -q src tests tools benchmarks
+	@$(V)/mypy
+	@$(V)/lint-imports
+
+bench: setup ## the project's figures, each with its command (ONLY=push,memory for some)
+	@$(V)/python benchmarks/run.py $(ONLY)
+
+soak: setup ## longer trials
+	@$(V)/python -m pytest -m soak --override-ini addopts= tests
+
+docs: setup ## check that the documents' links lead somewhere
+	@$(V)/python -m pytest tests/conventions
+
+clean: ## stop, and remove the data and what setup made
+	@if [ -x $(V)/havre ]; then $(V)/havre down --data "$(DATA)"; fi
+	@rm -rf "$(DATA)" .venv

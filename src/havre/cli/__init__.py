@@ -1,0 +1,1 @@
+"""`havre`, the operator's tool."""

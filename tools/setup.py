@@ -1,0 +1,179 @@
+"""Installs everything that Havre needs into `.venv/`: `make setup`.
+
+Standard library only; run by the host's Python. Each part has a stamp made of the hash of what it was made from,
+written when the part is whole, so that a run is quick when nothing changed and heals what an interrupted one left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMPS = VENV / ".havre"
+CLI = VENV / "share" / "havre" / "cli"
+SHIMS = VENV / "share" / "havre" / "bin"
+
+
+def fail(message: str) -> None:
+    sys.exit(f"setup: {message}")
+
+
+def digest(*parts: Path | str) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part.read_bytes() if isinstance(part, Path) else part.encode())
+        found.update(b"\0")
+    return found.hexdigest()
+
+
+def is_done(name: str, value: str) -> bool:
+    stamp = STAMPS / name
+    return stamp.exists() and stamp.read_text() == value
+
+
+def done(name: str, value: str) -> None:
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    fresh = STAMPS / f"{name}.new"
+    fresh.write_text(value)
+    fresh.rename(STAMPS / name)
+
+
+def run(command: list[str], what: str, **options: object) -> None:
+    made = subprocess.run(command, capture_output=True, text=True, **options)  # type: ignore[call-overload]
+    if made.returncode != 0:
+        sys.stderr.write(made.stdout[-4000:] + made.stderr[-4000:])
+        fail(f"{what} failed; what it said stands above. Run make setup again once it is mended")
+
+
+def say(what: str, detail: str, began: float) -> None:
+    print(f"  {what:<15} {detail:<58} {time.monotonic() - began:5.1f} s", flush=True)
+
+
+def make_environment() -> None:
+    """The virtual environment with pip in it, whether or not the host has Debian's python3-venv."""
+    began = time.monotonic()
+    value = digest(sys.version, str(VENV))
+    if is_done("environment", value) and PYTHON.exists():
+        return
+    shutil.rmtree(VENV, ignore_errors=True)
+    run([sys.executable, "-m", "venv", "--without-pip", str(VENV)], "making .venv")
+    for bootstrap in (bootstrap_ensurepip, bootstrap_host_pip, bootstrap_debian):
+        if bootstrap():
+            break
+    else:
+        fail("no pip to begin with: install python3-venv or python3-pip (apt install python3-venv) and run make again")
+    done("environment", value)
+    say("environment", f".venv, Python {sys.version.split()[0]}", began)
+
+
+def bootstrap_ensurepip() -> bool:
+    made = subprocess.run([str(PYTHON), "-m", "ensurepip", "--default-pip"], capture_output=True)
+    return made.returncode == 0
+
+
+def bootstrap_host_pip() -> bool:
+    """The host's pip can install one into another environment (pip 22.3 and later)."""
+    command = [sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "--quiet", "pip"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def bootstrap_debian() -> bool:
+    """Without pip and python3-venv, an ordinary user may still download Debian's wheel of pip and unpack it."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        return False
+    with tempfile.TemporaryDirectory() as scratch:
+        got = subprocess.run(["apt-get", "download", "-qq", "python3-pip-whl"], cwd=scratch, capture_output=True)
+        packages = list(Path(scratch).glob("*.deb"))
+        if got.returncode != 0 or not packages:
+            return False
+        subprocess.run(["dpkg-deb", "-x", str(packages[0]), f"{scratch}/x"], check=True, capture_output=True)
+        wheels = list(Path(scratch, "x").rglob("pip-*.whl"))
+        if not wheels:
+            return False
+        command = [str(PYTHON), f"{wheels[0]}/pip", "install", "--quiet", "--no-index", str(wheels[0])]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def install_packages() -> None:
+    began = time.monotonic()
+    value = digest(ROOT / "requirements.lock", ROOT / "pyproject.toml")
+    if is_done("packages", value):
+        return
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    run([*pip, "--require-hashes", "-r", str(ROOT / "requirements.lock")], "installing the locked packages")
+    run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], "installing Havre itself")
+    done("packages", value)
+    say("packages", "locked dependencies", began)
+
+
+def install_toolchains() -> None:
+    began = time.monotonic()
+    value = digest(ROOT / "requirements.lock", ROOT / "src/havre/drivers/toolchains/__init__.py")
+    if is_done("toolchains", value):
+        return
+    place = "Path(sys.prefix) / 'share/havre/toolchains'"
+    code = (
+        f"import sys; from pathlib import Path; from havre.drivers import toolchains; toolchains.prepare_all({place})"
+    )
+    run([str(PYTHON), "-c", code], "fetching the toolchains")
+    done("toolchains", value)
+    say("toolchains", "node 24, bun, uv, caddy", began)
+
+
+def install_cli() -> None:
+    began = time.monotonic()
+    value = digest(ROOT / "tools/cli/package.json", ROOT / "tools/cli/package-lock.json", str(VENV))
+    if is_done("cli", value):
+        return
+    node = sorted((VENV / "share/havre/toolchains").glob("node-*"))[-1]
+    fresh = CLI.with_name("cli.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / "tools/cli" / name, fresh)
+    npm = [str(node / "bin/node"), str(node / "lib/node_modules/npm/bin/npm-cli.js")]
+    flags = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev"]
+    run(
+        [*npm, *flags],
+        "installing the command line",
+        cwd=fresh,
+        env=os.environ | {"PATH": f"{node / 'bin'}:{os.environ['PATH']}"},
+    )
+    shutil.rmtree(CLI, ignore_errors=True)
+    fresh.rename(CLI)
+    SHIMS.mkdir(parents=True, exist_ok=True)
+    shim = SHIMS / "clever"
+    # The shim finds its way from where it stands, so that the checkout may be moved and hold a space in its path.
+    lines = [
+        "#!/bin/sh",
+        'here=$(dirname "$(readlink -f "$0")")',
+        f'exec "$here/../toolchains/{node.name}/bin/node" \\',
+    ]
+    lines += ['  "$here/../cli/node_modules/clever-tools/bin/clever.js" "$@"', ""]
+    (SHIMS / "clever.new").write_text("\n".join(lines))
+    (SHIMS / "clever.new").chmod(0o755)
+    (SHIMS / "clever.new").rename(shim)
+    done("cli", value)
+    say("command line", "clever 4.11.0 (with a Node of its own)", began)
+
+
+def main() -> None:
+    if sys.version_info < (3, 11):
+        fail(f"Python 3.11 or later is needed; this is {sys.version.split()[0]}")
+    make_environment()
+    install_packages()
+    install_toolchains()
+    install_cli()
+
+
+if __name__ == "__main__":
+    main()
