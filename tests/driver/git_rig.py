@@ -135,7 +135,7 @@ async def running(base: Path) -> AsyncIterator[GitRig]:
     hooks.write_hooks(base / "hooks")
     listening = socket.create_server(("127.0.0.1", 0))
     rig.port = listening.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(rig.app, log_config=None, lifespan="off", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(rig.app, log_config=None, lifespan="off", ws="none", interface="asgi3"))
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     async with await anyio.create_unix_listener(str(base / "h.sock")) as listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, rig._hear)

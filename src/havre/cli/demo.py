@@ -149,24 +149,56 @@ def _watch(folder: Path, env: dict[str, str]) -> None:
     )
     assert process_.stdout is not None
     said: list[str] = []
+    steps = _Steps()
     for raw in process_.stdout:
-        line = _ANSI.sub("", raw).rstrip()
-        said.append(line)
-        if _STAMP.match(line):
-            click.echo("     " + _STAMP.sub("", line)[:110])
+        said.append(_ANSI.sub("", raw).rstrip())
+        if _STAMP.match(said[-1]):
+            steps.hear(_STAMP.sub("", said[-1]))
+    steps.end()
     if process_.wait() != 0:
         last = next((line for line in reversed(said) if "Deploy failed" in line), said[-1] if said else "")
         raise UnavailableError(f"{_STAMP.sub('', last)} (log: clever logs --deployment-id …; run make demo again)")
 
 
+class _Steps:
+    """The steps of a deployment as they happen: each with its time and the last thing worth telling."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._began = time.monotonic()
+        self._told = ""
+
+    def hear(self, line: str) -> None:
+        if line.startswith("> "):
+            self.end()
+            self._name, self._began, self._told = line[2:], time.monotonic(), ""
+        elif line.startswith("Detected: "):
+            self._told = line.removeprefix("Detected: ")
+        elif line.startswith(("Instance ", "Using the build")) or (line.startswith("$ ") and not self._told):
+            self._told = line.removeprefix("$ ")
+        elif line.startswith(("Note: ", "Deploy failed")):
+            click.echo(f"     {line}")
+        if self._name == "build" and sys.stdout.isatty():
+            click.echo(f"\r     build    {line[:60]:<60}", nl=False)
+
+    def end(self) -> None:
+        if self._name:
+            start = "\r" if sys.stdout.isatty() else ""
+            click.echo(
+                f"{start}     {self._name:<8} {time.monotonic() - self._began:5.1f} s   {self._told[:70]:<70}".rstrip()
+            )
+        self._name = ""
+
+
 def _open(folder: Path, env: dict[str, str]) -> str:
-    """`clever open` with a browser that opens nothing; the URL is what it prints."""
+    """`clever open`, with a browser that opens nothing; returns the URL that it opens."""
     click.echo("  $ clever open")
-    said = _ANSI.sub("", _clever(folder, env | {"BROWSER": "true"}, "open"))
-    found = re.search(r"https://\S+", said)
+    _clever(folder, env | {"BROWSER": "true"}, "open")
+    listed = json.dumps(json.loads(_clever(folder, env, "domain", "--format", "json")))
+    found = re.search(r'"(?:domainWithPathPrefix|fqdn|domain)": "([^"]+)"', listed)
     if found is None:
-        raise UnavailableError(f"clever open printed no URL: {said.strip()[-200:]}")
-    return found.group(0)
+        raise UnavailableError("the app has no domain; add one: clever domain add NAME")
+    return f"https://{found.group(1)}"
 
 
 class _Local(urllib.request.HTTPSHandler):

@@ -113,16 +113,21 @@ async def _exchange(
     """git's answer: its head first, then its body as it comes."""
     ends_at, fed = anyio.current_time() + limit_s, _Fed()
     process = await _open(told)
+    head: bytes | None = None
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(_feed, process, body, fed, limit_bytes)
-            head, rest = await _head(process, ends_at)
-            if head is not None:
-                yield head
-                if rest:
-                    yield rest
-                while (part := await _receive(process, ends_at)) is not None:
-                    yield part
+            try:
+                head, rest = await _head(process, ends_at)
+                if head is not None:
+                    yield head
+                    if rest:
+                        yield rest
+                    while (part := await _receive(process, ends_at)) is not None:
+                        yield part
+            except (UnavailableError, GeneratorExit) as error:  # the latter: the reader has closed the answer
+                if isinstance(error, UnavailableError):
+                    fed.errors.append(error)
             group.cancel_scope.cancel()
         if fed.refused or fed.errors or head is None:
             raise fed.refused or (fed.errors or [UnavailableError("git did not answer", program="git")])[0]
