@@ -60,6 +60,7 @@ class GitRig:
     errors: list[BaseException] = field(default_factory=list)
     limit_bytes: int | None = None
     port: int = 0
+    answering: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     @property
     def git_dir(self) -> Path:
@@ -73,6 +74,11 @@ class GitRig:
         return True, [f"heard {question['hook']}"]
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request; `answering.cancel()` is what a door does when its client has gone away."""
+        with anyio.CancelScope() as self.answering:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         assert scope["type"] == "http"
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         self.requests.append((scope["method"], scope["path"], headers))

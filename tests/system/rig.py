@@ -92,11 +92,9 @@ class Installation:
         self.config.write_text("\n".join(lines) + "\n")
 
     def havre(self, *args: str, check: bool = True, limit_s: float = 120) -> subprocess.CompletedProcess[str]:
-        command = [HAVRE, args[0], "--data", str(self.data)]
+        command = [HAVRE, *args, "--data", str(self.data)]
         command += ["--config", str(self.config)] if args[0] in ("up", "down") else []
-        done = subprocess.run(
-            [*command, *args[1:]], capture_output=True, text=True, timeout=limit_s, env=self.plain_environment()
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, env=self.plain_environment())
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}{self.log_tail()}"
         return done
 

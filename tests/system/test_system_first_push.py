@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,9 +42,13 @@ def test_a_push_is_live_behind_tls(havre: Installation, shop: Path) -> None:
 
 def test_open_and_profile(havre: Installation, shop: Path) -> None:
     assert havre.clever_json("profile", cwd=shop)["id"].startswith("user_")
-    env = havre.environment() | {"BROWSER": "/bin/true"}
-    out = havre.clever("open", cwd=shop, environment=env).stdout
-    assert f"https://shop.havre.localhost:{havre.https_port}/" in out
+    with tempfile.TemporaryDirectory(prefix="browser") as folder:
+        browser, opened = Path(folder) / "browser", Path(folder) / "opened"
+        browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+        browser.chmod(0o755)
+        havre.clever("open", cwd=shop, environment=havre.environment() | {"BROWSER": str(browser)})
+        until(opened.exists, what="the browser is called")
+        until(lambda: opened.read_text().strip() == f"https://shop.havre.localhost:{havre.https_port}/", what="its URL")
 
 
 def test_status_tells_what_runs(havre: Installation, shop: Path) -> None:

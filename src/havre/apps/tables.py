@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from havre.apps.model import App, Deployment, DeploymentState, Instance, InstanceState, Release
+from havre.apps.model import Action, App, AppState, Deployment, DeploymentState, Instance, InstanceState, Release
 from havre.kernel.store import Schema, Tx
 
 METADATA = sa.MetaData()
@@ -97,15 +97,15 @@ SCHEMA = Schema("apps", METADATA, (METADATA.create_all,))
 
 
 def _app(row: sa.Row[Any]) -> App:
-    return App(**row._mapping)
+    return App(**{**row._mapping, "state": AppState(row.state)})
 
 
 def _deployment(row: sa.Row[Any]) -> Deployment:
-    return Deployment(**row._mapping)
+    return Deployment(**{**row._mapping, "state": DeploymentState(row.state), "action": Action(row.action)})
 
 
 def _instance(row: sa.Row[Any]) -> Instance:
-    return Instance(**row._mapping)
+    return Instance(**{**row._mapping, "state": InstanceState(row.state)})
 
 
 def app(conn: sa.Connection, id: str) -> App | None:

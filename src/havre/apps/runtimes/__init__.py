@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from havre.apps.runtimes import node, python, static
+from havre.apps.runtimes import bun, node, python, static
+from havre.apps.runtimes.archive import archive_commands
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
 from havre.apps.runtimes.tree import Tree, read_tree
 from havre.base.errors import InvalidError
@@ -15,9 +16,12 @@ __all__ = ["RUNTIMES", "Command", "Plan", "Runtime", "Tree", "detect", "is_true"
 RUNTIMES: dict[str, Runtime] = {each.slug: each for each in (node.RUNTIME, python.RUNTIME, static.RUNTIME)}
 COMMON = frozenset(
     {
-        "CC_PRE_BUILD_HOOK", "CC_POST_BUILD_HOOK", "CC_PRE_RUN_HOOK", "CC_RUN_SUCCEEDED_HOOK", "CC_RUN_FAILED_HOOK",
-        "CC_RUN_COMMAND", "CC_BUILD_COMMAND", "CC_HEALTH_CHECK_PATH", "CC_DISABLE_BUILD_CACHE_UPLOAD",
+        "CC_PRE_BUILD_HOOK", "CC_POST_BUILD_HOOK", "CC_PRE_RUN_HOOK", "CC_RUN_COMMAND", "CC_HEALTH_CHECK_PATH",
         *(f"CC_HEALTH_CHECK_PATH_{number}" for number in range(6)),
+        "CC_DISABLE_BUILD_CACHE_UPLOAD", "CC_OVERRIDE_BUILDCACHE", "CC_IGNORE_FROM_BUILDCACHE",
+        "CC_DISABLE_GIT_SUBMODULES", "CC_GIT_FULL_CLONE",
+        # set by the platform, and read back by people with `clever env import`
+        "CC_APP_NAME", "CC_COMMIT_ID", "CC_DEPLOYMENT_ID", "CC_PRETTY_INSTANCE_NAME", "CC_REVERSE_PROXY_IPS",
     }
 )  # fmt: skip
 
@@ -33,15 +37,22 @@ def of(slug: str) -> Runtime:
 
 
 def detect(slug: str, tree: Tree, env: Mapping[str, str], *, memory_mib: int) -> Plan:
-    """The runtime's plan with the hooks around its build and the variables that nobody honours named."""
+    """The runtime's plan with the hooks around its build and the variables that nobody honours named.
+
+    An app of type node that asks for Bun, by its lock file or CC_NODE_BUILD_TOOL, is Bun's.
+    """
     runtime = of(slug)
-    plan = runtime.detect(tree, env, memory_mib=memory_mib)
+    if slug == node.RUNTIME.slug and node.build_tool(tree, env) == "bun":
+        plan = bun.detect(tree, env)
+    else:
+        plan = runtime.detect(tree, env, memory_mib=memory_mib)
     before = _hook(env, "CC_PRE_BUILD_HOOK")
     after = _hook(env, "CC_POST_BUILD_HOOK")
     unknown = sorted(name for name in env if name.startswith("CC_") and name not in COMMON | runtime.variables)
     notes = (f"not honoured by this installation: {', '.join(unknown)}",) if unknown else ()
-    return replace(plan, build=(*before, *plan.build, *after), notes=(*plan.notes, *notes))
+    build = (*before, *plan.build, *after, *archive_commands(env))
+    return replace(plan, build=build, notes=(*plan.notes, *notes))
 
 
 def _hook(env: Mapping[str, str], name: str) -> tuple[Command, ...]:
-    return (Command(name, hook=env[name]),) if env.get(name) else ()
+    return (Command(name, hook=env[name]),) if env.get(name, "").strip() else ()

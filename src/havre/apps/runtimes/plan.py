@@ -11,11 +11,15 @@ from havre.apps.runtimes.tree import Tree
 
 @dataclass(frozen=True)
 class Command:
-    """One step of a build: a program with its arguments, or a hook, which by contract is a line for the shell."""
+    """One step of a build: a program with its arguments, or a hook, which by contract is a line for the shell.
+
+    quiet: the build log has its name alone.
+    """
 
     name: str
     argv: tuple[str, ...] = ()
     hook: str = ""
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class Plan:
     """`build` runs in order, any failure ends it; `start` is a line for the shell that becomes the app.
 
     toolchains: names that `drivers.toolchains` knows. lock_files: what the dependency cache is keyed by.
-    notes: lines for the build log.
+    env: for the build and the app; in its values `$APP_ROOT` stands for the app's folder and `$HEAP_MIB` for three
+    quarters of the memory that the process has. notes: lines for the build log.
     """
 
     runtime: str

@@ -30,6 +30,8 @@ class Tree:
 
     def json(self, name: str) -> dict[str, Any]:
         """The object in file `name`. Raises InvalidError saying where it is not JSON."""
+        if name not in self.texts:
+            raise InvalidError(f"{name} must be a plain file of at most {READ_LIMIT_BYTES // 1024} KiB, not a link")
         try:
             found = json.loads(self.texts[name])
         except ValueError as cause:

@@ -323,6 +323,10 @@ class _Execution:
 
 
 def _text_of(error: Exception) -> str:
+    """The sentence for people. Of several failures at once (a task group) the first that is one of ours."""
+    while isinstance(error, ExceptionGroup):
+        ours = error.subgroup(HavreError)
+        error = (ours or error).exceptions[0]
     if isinstance(error, HavreError) and not isinstance(error, BrokenError):
         return error.message
     log.error("kernel.operation.step_broke", exc_info=error)

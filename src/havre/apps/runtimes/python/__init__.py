@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 
 from havre.apps.runtimes.plan import Command, Plan
@@ -26,6 +27,7 @@ class Python:
             "CC_PIP_REQUIREMENTS_FILE",
             "CC_PYTHON_UV_RUN_COMMAND",
             "CC_PYTHON_VERSION",
+            "CC_PYTHON_MANAGE_TASKS",
         }
     )
 
@@ -34,6 +36,8 @@ class Python:
             return self._locked(env)
         requirements = env.get("CC_PIP_REQUIREMENTS_FILE") or "requirements.txt"
         has_list = requirements in tree or "/" in requirements
+        if not has_list and env.get("CC_PIP_REQUIREMENTS_FILE"):
+            raise InvalidError(f"CC_PIP_REQUIREMENTS_FILE={requirements} is not in the repository")
         if not has_list and "pyproject.toml" not in tree and not env.get("CC_RUN_COMMAND"):
             raise InvalidError(
                 f"no {requirements}, uv.lock or pyproject.toml at the top of the repository: say what to install "
@@ -46,19 +50,31 @@ class Python:
         elif "pyproject.toml" in tree:
             build.append(Command("uv pip install", ("uv", "pip", "install", ".")))
         start, server, notes = self._start(env)
-        if server:
-            build.append(Command(f"uv pip install {server}", ("uv", "pip", "install", server)))
-        return self._plan(tuple(build), start, (requirements, "pyproject.toml"), notes)
+        build += [*self._server(server), *self._tasks(env)]
+        return self._plan(tuple(build), start, (requirements, "pyproject.toml"), (*notes, *self._notes(env)))
 
     def _locked(self, env: Mapping[str, str]) -> Plan:
-        line = env.get("CC_PYTHON_UV_RUN_COMMAND") or env.get("CC_RUN_COMMAND")
         sync = Command("uv sync", ("uv", "sync", "--locked", "--no-dev"))
-        if line:
-            start = f"uv run --no-sync {line}" if env.get("CC_PYTHON_UV_RUN_COMMAND") else line
-            return self._plan((sync,), start, ("uv.lock",), ())
-        start, server, notes = self._start(env)
-        build = (sync, Command(f"uv pip install {server}", ("uv", "pip", "install", server))) if server else (sync,)
-        return self._plan(build, start, ("uv.lock",), notes)
+        if env.get("CC_PYTHON_UV_RUN_COMMAND"):
+            start, server, notes = f"uv run --no-sync {env['CC_PYTHON_UV_RUN_COMMAND']}", "", ()
+        else:
+            start, server, notes = self._start(env)
+        build = (sync, *self._server(server), *self._tasks(env))
+        return self._plan(build, start, ("uv.lock",), (*notes, *self._notes(env)))
+
+    def _server(self, name: str) -> tuple[Command, ...]:
+        return (Command(f"uv pip install {name}", ("uv", "pip", "install", name)),) if name else ()
+
+    def _tasks(self, env: Mapping[str, str]) -> tuple[Command, ...]:
+        """CC_PYTHON_MANAGE_TASKS: a comma-separated list of what `manage.py` (Django) is to do."""
+        tasks = [each.strip() for each in env.get("CC_PYTHON_MANAGE_TASKS", "").split(",")]
+        return tuple(
+            Command(f"manage.py {task}", ("python", "manage.py", *shlex.split(task))) for task in tasks if task
+        )
+
+    def _notes(self, env: Mapping[str, str]) -> tuple[str, ...]:
+        asked = env.get("CC_PYTHON_VERSION")
+        return (f"CC_PYTHON_VERSION={asked} is not followed: the version is the host's",) if asked else ()
 
     def _start(self, env: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
         """The start line, the server to install ("" for none), notes."""
@@ -70,7 +86,7 @@ class Python:
                 "set CC_PYTHON_MODULE to the app's entry, such as app:app (clever env set CC_PYTHON_MODULE app:app), "
                 "or CC_RUN_COMMAND to the command that listens on 0.0.0.0:8080"
             )
-        backend = env.get("CC_PYTHON_BACKEND", "uwsgi")
+        backend = env.get("CC_PYTHON_BACKEND", "").strip() or "uwsgi"
         if backend not in BACKENDS:
             raise InvalidError(f"CC_PYTHON_BACKEND={backend} is not one of {', '.join(BACKENDS)}")
         if backend == "uvicorn":
@@ -84,7 +100,7 @@ class Python:
         env = {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": VENV, "PYTHONUNBUFFERED": "1"}
         env |= {"UV_LINK_MODE": "copy", "UV_CACHE_DIR": "/home/bas/.cache/uv", "PYTHONDONTWRITEBYTECODE": "1"}
         env |= {"UV_COMPILE_BYTECODE": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON": "/usr/bin/python3"}
-        return Plan("python", ("uv",), build, start, env | {"VIRTUAL_ENV": f"$APP_HOME/{VENV}"}, locks, notes)
+        return Plan("python", ("uv",), build, start, env | {"VIRTUAL_ENV": f"$APP_ROOT/{VENV}"}, locks, notes)
 
 
 RUNTIME = Python()
