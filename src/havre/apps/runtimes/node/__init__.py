@@ -35,13 +35,11 @@ class Node:
     def detect(self, tree: Tree, env: Mapping[str, str], *, memory_mib: int) -> Plan:
         package = manifest(tree)
         tool = build_tool(tree, env)
-        runner = {"pnpm": _exec("pnpm", package), "yarn": _exec("yarn", package)}.get(tool, ("npm",))
-        runner_line = " ".join((*runner, "run", "start")) if tool != "yarn" else "npm run start"
         return Plan(
             runtime=self.slug,
             toolchains=("node",),
             build=install_commands(tool, tree, env, package),
-            start=start_line(package, env, program="node", runner=plain_start(package) or runner_line),
+            start=start_line(package, env, program="node", runner=plain_start(package) or "npm run start"),
             env={"NODE_OPTIONS": "--max-old-space-size=$HEAP_MIB", "NODE_ENV": "production"},
             lock_files=(*NPM_LOCKS, "yarn.lock", "pnpm-lock.yaml", "package.json"),
             notes=notes(env),
@@ -75,7 +73,7 @@ def install_commands(tool: str, tree: Tree, env: Mapping[str, str], package: Map
             raise InvalidError("CC_NODE_BUILD_TOOL=custom needs CC_CUSTOM_BUILD_TOOL, the command to run")
         return (Command("CC_CUSTOM_BUILD_TOOL", hook=line),)
     if tool in ("pnpm", "yarn"):
-        frozen = ("--frozen-lockfile",) if LOCKS.keys() & tree.names else ()
+        frozen = ("--frozen-lockfile",) if tree.first(*(lock for lock in LOCKS if LOCKS[lock] == tool)) else ()
         dev = (("--prod",) if tool == "pnpm" else ("--production=true",)) if omits else _with_dev(tool)
         return (Command(f"{tool} install", (*_exec(tool, package), "install", *frozen, *dev)),)
     verb = "ci" if tool == "npm-ci" else "install"

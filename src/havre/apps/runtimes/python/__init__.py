@@ -55,10 +55,8 @@ class Python:
 
     def _locked(self, env: Mapping[str, str]) -> Plan:
         sync = Command("uv sync", ("uv", "sync", "--locked", "--no-dev"))
-        if env.get("CC_PYTHON_UV_RUN_COMMAND"):
-            start, server, notes = f"uv run --no-sync {env['CC_PYTHON_UV_RUN_COMMAND']}", "", ()
-        else:
-            start, server, notes = self._start(env)
+        own = env.get("CC_PYTHON_UV_RUN_COMMAND")
+        start, server, notes = (f"uv run --no-sync {own}", "", ()) if own else self._start(env)
         build = (sync, *self._server(server), *self._tasks(env))
         return self._plan(build, start, ("uv.lock",), (*notes, *self._notes(env)))
 
