@@ -52,8 +52,6 @@ def packages(config: PackagesConfig, host: Mapping[str, str], *, prefix: Path | 
         env.setdefault("UV_INDEX", env["PIP_EXTRA_INDEX_URL"])
     if config.npm_registry:
         npm = {key: value for key, value in npm.items() if key.startswith("//")} | {"registry": config.npm_registry}
-    if "registry" in npm:
-        env |= {"NPM_CONFIG_REGISTRY": npm["registry"], "BUN_CONFIG_REGISTRY": npm["registry"]}
     if config.proxy:
         env |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), config.proxy)
     npmrc = "".join(f"{key}={value}\n" for key, value in npm.items())
@@ -108,12 +106,13 @@ def _pip_settings(host: Mapping[str, str], prefix: Path | None) -> dict[str, str
 def _npm_settings(host: Mapping[str, str]) -> dict[str, str]:
     """npm's files and variables that say where packages are and who asks (npm documentation, "npmrc")."""
     home = Path(host.get("HOME") or "/nonexistent")
-    low = {name.lower(): value for name, value in host.items() if name.lower().startswith("npm_config_")}
-    files = (Path("/etc/npmrc"), Path(low.get("npm_config_userconfig") or home / ".npmrc"))
+    said = {name[11:]: value for name, value in host.items() if name.lower().startswith("npm_config_")}
+    low = {name if name.startswith("//") else name.lower().replace("_", "-"): said[name] for name in said}
+    files = (Path("/etc/npmrc"), Path(low.get("userconfig") or home / ".npmrc"))
     found: dict[str, str] = {}
     for file in files:
         found |= dict(_npmrc(file))
-    found |= {name.removeprefix("npm_config_").replace("_", "-"): value for name, value in low.items()}
+    found |= low
     kept = {key: value for key, value in found.items() if _is_kept(key)}
     if "cafile" in found:
         kept["cafile"] = found["cafile"]

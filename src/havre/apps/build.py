@@ -1,0 +1,129 @@
+"""The build of a deployment as data: one unit that runs every command in order, the first failure being the end.
+
+What the operator's package indexes ask for is handed in here and nowhere else: the running app never sees it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from havre.apps.model import App, Deployment
+from havre.apps.packages import Packages, app_npmrc, packages
+from havre.apps.runtimes import Command, Plan
+from havre.apps.variables import CA_NAMES, HOME, home, variables
+from havre.base.errors import InvalidError
+from havre.base.ids import UnitId
+from havre.drivers.toolchains import Toolchain
+from havre.kernel.config import Config, Paths
+from havre.kernel.units import Bind, Limits, UnitSpec
+
+OWN_CA = "/opt/havre/ca.pem"
+NPMRC = "HAVRE_NPMRC"  # the content of ~/.npmrc on its way in
+SCRATCH_BYTES = 2 * 1024**3
+PRELUDE = f"""#!/bin/sh
+set -u
+if [ -n "${{{NPMRC}:-}}" ]; then
+  (umask 077 && printf '%s' "${NPMRC}" > "$HOME/.npmrc")
+fi
+unset {NPMRC}
+ms() {{ echo $(($(date +%s%N) / 1000000)); }}
+took() {{ t=$(($(ms) - $1)); printf '%s took %s.%s s\\n' "$2" $((t / 1000)) $((t % 1000 / 100)); }}
+"""
+EPILOGUE = 'sync -f "$APP_HOME"\n'  # what is recorded as built is on the disk
+
+
+def build_script(commands: Sequence[Command]) -> str:
+    """The build as a program for the sandbox's shell: each command named and timed, and its failure the end."""
+    parts = [PRELUDE]
+    for command in commands:
+        name = shlex.quote(command.name)
+        argv = ("/bin/sh", "-c", command.hook) if command.hook else command.argv
+        shown = f"{command.name}: {command.hook}" if command.hook else "$ " + shlex.join(command.argv)
+        parts.append(
+            f"printf '%s\\n' {shlex.quote(command.name if command.quiet else shown)}\n"
+            "began=$(ms)\n"
+            f"{shlex.join(argv)} < /dev/null\n"
+            "code=$?\n"
+            'if [ "$code" -ne 0 ]; then\n'
+            f"  printf '%s failed with exit code %s\\n' {name} \"$code\"\n"
+            '  exit "$code"\n'
+            "fi\n"
+            f'took "$began" {name}\n'
+        )
+    return "".join([*parts, EPILOGUE])
+
+
+def build_spec(
+    *,
+    config: Config,
+    paths: Paths,
+    host: Mapping[str, str],
+    app: App,
+    deployment: Deployment,
+    plan: Plan,
+    toolchains: Sequence[Toolchain],
+    unit_id: UnitId,
+    cache: Path,
+    log: Path,
+) -> UnitSpec:
+    """The build of one deployment: all its commands in one sandbox, the release writable at APP_HOME.
+
+    The script of `build_script` stands in `<deployments>/<id>/build/build.sh`. cache: the app's own.
+    Raises InvalidError when the configured bundle of authorities is not there.
+    """
+    found = packages(config.build.packages, host)
+    told = variables(
+        app=app,
+        deployment=deployment,
+        plan=plan,
+        toolchains=toolchains,
+        instance_id=unit_id,
+        number=0,
+        kind="build",
+        memory_mib=config.build.memory_mib,
+    )
+    env = dict(found.environment) | told | _own(found, deployment.env)
+    binds = (
+        *(Bind(each.source, each.target) for each in toolchains),
+        Bind(paths.deployments / deployment.id / "build", "/opt/havre/build"),
+        Bind(paths.releases / app.id / deployment.id, home(app), writable=True),
+        Bind(cache, f"{HOME}/.cache", writable=True),
+        *_ca_bind(found),
+    )
+    return UnitSpec(
+        id=unit_id,
+        kind="build",
+        argv=("/bin/sh", "/opt/havre/build/build.sh"),
+        env=env,
+        cwd=env["APP_ROOT"],
+        limits=Limits(config.build.memory_mib * 1024**2, config.build.cpus, pids=2048),
+        log=log,
+        labels={"app": app.id, "deployment": deployment.id, "kind": "build", "commit": deployment.commit_id},
+        binds=binds,
+        uid=app.uid,
+        deadline_s=config.build.timeout_s,
+        scratch_bytes=SCRATCH_BYTES,
+    )
+
+
+def _own(found: Packages, app_env: Mapping[str, str]) -> dict[str, str]:
+    """What builds see beyond the variables of the contract; the app's own words on npm come last and win."""
+    env = {
+        "npm_config_cache": f"{HOME}/.cache/npm",
+        "npm_config_update_notifier": "false",
+        "YARN_CACHE_FOLDER": f"{HOME}/.cache/yarn",
+        "npm_config_store_dir": f"{HOME}/.cache/pnpm",
+        "CI": app_env.get("CI", "1"),
+        NPMRC: found.npmrc + app_npmrc(app_env),
+    }
+    return env | (dict.fromkeys(CA_NAMES, OWN_CA) if found.ca_bundle is not None else {})
+
+
+def _ca_bind(found: Packages) -> tuple[Bind, ...]:
+    if found.ca_bundle is None:
+        return ()
+    if not found.ca_bundle.is_file():
+        raise InvalidError(f"build.packages.ca_bundle: there is no file {found.ca_bundle}")
+    return (Bind(found.ca_bundle, OWN_CA),)

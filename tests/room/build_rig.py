@@ -1,0 +1,164 @@
+"""Real builds and instances of small apps, in real sandboxes, without a control plane."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from havre.apps import files, runtimes, specs
+from havre.apps.model import Action, App, AppState, Deployment, DeploymentState, Instance, InstanceState
+from havre.apps.runtimes import Plan
+from havre.base.ids import AppId, OwnerId, UnitId, new_app_id, new_deployment_id, new_instance_id
+from havre.drivers.toolchains import Toolchain, Toolchains
+from havre.kernel import config as settings
+from havre.kernel import units
+from havre.kernel.clock import SystemClock
+from havre.kernel.config import Config, Paths
+from havre.kernel.units import Exit, Units
+
+COMMIT = "2089cd64a07b66d684bac58b023b55c705dc5ca5"
+
+
+def an_app(runtime: str, **changes: object) -> App:
+    app = App(
+        id=AppId(new_app_id()), owner_id=OwnerId("orga_x"), name="shop", description="", runtime=runtime, zone="par",
+        state=AppState.SHOULD_BE_UP, min_instances=1, max_instances=1, min_flavor="XS", max_flavor="XS",
+        build_flavor="S", separate_build=False, lifetime="REGULAR", sticky_sessions=False, homogeneous=False,
+        cancel_on_push=False, force_https=False, branch="master", commit_id=None, serving=None, generation=0,
+        uid=250_017, created_at=0, deployed_at=0, deleted=False,
+    )  # fmt: skip
+    return replace(app, **changes)  # type: ignore[arg-type]
+
+
+def a_deployment(app: App, env: Mapping[str, str] | None = None) -> Deployment:
+    return Deployment(
+        id=new_deployment_id(), number=1, app_id=app.id, state=DeploymentState.WIP, action=Action.DEPLOY,
+        commit_id=COMMIT, cause="Git", author_id="user_x", author_name="Dev", operation_id=None, release_id=None,
+        env=dict(env or {}), instances=1, error="", created_at=0, ended_at=None,
+    )  # fmt: skip
+
+
+def an_instance(app: App, deployment: Deployment) -> Instance:
+    return Instance(
+        id=new_instance_id(), app_id=app.id, deployment_id=deployment.id, generation=3, number=0, flavor="XS",
+        commit_id=COMMIT, state=InstanceState.DEPLOYING, created_at=0, deleted_at=None,
+    )  # fmt: skip
+
+
+@dataclass
+class Built:
+    """What a build left: how it ended, what it said, and what an instance of it is started from."""
+
+    app: App
+    deployment: Deployment
+    plan: Plan
+    toolchains: tuple[Toolchain, ...]
+    exit: Exit
+    said: str
+    release: Path
+
+
+@dataclass
+class BuildRig:
+    paths: Paths
+    engine: Units
+    config: Config = field(default_factory=Config)
+    host: dict[str, str] = field(default_factory=settings.host_environment)
+    started: list[UnitId] = field(default_factory=list)
+
+    async def build(
+        self, tree: Mapping[str, str], runtime: str, env: Mapping[str, str] | None = None, *, app: App | None = None
+    ) -> Built:
+        """Detect and build `tree`, as the steps of a deployment do."""
+        app = app or an_app(runtime)
+        deployment = a_deployment(app, env)
+        release = self.paths.releases / app.id / deployment.id
+        for name, content in tree.items():
+            (release / name).parent.mkdir(parents=True, exist_ok=True)
+            (release / name).write_text(content)
+        source = release / deployment.env.get("APP_FOLDER", "").strip("/")
+        plan = runtimes.detect(runtime, runtimes.read_tree(source), deployment.env, memory_mib=1024)
+        tools = Toolchains(self.paths.toolchains, self.host)
+        toolchains = tuple([await tools.ensure(name) for name in plan.toolchains])
+        folder = self.paths.deployments / deployment.id
+        (folder / "build").mkdir(parents=True)
+        (folder / "build" / "build.sh").write_text(specs.build_script(plan.build))
+        cache = files.open_cache(self.paths.cache / app.id, specs.cache_key(plan, toolchains, source))
+        if os.getuid() == 0:
+            files.give(release, app.uid)
+            files.give(cache, app.uid)
+        unit_id = UnitId(new_instance_id())
+        spec = specs.build_spec(
+            config=self.config, paths=self.paths, host=self.host, app=app, deployment=deployment, plan=plan,
+            toolchains=toolchains, unit_id=unit_id, cache=cache, log=folder / "build.log",
+        )  # fmt: skip
+        self.started.append(unit_id)
+        await self.engine.start(spec)
+        with anyio.fail_after(240):
+            ended = await self.engine.wait(unit_id)
+        said = (folder / "build.log").read_text(errors="replace")
+        return Built(app, deployment, plan, toolchains, ended, said, release)
+
+    async def answer(self, built: Built, path: str = "/") -> str:
+        """Start an instance of what was built and return the body of its first answer."""
+        instance = an_instance(built.app, built.deployment)
+        log = self.paths.deployments / built.deployment.id / f"{instance.id}.log"
+        spec = specs.instance_spec(
+            paths=self.paths, app=built.app, deployment=built.deployment, plan=built.plan,
+            toolchains=built.toolchains, instance=instance, listen=self.paths.app_sockets / "a.sock", log=log,
+        )  # fmt: skip
+        self.started.append(spec.id)
+        await self.engine.start(spec)
+        with anyio.move_on_after(60):
+            while (said := await self._ask(spec.id, path)) is None:
+                unit = await self.engine.get(spec.id)
+                assert unit is not None and unit.state != "exited", log.read_text(errors="replace")
+                await anyio.sleep(0.1)
+            await self.engine.stop(spec.id, grace_s=5)
+            return said
+        raise AssertionError(f"no answer: {log.read_text(errors='replace')}")
+
+    async def _ask(self, id: UnitId, path: str) -> str | None:
+        try:
+            async with await self.engine.dial(id, 8080) as stream:
+                await stream.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                said = b""
+                while True:
+                    try:
+                        said += await stream.receive()
+                    except anyio.EndOfStream:
+                        break
+        except (OSError, anyio.BrokenResourceError, Exception):
+            return None
+        return said.decode(errors="replace") if b"\r\n\r\n" in said else None
+
+    async def end(self) -> None:
+        for id in self.started:
+            await self.engine.stop(id, grace_s=0)
+            await self.engine.forget(id)
+        self.engine.stop_helpers()
+
+
+@contextmanager
+def places() -> Iterator[Paths]:
+    """Directories of an installation: short for the sockets, and open to the sandbox's user."""
+    base = Path(tempfile.mkdtemp(prefix="hvb ", dir="/tmp"))
+    paths = Paths(base / "data", base / "run", Path(sys.prefix) / "share" / "havre" / "toolchains")
+    paths.create()
+    try:
+        yield paths
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def open_rig(paths: Paths) -> BuildRig:
+    return BuildRig(paths, units.open_units(Config(), paths, clock=SystemClock()))
