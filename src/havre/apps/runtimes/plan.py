@@ -28,7 +28,8 @@ class Plan:
 
     toolchains: names that `drivers.toolchains` knows. lock_files: what the dependency cache is keyed by.
     env: for the build and the app; in its values `$APP_ROOT` stands for the app's folder and `$HEAP_MIB` for three
-    quarters of the memory that the process has. notes: lines for the build log.
+    quarters of the memory that the process has. notes: lines for the build log. packages: Debian packages that the
+    build and the app need beyond the base stack. build_packages: those that only the build needs.
     """
 
     runtime: str
@@ -38,6 +39,8 @@ class Plan:
     env: dict[str, str] = field(default_factory=dict)
     lock_files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    build_packages: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):
