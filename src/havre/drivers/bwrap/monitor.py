@@ -312,8 +312,8 @@ class Monitor:
             try:
                 _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
                 signal.set_wakeup_fd(-1)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE):
+                    signal.signal(number, signal.SIG_DFL)  # pasta refuses to start with SIGPIPE ignored
                 os.setsid()
                 os.execve(argv[0], argv, {"PATH": "/usr/bin:/bin"})
             finally:
