@@ -306,8 +306,9 @@ class Monitor:
 
         net = os.open(f"/proc/{self.child}/ns/net", os.O_RDONLY)
         owner = fcntl.ioctl(net, 0xB701)
-        here = f"/proc/{os.getpid()}/fd"
-        argv = [*self.orders["pasta"], "--userns", f"{here}/{owner}", "--netns", f"{here}/{net}"]
+        os.close(net)
+        owned = ["--userns", f"/proc/{os.getpid()}/fd/{owner}", "--netns", f"/proc/{self.child}/ns/net"]
+        argv = [*self.orders["pasta"], *owned]
         if os.fork() == 0:
             try:
                 _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
