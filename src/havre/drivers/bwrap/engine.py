@@ -17,11 +17,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
+import structlog
 from anyio.abc import ByteStream
 
 from havre.base.errors import BrokenError, ConflictError, NotFoundError, UnavailableError
@@ -29,7 +31,9 @@ from havre.base.ids import UnitId
 from havre.drivers import cgroup, wayout
 from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp
 from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec, Usage
+from havre.drivers.wayout import veth
 
+log = structlog.get_logger()
 COMMAND_S = 10.0
 START_S = 20.0
 AT_ONCE = 8
@@ -40,7 +44,9 @@ STAGE = "/mnt"
 class Bubblewrap:
     """The engine of one installation. Several may look at the same directories; one starts units."""
 
-    def __init__(self, *, units: Path, run: Path, now: Callable[[], int], root: Root | None = None) -> None:
+    def __init__(
+        self, *, units: Path, run: Path, now: Callable[[], int], network: IPv4Network, root: Root | None = None
+    ) -> None:
         self._units = units
         self._run = run
         self._now = now
@@ -54,6 +60,8 @@ class Bubblewrap:
         self._is_bounded = False
         self._binary = sandbox.binary()
         self._seccomp = seccomp.program()
+        self._network = network
+        self._way_out: wayout.WayOut | None = None
 
     # starting
 
@@ -81,12 +89,12 @@ class Bubblewrap:
     def _prepare(self, spec: UnitSpec) -> None:
         if self._root is None:
             etc = self._units.parent / "root-etc"
-            sandbox.write_etc(etc, resolv="")
+            sandbox.write_etc(etc, resolv=self.way_out().resolv_conf)
             self._root = sandbox.host_root(etc)
         if not self._is_bounded:
             cgroup.bound(self._hierarchies, self._tag)
             self._is_bounded = True
-        if spec.way_out:
+        if spec.way_out and self.way_out().kind == "proxy":
             wayout.ensure_proxy(self._proxy_socket, self._units.parent / "proxy.pid")
         (self._run / "units").mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self._records.folder(spec.id)
@@ -100,12 +108,43 @@ class Bubblewrap:
         record |= {"listen": str(spec.listen) if spec.listen else None, "log": str(spec.log)}
         records.write_durably(folder / "spec.json", record)
 
+    def way_out(self) -> wayout.WayOut:
+        """The way out that units get; opened at the first call."""
+        if self._way_out is None:
+            self._way_out = wayout.probe()
+            self.keep_way_out()
+        return self._way_out
+
+    def keep_way_out(self) -> None:
+        """Put back what an operator's reload may have taken from the sandboxes' network."""
+        if self._way_out is None or self._way_out.kind != "veth":
+            return
+        try:
+            veth.ensure_rules(self._network)
+        except UnavailableError as error:
+            log.warning("kernel.way_out.failed", error=error.message, **{k: str(v) for k, v in error.facts.items()})
+            self._way_out = wayout.by_proxy(error.message)
+
     @property
     def _proxy_socket(self) -> Path:
         return self._run / "proxy.sock"
 
     def _spawn(self, spec: UnitSpec, listener: socket.socket | None) -> None:
+        netns = self._own_network(spec)
+        try:
+            self._start_monitor(spec, listener, netns)
+        finally:
+            if netns is not None:
+                os.close(netns)
+
+    def _own_network(self, spec: UnitSpec) -> int | None:
+        """The network namespace of a unit with a way out of its own, when it is ours to make."""
+        is_wanted = spec.way_out and spec.uid is not None and os.getuid() == 0
+        return veth.attach(self._network) if is_wanted and self.way_out().kind == "veth" else None
+
+    def _start_monitor(self, spec: UnitSpec, listener: socket.socket | None, netns: int | None) -> None:
         folder = self._records.folder(spec.id)
+        passed = [each for each in (listener.fileno() if listener is not None else None, netns) if each is not None]
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(Path(__file__).with_name("unit.py")), str(folder)],
             stdin=subprocess.PIPE,
@@ -114,10 +153,10 @@ class Bubblewrap:
             start_new_session=True,
             env={},
             cwd="/",
-            pass_fds=(listener.fileno(),) if listener is not None else (),
+            pass_fds=passed,
         )
         try:
-            said, _ = process.communicate(marshal.dumps(self._orders(spec, listener)), timeout=START_S)
+            said, _ = process.communicate(marshal.dumps(self._orders(spec, listener, netns)), timeout=START_S)
         except subprocess.TimeoutExpired as cause:
             process.kill()
             process.wait()
@@ -127,7 +166,7 @@ class Bubblewrap:
             words = log.read_text(errors="replace")[-500:] if log.exists() else said.decode(errors="replace")
             raise UnavailableError("the sandbox could not be started", unit=spec.id, monitor=words)
 
-    def _orders(self, spec: UnitSpec, listener: socket.socket | None) -> dict[str, Any]:
+    def _orders(self, spec: UnitSpec, listener: socket.socket | None, netns: int | None) -> dict[str, Any]:
         """What the monitor is told: plain values, see `monitor.py` and `launch.py`."""
         assert self._root is not None
         uid = spec.uid if os.getuid() == 0 else None
@@ -135,7 +174,7 @@ class Bubblewrap:
         paths = [str(bind.source) for bind in (*self._root.binds, *spec.binds, *spec.overlays)]
         shown = [f"{STAGE}/{number}" for number in range(len(paths))] if uid is not None else paths
         scratch = f"{STAGE}/scratch" if uid is not None else str(folder / "scratch")
-        env = wayout.environment() | dict(spec.env) if spec.way_out else dict(spec.env)
+        env = wayout.environment(self.way_out()) | dict(spec.env) if spec.way_out else dict(spec.env)
         told = dataclasses.replace(spec, env=env)
         return {
             "folder": str(folder),
@@ -164,9 +203,15 @@ class Bubblewrap:
             "port": spec.port,
             "listen_fd": listener.fileno() if listener is not None else None,
             "deadline_s": spec.deadline_s,
-            "proxy": str(self._proxy_socket) if spec.way_out else None,
+            "netns_fd": netns,
+            "proxy": str(self._proxy_socket) if spec.way_out and self.way_out().kind == "proxy" else None,
+            "pasta": self._pasta(spec),
             "quota": _quota_orders(spec),
         }
+
+    def _pasta(self, spec: UnitSpec) -> list[str] | None:
+        program = wayout.pasta() if spec.way_out and self.way_out().kind == "pasta" else None
+        return wayout.pasta_arguments(program) if program is not None else None
 
     def _groups(self, spec: UnitSpec) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
         limits = spec.limits

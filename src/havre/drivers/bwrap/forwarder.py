@@ -8,11 +8,10 @@ socket outside. Everything it holds is bounded: connections, bytes on their way,
 
 from __future__ import annotations
 
+import _socket as socket
 import os
 import time
 from select import EPOLLHUP, EPOLLIN, EPOLLOUT
-
-import _socket as socket
 
 PIECE, SMALL_PIECE = 65536, 4096
 PENDING_BYTES = 8 * 1024**2  # on their way in all, from which on pieces are small

@@ -109,7 +109,7 @@ def become_sandbox(orders, status_fd, block_fd, output_fd):
     argv = ["bwrap", "--json-status-fd", str(status_fd), "--block-fd", str(block_fd)]
     if orders["seccomp"]:
         argv += ["--seccomp", in_memory("seccomp", bytes.fromhex(orders["seccomp"]))]
-    arguments = b"\0".join(each.encode() for each in orders["arguments"])
+    arguments = b"".join(each.encode() + b"\0" for each in orders["arguments"])
     argv += ["--args", in_memory("args", arguments), "--", *orders["argv"]]
     for fd in (status_fd, block_fd):
         os.set_inheritable(fd, True)

@@ -11,6 +11,8 @@ sleeps; its numbers stand in a page that is read without waking it.
 
 from __future__ import annotations
 
+import _signal
+import _socket
 import ctypes
 import marshal
 import mmap
@@ -20,8 +22,6 @@ import select
 import sys
 import time
 
-import _signal
-import _socket
 import forwarder
 import output
 import page
@@ -29,7 +29,9 @@ import page
 EPOLLIN = select.EPOLLIN
 SIGKILL, SIGTERM = 9, 15
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+PR_SET_PDEATHSIG = 1
 LINGER_S = 30.0
+ROUTE_S = 5.0
 PEER_S = 2.0  # the control plane sends a command in one piece
 
 
@@ -125,9 +127,14 @@ def kill(pid, number):
         return
 
 
-def enter_namespaces(is_root):
-    """A network namespace with nothing but a loopback; as an ordinary user inside a user namespace of our own."""
+def enter_namespaces(netns_fd, is_root):
+    """The network that was made for us, else one with nothing but a loopback; as an ordinary user inside a user
+    namespace of our own."""
     libc = ctypes.CDLL(None, use_errno=True)
+    if netns_fd is not None:
+        check(libc.setns(netns_fd, CLONE_NEWNET), "enter network namespace")
+        os.close(netns_fd)
+        return
     uid, gid = os.getuid(), os.getgid()
     check(libc.unshare(CLONE_NEWNET if is_root else CLONE_NEWUSER | CLONE_NEWNET), "unshare namespaces")
     if not is_root:
@@ -140,6 +147,40 @@ def enter_namespaces(is_root):
     flags = (0x1 | 0x40).to_bytes(2, sys.byteorder)  # IFF_UP, IFF_RUNNING
     fcntl.ioctl(probe.fileno(), 0x8914, b"lo".ljust(16, b"\0") + flags.ljust(24, b"\0"))  # SIOCSIFFLAGS, struct ifreq
     probe.close()
+
+
+def fork_pasta(argv):
+    """As an ordinary user: a child that stays outside and becomes pasta when it is told of our namespaces.
+
+    Returns the descriptor by whose closing it is told.
+    """
+    waiting, telling = os.pipe()
+    monitor = os.getpid()
+    if os.fork():
+        os.close(waiting)
+        return telling
+    try:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
+        os.close(telling)
+        os.setsid()
+        os.read(waiting, 1)
+        for number in (13, SIGTERM):
+            _signal.signal(number, _signal.SIG_DFL)  # pasta refuses to start with SIGPIPE ignored
+        owned = ["--userns", f"/proc/{monitor}/ns/user", "--netns", f"/proc/{monitor}/ns/net"]
+        os.execve(argv[0], [*argv, *owned], {"PATH": "/usr/bin:/bin"})
+    finally:
+        os._exit(125)
+
+
+def wait_for_route():
+    """Return once our network has a default route, or when none comes."""
+    give_up = time.monotonic() + ROUTE_S
+    while time.monotonic() < give_up:
+        with open("/proc/self/net/route") as file:
+            if any(line.split()[1] == "00000000" for line in file.readlines()[1:]):
+                return
+        time.sleep(0.005)
+    print("pasta: no route came", file=sys.stderr, flush=True)
 
 
 class Loop:
@@ -188,9 +229,16 @@ class Monitor:
     def start(self):
         orders = self.orders
         raise_files()
+        for fd in (orders["listen_fd"], orders["netns_fd"]):
+            if fd is not None:
+                os.set_inheritable(fd, False)
         make_cgroups(orders)
         self.open_page()
-        enter_namespaces(orders["uid"] is not None)
+        pasta = fork_pasta(orders["pasta"]) if orders["pasta"] else None
+        enter_namespaces(orders["netns_fd"], orders["uid"] is not None)
+        if pasta is not None:
+            os.close(pasta)
+            wait_for_route()
         self.open_forwarder()
         status, writing = os.pipe()
         blocked, self.unblock = os.pipe()
@@ -252,7 +300,6 @@ class Monitor:
         if fd is not None:
             listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
             listener.setblocking(False)
-            os.set_inheritable(fd, False)
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.forwarder = forwarder.Forwarder(
             self.loop,
@@ -317,6 +364,7 @@ class Monitor:
         os.close(self.unblock)
 
     def reap(self):
+        """The sandbox has ended. (Pasta, should it end, stays a zombie until we do.)"""
         pid, status = os.waitpid(self.sandbox, os.WNOHANG)
         if pid == self.sandbox and self.exit is None:
             self.ended(status)
