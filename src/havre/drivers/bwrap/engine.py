@@ -95,7 +95,8 @@ class Bubblewrap:
             cgroup.bound(self._hierarchies, self._tag)
             self._is_bounded = True
         if spec.way_out and self.way_out().kind == "proxy":
-            wayout.ensure_proxy(self._proxy_socket, self._units.parent / "proxy.pid")
+            record = self._units.parent / "proxy.pid"
+            wayout.ensure_proxy(self._proxy_socket, record, sandboxes=self._network)
         (self._run / "units").mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self._records.folder(spec.id)
         (folder / "scratch").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -262,9 +263,10 @@ class Bubblewrap:
     def _fetch_listener(self, path: Path) -> socket.socket | None:
         for id in self._records.ids():
             spec = self._records.spec(id)
-            if spec is not None and spec.get("listen") == str(path) and self._records.is_alive(id):
-                if (found := listeners.fetch(self._records.control(id))) is not None:
-                    return found
+            if spec is None or spec.get("listen") != str(path) or not self._records.is_alive(id):
+                continue
+            if (found := listeners.fetch(self._records.control(id))) is not None:
+                return found
         return None
 
     def waiting(self, path: Path) -> int:

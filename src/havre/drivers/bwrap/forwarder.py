@@ -146,11 +146,11 @@ class Forwarder:
         most = 1 if self.peers else 16
         for _ in range(most):
             if not self.accepting or self.in_flight >= self.most_open:
-                return
+                break
             try:
                 fd, _ = self.listener._accept()
             except OSError:
-                return
+                break
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
             self.in_flight += 1
             self.accepted += 1

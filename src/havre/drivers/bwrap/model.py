@@ -104,7 +104,12 @@ class Exit:
 
     @property
     def is_success(self) -> bool:
-        return self.code == 0
+        return self.code == 0 and not self.quota
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether one of its bounds was the end of it."""
+        return self.oom or self.deadline or bool(self.quota)
 
     def __str__(self) -> str:
         if self.quota:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import _signal
 import _socket
-import ctypes
 import marshal
 import mmap
 import os
@@ -23,22 +22,15 @@ import sys
 import time
 
 import forwarder
+import groups
+import network
 import output
 import page
 
 EPOLLIN = select.EPOLLIN
 SIGKILL, SIGTERM = 9, 15
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-PR_SET_PDEATHSIG = 1
 LINGER_S = 30.0
-ROUTE_S = 5.0
 PEER_S = 2.0  # the control plane sends a command in one piece
-
-
-def check(result, what):
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
 def write_durably(path, text):
@@ -65,122 +57,11 @@ def start_time(pid):
         return int(file.read().rsplit(")", 1)[1].split()[19])
 
 
-def make_cgroups(orders):
-    """Make the unit's groups. A limit that cannot be written is named in the monitor's log and missing."""
-    for folder, files in orders["cgroups"]:
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            print(f"cgroup {folder}: {error}", file=sys.stderr)
-            continue
-        for name, value in files:
-            try:
-                with open(os.path.join(folder, name), "w") as file:
-                    file.write(value)
-            except OSError as error:
-                print(f"cgroup {folder}/{name}: {error}", file=sys.stderr)
-
-
-def processes_of(orders):
-    """Everything in the unit's groups."""
-    found = set()
-    for folder, _ in orders["cgroups"]:
-        try:
-            with open(os.path.join(folder, "cgroup.procs")) as file:
-                found.update(int(each) for each in file.read().split())
-        except OSError:
-            continue
-    return found - {0, os.getpid()}
-
-
-def oom_kills(orders):
-    for folder, _ in orders["cgroups"]:
-        for name in ("memory.events", "memory.oom_control"):
-            try:
-                with open(os.path.join(folder, name)) as file:
-                    for line in file:
-                        if line.startswith("oom_kill "):
-                            return int(line.split()[1])
-            except OSError:
-                continue
-    return 0
-
-
-def leave_cgroups(orders):
-    for folder, _ in orders["cgroups"]:
-        for _ in range(50):
-            try:
-                os.rmdir(folder)
-                break
-            except FileNotFoundError:
-                break
-            except OSError:
-                for pid in processes_of(orders):
-                    kill(pid, SIGKILL)
-                time.sleep(0.02)
-
-
 def kill(pid, number):
     try:
         os.kill(pid, number)
     except ProcessLookupError:
         return
-
-
-def enter_namespaces(netns_fd, is_root):
-    """The network that was made for us, else one with nothing but a loopback; as an ordinary user inside a user
-    namespace of our own."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if netns_fd is not None:
-        check(libc.setns(netns_fd, CLONE_NEWNET), "enter network namespace")
-        os.close(netns_fd)
-        return
-    uid, gid = os.getuid(), os.getgid()
-    check(libc.unshare(CLONE_NEWNET if is_root else CLONE_NEWUSER | CLONE_NEWNET), "unshare namespaces")
-    if not is_root:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-            with open(f"/proc/self/{name}", "w") as file:
-                file.write(text)
-    import fcntl
-
-    probe = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
-    flags = (0x1 | 0x40).to_bytes(2, sys.byteorder)  # IFF_UP, IFF_RUNNING
-    fcntl.ioctl(probe.fileno(), 0x8914, b"lo".ljust(16, b"\0") + flags.ljust(24, b"\0"))  # SIOCSIFFLAGS, struct ifreq
-    probe.close()
-
-
-def fork_pasta(argv):
-    """As an ordinary user: a child that stays outside and becomes pasta when it is told of our namespaces.
-
-    Returns the descriptor by whose closing it is told.
-    """
-    waiting, telling = os.pipe()
-    monitor = os.getpid()
-    if os.fork():
-        os.close(waiting)
-        return telling
-    try:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
-        os.close(telling)
-        os.setsid()
-        os.read(waiting, 1)
-        for number in (13, SIGTERM):
-            _signal.signal(number, _signal.SIG_DFL)  # pasta refuses to start with SIGPIPE ignored
-        owned = ["--userns", f"/proc/{monitor}/ns/user", "--netns", f"/proc/{monitor}/ns/net"]
-        os.execve(argv[0], [*argv, *owned], {"PATH": "/usr/bin:/bin"})
-    finally:
-        os._exit(125)
-
-
-def wait_for_route():
-    """Return once our network has a default route, or when none comes."""
-    give_up = time.monotonic() + ROUTE_S
-    while time.monotonic() < give_up:
-        with open("/proc/self/net/route") as file:
-            if any(line.split()[1] == "00000000" for line in file.readlines()[1:]):
-                return
-        time.sleep(0.005)
-    print("pasta: no route came", file=sys.stderr, flush=True)
 
 
 class Loop:
@@ -232,13 +113,13 @@ class Monitor:
         for fd in (orders["listen_fd"], orders["netns_fd"]):
             if fd is not None:
                 os.set_inheritable(fd, False)
-        make_cgroups(orders)
+        groups.make(orders)
         self.open_page()
-        pasta = fork_pasta(orders["pasta"]) if orders["pasta"] else None
-        enter_namespaces(orders["netns_fd"], orders["uid"] is not None)
+        pasta = network.fork_pasta(orders["pasta"]) if orders["pasta"] else None
+        network.enter_namespaces(orders["netns_fd"], orders["uid"] is not None)
         if pasta is not None:
             os.close(pasta)
-            wait_for_route()
+            network.wait_for_route()
         self.open_forwarder()
         status, writing = os.pipe()
         blocked, self.unblock = os.pipe()
@@ -372,12 +253,12 @@ class Monitor:
     def ended(self, status):
         code = os.waitstatus_to_exitcode(status)
         number = -code if code < 0 else code - 128 if 128 < code < 193 else None
-        for pid in processes_of(self.orders):
+        for pid in groups.processes_of(self.orders):
             kill(pid, SIGKILL)
         self.drain_output()
         if self.quota is not None and not self.broken:
             self.broken = self.quota.exactly() or ""
-        oom = oom_kills(self.orders) > 0 and code != 0
+        oom = groups.oom_kills(self.orders) > 0 and code != 0
         facts = {"code": "null" if code < 0 else code, "signal": "null" if number is None else number}
         facts |= {"oom": str(oom).lower(), "deadline": str(self.late).lower(), "quota": quoted(self.broken)}
         facts["at"] = time.time_ns() // 1_000_000
@@ -397,7 +278,7 @@ class Monitor:
         for _ in range(64):
             if not out.is_open:
                 return
-            out.tokens = output.BURST_BYTES
+            out.tokens = out.bounds.burst_bytes
             out.take(0)
 
     # what is asked
@@ -525,7 +406,7 @@ class Monitor:
             self.tick(time.monotonic())
 
     def leave(self):
-        leave_cgroups(self.orders)
+        groups.leave(self.orders)
         for path in (self.orders["control"], self.orders["page"]):
             try:
                 os.unlink(path)

@@ -13,24 +13,32 @@ import os
 import time
 
 PIECE = 65536
-BYTES_PER_S = 4 * 1024**2
-BURST_BYTES = 16 * 1024**2
-LIMIT_BYTES, KEPT_BYTES = 64 * 1024**2, 32 * 1024**2
 PUNCH_HOLE_KEEP_SIZE = 0x03
 NOTICE_S = 60.0
 FULL_PAUSE_S = 1.0
 EPOLLIN = 1
 
 
+class Bounds:
+    """How fast a unit may speak, in the long run and at once, and what of it stays on the disk."""
+
+    def __init__(self, *, bytes_per_s, burst_bytes, limit_bytes, kept_bytes):
+        self.bytes_per_s, self.burst_bytes = bytes_per_s, burst_bytes
+        self.limit_bytes, self.kept_bytes = limit_bytes, kept_bytes
+
+
+USUAL = Bounds(bytes_per_s=4 * 1024**2, burst_bytes=16 * 1024**2, limit_bytes=64 * 1024**2, kept_bytes=32 * 1024**2)
+
+
 class Output:
     """`reading`: our end of the pipe, not blocking. `page`: told (lost bytes, times slowed)."""
 
-    def __init__(self, loop, page, *, reading, path):
-        self.loop, self.page, self.reading = loop, page, reading
+    def __init__(self, loop, page, *, reading, path, bounds=USUAL):
+        self.loop, self.page, self.reading, self.bounds = loop, page, reading, bounds
         self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.at = os.fstat(self.file).st_size
         self.freed = 0
-        self.tokens, self.tokens_at = BURST_BYTES, time.monotonic()
+        self.tokens, self.tokens_at = bounds.burst_bytes, time.monotonic()
         self.resume_at = None
         self.lost = self.lost_told = self.slowed = 0
         self.told_at = -NOTICE_S
@@ -48,7 +56,7 @@ class Output:
 
     def take(self, _events):
         now = time.monotonic()
-        self.tokens = min(BURST_BYTES, self.tokens + (now - self.tokens_at) * BYTES_PER_S)
+        self.tokens = min(self.bounds.burst_bytes, self.tokens + (now - self.tokens_at) * self.bounds.bytes_per_s)
         self.tokens_at = now
         if self.tokens < PIECE:
             self.slow_down(now)
@@ -68,7 +76,7 @@ class Output:
             try:
                 moved = os.splice(self.reading, self.file, PIECE, offset_dst=self.at, flags=os.SPLICE_F_NONBLOCK)
                 self.at += moved
-                self.bound()
+                self.keep_bounded()
                 self.tell_lost()
                 return moved
             except OSError as error:
@@ -103,23 +111,23 @@ class Output:
             written = os.pwrite(self.file, data, self.at)
             self.at += written
             data = data[written:]
-        self.bound()
+        self.keep_bounded()
 
-    def bound(self):
-        if self.at - self.freed > LIMIT_BYTES:
+    def keep_bounded(self):
+        if self.at - self.freed > self.bounds.limit_bytes:
             libc = ctypes.CDLL(None, use_errno=True)
-            end = (self.at - KEPT_BYTES) // 4096 * 4096
+            end = (self.at - self.bounds.kept_bytes) // 4096 * 4096
             libc.fallocate(self.file, PUNCH_HOLE_KEEP_SIZE, ctypes.c_longlong(0), ctypes.c_longlong(end))
             self.freed = end
 
     def slow_down(self, now):
         self.loop.drop(self.reading)
-        self.resume_at = now + BURST_BYTES / BYTES_PER_S / 16
+        self.resume_at = now + self.bounds.burst_bytes / self.bounds.bytes_per_s / 16
         self.slowed += 1
         self.page(self.lost, self.slowed)
         if now - self.told_at >= NOTICE_S:
             self.told_at = now
-            self.say(f"output is slowed down to {BYTES_PER_S // 1024**2} MiB a second")
+            self.say(f"output is slowed down to {self.bounds.bytes_per_s // 1024**2} MiB a second")
 
     def tell_lost(self):
         if self.lost > self.lost_told:
