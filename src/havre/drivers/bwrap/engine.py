@@ -39,6 +39,7 @@ START_S = 20.0
 AT_ONCE = 8
 OOM_SCORES = {"instance": 500, "build": 900}  # when the machine itself runs out of memory: builds first, never us
 STAGE = "/mnt"
+FILE_ROOM_BYTES = 1024**2  # one file may go past the quota by so much, so that it is the quota that is named
 
 
 class Bubblewrap:
@@ -95,8 +96,8 @@ class Bubblewrap:
             cgroup.bound(self._hierarchies, self._tag)
             self._is_bounded = True
         if spec.way_out and self.way_out().kind == "proxy":
-            record = self._units.parent / "proxy.pid"
-            wayout.ensure_proxy(self._proxy_socket, record, sandboxes=self._network)
+            pid_file = self._units.parent / "proxy.pid"
+            wayout.ensure_proxy(self._proxy_socket, pid_file, sandboxes=self._network)
         (self._run / "units").mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self._records.folder(spec.id)
         (folder / "scratch").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -234,7 +235,8 @@ class Bubblewrap:
         if "memory" in self._hierarchies.missing:  # for each process, for want of one for all of them
             found.append((resource.RLIMIT_DATA, spec.limits.memory_bytes + cgroup.DATA_ROOM_BYTES))
         if spec.quota is not None:
-            found.append((resource.RLIMIT_FSIZE, max(tree.most_bytes for tree in spec.quota.trees)))
+            most = max(tree.most_bytes for tree in spec.quota.trees)
+            found.append((resource.RLIMIT_FSIZE, most + FILE_ROOM_BYTES))
         return found
 
     def _program_folders(self) -> list[str]:

@@ -115,6 +115,7 @@ class Monitor:
                 os.set_inheritable(fd, False)
         groups.make(orders)
         self.open_page()
+        self.open_control()  # while we are outside: /proc/net/unix shows a namespace where its sockets are
         pasta = network.fork_pasta(orders["pasta"]) if orders["pasta"] else None
         network.enter_namespaces(orders["netns_fd"], orders["uid"] is not None)
         if pasta is not None:
@@ -134,7 +135,6 @@ class Monitor:
         self.output = output.Output(self.loop, self.hear, reading=self.output_fd, path=orders["log"])
         self.loop.watch(status, EPOLLIN, lambda _events: self.read_status(status))
         self.loop.watch(os.pidfd_open(self.sandbox), EPOLLIN, lambda _events: self.reap())
-        self.open_control()
         self.listen_for_term()
         if orders["quota"] is not None:
             import quota

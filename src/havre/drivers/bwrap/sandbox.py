@@ -67,8 +67,13 @@ def write_etc(etc: Path, *, resolv: str) -> None:
             place.touch()
 
 
-SCRATCH = (("tmp", "/tmp", 0o1777), ("shm", "/dev/shm", 0o1777), ("run", "/run", 0o755), ("home", "/home/bas", 0o755))
-SCRATCH += (("var-tmp", "/var/tmp", 0o1777),)
+SCRATCH = (
+    ("tmp", "/tmp", 0o1777),
+    ("var-tmp", "/var/tmp", 0o1777),
+    ("shm", "/dev/shm", 0o1777),
+    ("run", "/run", 0o755),
+    ("home", "/home/bas", 0o755),
+)
 
 
 def scratch_folders(spec: UnitSpec) -> list[tuple[str, int]]:
