@@ -1,0 +1,77 @@
+"""The conformance suite of the runtimes: one row for each example app, each built and started in the real sandbox.
+
+A row of a kind of app stands in that kind's tuple below. What every row must pass is `conforms`: detected, built,
+answering what it says it answers on port 8080, and gone on SIGTERM within its grace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.room.build_rig import BuildRig, Built
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+GRACE_S = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """An example and what it answers.
+
+    example: a folder below `examples/`. runtime: the slug that `clever create -t` takes. answers: for each path, a
+    text that the body of a 200 holds. plan: the runtime that the plan names, where it is not the slug. said: texts
+    that the build log holds. heavy: too long for every run (`make soak`).
+    """
+
+    example: str
+    runtime: str
+    answers: Mapping[str, str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    plan: str = ""
+    said: Sequence[str] = ()
+    heavy: bool = False
+
+    def __str__(self) -> str:
+        return self.example + "".join(f" {name}={value}" for name, value in self.env.items())
+
+
+WEB = (
+    Row("node-hello", "node", {"/": "Hello from shop v24."}),
+    Row("python-hello", "python", {"/": "Hello from shop"}, {"CC_PYTHON_MODULE": "app:app"}),
+    Row("static-site", "static", {"/": "<h1>"}),
+    Row("vinext", "node", {"/": "<html"}, plan="bun", heavy=True),
+)
+
+JVM: tuple[Row, ...] = ()
+
+NATIVE: tuple[Row, ...] = ()
+
+ROWS = (*WEB, *JVM, *NATIVE)
+
+
+def params(rows: Sequence[Row] = ROWS) -> list[Any]:
+    """The rows for `pytest.mark.parametrize`, the heavy ones marked."""
+    return [pytest.param(row, id=str(row), marks=[pytest.mark.soak] if row.heavy else []) for row in rows]
+
+
+async def conforms(rig: BuildRig, row: Row) -> Built:
+    """Take `row` through detect, build and an instance; what was built, for further questions."""
+    built = await rig.build(EXAMPLES / row.example, row.runtime, row.env)
+    assert built.plan.runtime == (row.plan or row.runtime)
+    assert built.exit.is_success, built.said
+    for text in row.said:
+        assert text in built.said, f"{text!r} is not in the build log:\n{built.said}"
+    async with rig.instance(built) as started:
+        for path, text in row.answers.items():
+            answer = await started.answer(path)
+            head, _, body = answer.partition("\r\n\r\n")
+            assert " 200 " in head.splitlines()[0], f"{path}: {answer}\n{started.said()}"
+            assert text in body, f"{path}: {answer}\n{started.said()}"
+        ended = await started.stop(grace_s=GRACE_S)
+        assert ended.signal != 9, f"SIGTERM did not end it within {GRACE_S} s\n{started.said()}"
+    return built
