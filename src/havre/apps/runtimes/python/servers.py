@@ -41,7 +41,7 @@ def served(env: Mapping[str, str]) -> Served:
         raise InvalidError(f"CC_PYTHON_BACKEND={backend} is not one of {', '.join(BACKENDS)}")
     install = {backend: BACKENDS[backend]}
     if is_true(env.get("CC_PYTHON_USE_GEVENT")) and backend in ("uwsgi", "gunicorn"):
-        install["gevent"] = "gevent"
+        install["gevent"] = "gevent" if backend == "uwsgi" else "gunicorn[gevent]"
     front = _front(env)
     line = _lines(shlex.quote(module), env, behind=front is not None)[backend]
     if front is None:
