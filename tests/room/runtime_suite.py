@@ -74,7 +74,12 @@ WEB = (
         "daphne",
         heavy=True,
     ),
-    Row("static-site", "static", {"/": "<h1>"}),
+    Row("static-site", "static", {"/": "<h1>", "/index.html": "<h1>"}),
+    Row("static-site", "static", {"/": "<h1>"}, {"CC_STATIC_SERVER": "caddy"}, "caddy"),
+    Row("static-hugo", "static", {"/": "Ships come in", "/tide/": "High at noon"}, said=["hugo took"]),
+    Row("static-mkdocs", "static", {"/": "Ships come in", "/tide/": "High at noon"}, said=["mkdocs build took"]),
+    Row("static-vitepress", "static", {"/": "Ships come in", "/tide": "High at noon"}, heavy=True),
+    Row("static-astro", "static", {"/": "high at noon"}, heavy=True),
     Row("vinext", "node", {"/": "<html"}, plan="bun", heavy=True),
 )
 

@@ -50,7 +50,7 @@ def detect(slug: str, tree: Tree, env: Mapping[str, str], *, memory_mib: int) ->
     after = _hook(env, "CC_POST_BUILD_HOOK")
     unknown = sorted(name for name in env if name.startswith("CC_") and name not in COMMON | runtime.variables)
     notes = (f"not honoured by this installation: {', '.join(unknown)}",) if unknown else ()
-    build = (*before, *plan.build, *after, *archive_commands(env))
+    build = (*before, *plan.build, *after, *archive_commands(env, kept=plan.kept))
     return replace(plan, build=build, notes=(*plan.notes, *notes))
 
 

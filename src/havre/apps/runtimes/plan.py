@@ -30,7 +30,8 @@ class Plan:
     env: for the build and the app; in its values `$APP_ROOT` stands for the app's folder and `$HEAP_MIB` for three
     quarters of the memory that the process has. notes: lines for the build log. packages: Debian packages that the
     build and the app need beyond the base stack. build_packages: those that only the build needs. workers: lines for
-    the shell, each a background process that runs beside the app in every instance.
+    the shell, each a background process that runs beside the app in every instance. kept: the only files of the build
+    that are kept, relative to the app's folder, unless CC_OVERRIDE_BUILDCACHE says otherwise; empty: all.
     """
 
     runtime: str
@@ -43,6 +44,7 @@ class Plan:
     packages: tuple[str, ...] = ()
     build_packages: tuple[str, ...] = ()
     workers: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):
