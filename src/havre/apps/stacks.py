@@ -54,7 +54,7 @@ def open_stacks(folder: Path, environment: Mapping[str, str], *, now: Callable[[
 
 def check_host(runtime: Runtime, *, has_stacks: bool) -> None:
     """Raises InvalidError when there are no stacks and the host lacks what the runtime's apps need."""
-    absent = [name for name in runtime.programs if shutil.which(name, path="/usr/bin:/usr/local/bin") is None]
+    absent = [name for name in runtime.programs if shutil.which(name, path="/usr/bin:/usr/sbin:/usr/local/bin") is None]
     if not has_stacks and absent:
         raise InvalidError(
             f"apps of type {runtime.slug} need {', '.join(absent)}, which this machine does not have; install it, or "
