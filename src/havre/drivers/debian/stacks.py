@@ -288,28 +288,28 @@ class Stacks:
         packages = {each for stack in self.all() for each in stack.closure.packages}
         return {each.file: self._pool.bytes(each) for each in packages}
 
-    async def remove(self, stacks: Sequence[Stack]) -> int:
+    async def remove(self, stacks: Sequence[Stack]) -> tuple[str, ...]:
         """Remove stacks that nobody claims and that were not used since they were read, and what only they had.
 
-        Returns how many went.
+        Returns the ids of those that went.
         """
         if not stacks:
-            return 0
+            return ()
         async with self._turn(silent):
             return await anyio.to_thread.run_sync(self._remove, stacks)
 
-    def _remove(self, stacks: Sequence[Stack]) -> int:
-        gone = 0
+    def _remove(self, stacks: Sequence[Stack]) -> tuple[str, ...]:
+        gone = []
         with self._guard(fcntl.LOCK_EX):
             claimed = self.claimed()
             for each in stacks:
                 now = self.get(each.id)
                 if now is not None and now.used_at == each.used_at and each.id not in claimed:
                     (self._trees / each.id).rename(self._trees / f".gone-{each.id}")
-                    gone += 1
+                    gone.append(each.id)
         self._sweep()
         self._pool.collect(each for stack in self.all() for each in stack.closure.packages)
-        return gone
+        return tuple(gone)
 
 
 async def _lock(fd: int, tell: Tell) -> None:
