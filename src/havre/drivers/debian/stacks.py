@@ -194,6 +194,10 @@ class Stacks:
 
     # the package lists
 
+    def lists_at(self) -> int:
+        """When our lists of packages were fetched, ms; 0: never."""
+        return int((_read(self.root / "lists.json") or {}).get("at", 0))
+
     def _lists(self) -> str:
         return str((_read(self.root / "lists.json") or {}).get("stamp", ""))
 
