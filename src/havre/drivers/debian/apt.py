@@ -41,6 +41,7 @@ class Apt:
         self._root = root
         self._lists = root / "state" / "lists"
         kept = {name: value for name, value in environment.items() if not name.startswith(("DPKG_", "DEB"))}
+        self.held: tuple[int, ...] = ()  # the lock: apt-get keeps it when its caller dies, until it has ended
         self._environment = kept | {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 
     def stamp(self) -> str:
@@ -53,12 +54,19 @@ class Apt:
             digest.update(each.name.encode() + each.read_bytes())
         return digest.hexdigest()[:16]
 
-    async def refresh(self) -> None:
-        """Fetch the package lists that the host's sources name. Raises UnavailableError with apt's own words."""
+    async def refresh(self) -> str:
+        """Fetch the package lists that the host's sources name.
+
+        Returns apt's words when some sources answered and others did not, else nothing. Raises UnavailableError with
+        them when none did.
+        """
         self._prepare()
-        done = await self._run(["update", "-qq", "--error-on=any"], limit_s=REFRESH_S)
-        if done.returncode != 0 or not self.stamp():
-            raise UnavailableError("the package lists could not be fetched: " + words(done.stderr))
+        done = await self._run(["update", "-q", "--error-on=any"], limit_s=REFRESH_S)
+        said = words(done.stderr)
+        answered = done.returncode == 0 or _some_answered(done.stdout.decode(errors="replace"))
+        if not answered or not self.stamp():
+            raise UnavailableError(f"the package lists could not be fetched: {said}")
+        return said if done.returncode != 0 else ""
 
     def borrow(self) -> bool:
         """Take the host's own lists, when there are any that we may read: better than none. Whether there were."""
@@ -82,10 +90,9 @@ class Apt:
 
     async def fetch(self, packages: Sequence[Package], folder: Path) -> None:
         """The files of `packages` into `folder`, checked against the signed lists. Raises UnavailableError."""
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         wanted = [f"{each.name}:{architecture()}={each.version}" for each in packages]
-        for each in folder.glob("*.deb"):
-            each.unlink()
         done = await self._run(["download", "-qq", *wanted], limit_s=FETCH_S, cwd=folder)
         absent = [each.file for each in packages if not (folder / each.file).is_file()]
         if done.returncode != 0 or absent:
@@ -99,7 +106,12 @@ class Apt:
         try:
             with anyio.fail_after(limit_s):
                 return await anyio.run_process(
-                    command, check=False, env=self._environment, cwd=cwd or self._root, stdin=subprocess.DEVNULL
+                    command,
+                    check=False,
+                    env=self._environment,
+                    cwd=cwd or self._root,
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=self.held,
                 )
         except FileNotFoundError as cause:
             raise UnavailableError("apt-get is not installed on this machine") from cause
@@ -156,6 +168,11 @@ Dir::Cache::archives "{root}/empty";
 Dir::Cache::pkgcache "pkgcache.bin";
 Dir::Cache::srcpkgcache "srcpkgcache.bin";
 """
+
+
+def _some_answered(printed: str) -> bool:
+    """Whether apt-get update got a release file, or heard that it has not changed, from any source."""
+    return any(line.startswith(("Get:", "Hit:")) and "Release" in line for line in printed.splitlines())
 
 
 def words(stderr: bytes) -> str:
