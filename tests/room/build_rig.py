@@ -150,7 +150,7 @@ class BuildRig:
             files.give(release, app.uid)
             files.give(cache, app.uid)
         unit_id = UnitId(new_instance_id())
-        roots = await stacks.roots(self.stacks, plan, with_build=True, fresh_s=86_400, tell=print)
+        roots = await stacks.roots(self.stacks, plan, with_build=bool(plan.build), fresh_s=86_400, tell=print)
         spec = specs.build_spec(
             config=self.config, paths=self.paths, host=self.host, app=app, deployment=deployment, plan=plan,
             toolchains=toolchains, unit_id=unit_id, cache=cache, log=folder / "build.log",

@@ -1,27 +1,23 @@
 <?php
 
 use Harbour\Ships;
-use Psr\Http\Message\ResponseInterface;
-use Psr\Http\Message\ServerRequestInterface;
-use Slim\Factory\AppFactory;
+use Slim\App;
+use Slim\Http\Request;
+use Slim\Http\Response;
 
 require __DIR__ . '/../vendor/autoload.php';
 require 'Slim/autoload.php';
-require 'Slim/Psr7/autoload.php';
 
-$app = AppFactory::create();
-$app->get('/', function (ServerRequestInterface $request, ResponseInterface $response) {
-    $response->getBody()->write('Hello from Slim ' . \Slim\App::VERSION . ' on PHP ' . PHP_VERSION . ' by ' . PHP_SAPI . "\n");
-    return $response;
+$app = new App();
+$app->get('/', function (Request $request, Response $response) {
+    return $response->write('Hello from Slim ' . App::VERSION . ' on PHP ' . PHP_VERSION . ' by ' . PHP_SAPI . "\n");
 });
-$app->get('/ships', function (ServerRequestInterface $request, ResponseInterface $response) {
+$app->get('/ships', function (Request $request, Response $response) {
     $ships = new Ships(new PDO('sqlite:/tmp/harbour.sqlite3'));
-    $response->getBody()->write(implode(', ', $ships->names()));
-    return $response;
+    return $response->write(implode(', ', $ships->names()));
 });
-$app->get('/settings', function (ServerRequestInterface $request, ResponseInterface $response) {
+$app->get('/settings', function (Request $request, Response $response) {
     $told = ['memory_limit' => ini_get('memory_limit'), 'precision' => ini_get('precision'), 'type' => getenv('INSTANCE_TYPE')];
-    $response->getBody()->write(json_encode($told));
-    return $response->withHeader('Content-Type', 'application/json');
+    return $response->withJson($told);
 });
 $app->run();

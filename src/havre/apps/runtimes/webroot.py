@@ -16,7 +16,7 @@ _PATH = re.compile(r"[\w./@+ -]+")
 def webroot(tree: Tree, env: Mapping[str, str]) -> str:
     """As a value of a plan's variable. Raises InvalidError for what is no folder, unless a hook may make it."""
     asked = env.get("CC_WEBROOT", "").strip()
-    parts = [part for part in PurePosixPath("/" + asked).parts if part not in ("/", ".")]
+    parts = PurePosixPath(asked.strip("/")).parts
     if ".." in parts or (asked and not _PATH.fullmatch(asked)):
         raise InvalidError("CC_WEBROOT is a folder of the repository, such as /public")
     made_by_hook = any(env.get(name, "").strip() for name in HOOKS)
