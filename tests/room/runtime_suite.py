@@ -52,6 +52,10 @@ PHP = {"CC_WEBROOT": "/public", "CC_PHP_VERSION": "8", "MEMORY_LIMIT": "64M"}
 SETTINGS = '{"memory_limit":"64M","precision":"9","type":"production"}'
 PHP_FPM = {"/": "by fpm-fcgi", "/ships": "Heron, Kelp", "/settings": SETTINGS}
 PHP_MODULE = PHP_FPM | {"/": "by apache2handler"}
+RUBY = {"CC_RAKEGOALS": "tide", "STATIC_FILES_PATH": "public", "STATIC_URL_PREFIX": "/public"}
+RUBY_ANSWERS = {
+    "/": "Hello from Sinatra", "/ships": "Heron, Kelp", "/public/style.css": "sans-serif", "/public/tide.txt": "high",
+}  # fmt: skip
 
 WEB = (
     Row("node-hello", "node", {"/": "Hello from shop v24."}),
@@ -86,7 +90,16 @@ WEB = (
     Row("static-astro", "static", {"/": "high at noon"}, heavy=True),
     Row("static-apache-site", "static-apache", {"/": "Ships", "/harbour": "Ships"}, {"CC_WEBROOT": "/site"}),
     Row("php-slim", "php", PHP_FPM, PHP, "fpm", said=["composer install took", "PHP 8"]),
-    Row("php-slim", "php", PHP_MODULE, PHP | {"CC_CGI_IMPLEMENTATION": "mod_php"}, "mod_php"),
+    Row("ruby-sinatra", "ruby", RUBY_ANSWERS, RUBY, said=["bundle install took", "rake tide took"]),
+    Row(
+        "ruby-sinatra",
+        "ruby",
+        {"/ships": "Heron"},
+        {"CC_PUMA_THREADS": "2", "CC_PUMA_WORKERS": "2"},
+        "puma workers",
+        heavy=True,
+    ),
+    Row("php-slim", "php", PHP_MODULE, PHP | {"CC_CGI_IMPLEMENTATION": "mod_php"}, "mod_php", heavy=True),
     Row("vinext", "node", {"/": "<html"}, plan="bun", heavy=True),
 )
 

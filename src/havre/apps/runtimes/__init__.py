@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from havre.apps.runtimes import bun, node, php, python, static, static_apache
+from havre.apps.runtimes import bun, node, php, python, ruby, static, static_apache
 from havre.apps.runtimes.archive import archive_commands
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
 from havre.apps.runtimes.tree import Tree, read_tree
@@ -20,6 +20,7 @@ RUNTIMES: dict[str, Runtime] = {
         node.RUNTIME,
         php.RUNTIME,
         python.RUNTIME,
+        ruby.RUNTIME,
         static.RUNTIME,
         static_apache.RUNTIME,
     )
