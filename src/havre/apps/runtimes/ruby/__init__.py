@@ -19,11 +19,11 @@ GEMS = "$APP_ROOT/vendor/havre-gems"
 VERSION = ("ruby", "-e", "print RUBY_VERSION")
 # what the machine and vendor/cache have is enough for many apps: then no index is asked
 INSTALL = """
-if said=$(bundle install --local 2>&1); then
+if said=$(bundle install --local --no-cache 2>&1); then
   printf '%s\\n' "$said"
 else
   echo "not every gem is here or in vendor/cache: asking the index of gems"
-  bundle install || { printf 'without the index: %s\\n' "$said"; exit 1; }
+  bundle install --no-cache || { printf 'without the index: %s\\n' "$said"; exit 1; }
 fi
 """
 _THREADS = re.compile(r"\d+(:\d+)?")
@@ -71,7 +71,7 @@ class Ruby:
 def _told(tree: Tree) -> dict[str, str]:
     """Where gems are, in the build and in an instance: in the release, besides those of the stack."""
     told = {"GEM_HOME": GEMS, "BUNDLE_APP_CONFIG": "/tmp/bundle", "BUNDLE_WITHOUT": "development:test"}
-    told |= {"BUNDLE_PREFER_LOCAL": "true", "BUNDLE_CACHE_ALL": "true", "BUNDLE_JOBS": "2", "BUNDLE_RETRY": "2"}
+    told |= {"BUNDLE_PREFER_LOCAL": "true", "BUNDLE_JOBS": "2", "BUNDLE_RETRY": "2"}
     told |= {"BUNDLE_USER_CACHE": "/home/bas/.cache/bundle", "BUNDLE_SILENCE_ROOT_WARNING": "true"}
     told |= {"RACK_ENV": "production", "RAILS_ENV": "production", "RAILS_LOG_TO_STDOUT": "true"}
     told |= {"RAILS_SERVE_STATIC_FILES": "true"}
