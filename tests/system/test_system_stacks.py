@@ -66,7 +66,7 @@ def test_an_app_moves_to_todays_packages_and_no_request_is_lost(havre: Installat
     last = havre.clever_json("activity", cwd=havre.base / "hello")[-1]
     assert (last["cause"], last["state"]) == ("Stack upgrade", "OK")
     log = (havre.data / "deployments" / last["uuid"] / "deploy.log").read_text()
-    assert "Using the build of deployment_" in log and f"Stack of the run: {today}" in log
+    assert "Using the build of deployment_" in log and f"Stack of the app: {today}" in log
     assert stack_of(havre, "hello")["id"] == today
 
 
