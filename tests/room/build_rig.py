@@ -91,6 +91,10 @@ class Started:
             return said
         raise AssertionError(f"no answer: {self.said()}")
 
+    async def send(self, path: str) -> None:
+        """A GET whose answer, if there is one, is nobody's concern."""
+        await self._ask(path)
+
     async def stop(self, *, grace_s: float = 5) -> Exit:
         return await self.engine.stop(self.id, grace_s=grace_s)
 
