@@ -68,10 +68,12 @@ def build_spec(
     unit_id: UnitId,
     cache: Path,
     log: Path,
+    tree: Path | None = None,
 ) -> UnitSpec:
     """The build of one deployment: all its commands in one sandbox, the release writable at APP_HOME.
 
-    The script of `build_script` stands in `<deployments>/<id>/build/build.sh`. cache: the app's own.
+    The script of `build_script` stands in `<deployments>/<id>/build/build.sh`. cache: the app's own. tree: of its
+    stack; None: the host's /usr.
     Raises InvalidError when the configured bundle of authorities is not there.
     """
     found = packages(config.build.packages, host)
@@ -108,6 +110,7 @@ def build_spec(
         scratch_bytes=SCRATCH_BYTES,
         scratch_files=SCRATCH_FILES,
         quota=_quota(config.build, paths.releases / app.id / deployment.id, cache),
+        tree=tree,
     )
 
 

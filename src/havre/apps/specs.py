@@ -39,8 +39,9 @@ def instance_spec(
     instance: Instance,
     listen: Path,
     log: Path,
+    tree: Path | None = None,
 ) -> UnitSpec:
-    """One instance: the release as it was built, what it writes gone with it."""
+    """One instance: the release as it was built, what it writes gone with it. tree: of its stack; None: the host's."""
     size = flavor(instance.flavor)
     env = variables(
         app=app,
@@ -70,6 +71,7 @@ def instance_spec(
         listen=listen,
         scratch_bytes=size.memory_bytes // 2,
         scratch_files=size.memory_bytes // 2 // BYTES_FOR_EACH_FILE,
+        tree=tree,
     )
 
 

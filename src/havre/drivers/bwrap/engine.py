@@ -88,10 +88,7 @@ class Bubblewrap:
         self._spawn(spec, listener)
 
     def _prepare(self, spec: UnitSpec) -> None:
-        if self._root is None:
-            etc = self._units.parent / "root-etc"
-            sandbox.write_etc(etc, resolv=self.way_out().resolv_conf)
-            self._root = sandbox.host_root(etc)
+        self._root_of(spec)
         if not self._is_bounded:
             cgroup.bound(self._hierarchies, self._tag)
             self._is_bounded = True
@@ -109,6 +106,14 @@ class Bubblewrap:
         }
         record |= {"listen": str(spec.listen) if spec.listen else None, "log": str(spec.log)}
         records.write_durably(folder / "spec.json", record)
+
+    def _root_of(self, spec: UnitSpec) -> Root:
+        """What the unit sees as `/`. Raises UnavailableError when its stack is not there."""
+        if self._root is not None:
+            return self._root
+        etc = self._units.parent / "root-etc"
+        sandbox.write_etc(etc, resolv=self.way_out().resolv_conf)
+        return sandbox.host_root(etc) if spec.tree is None else sandbox.stack_root(spec.tree, etc)
 
     def way_out(self) -> wayout.WayOut:
         """The way out that units get; opened at the first call."""
@@ -170,10 +175,10 @@ class Bubblewrap:
 
     def _orders(self, spec: UnitSpec, listener: socket.socket | None, netns: int | None) -> dict[str, Any]:
         """What the monitor is told: plain values, see `monitor.py` and `launch.py`."""
-        assert self._root is not None
+        root = self._root_of(spec)
         uid = spec.uid if os.getuid() == 0 else None
         folder = self._records.folder(spec.id)
-        paths = [str(bind.source) for bind in (*self._root.binds, *spec.binds, *spec.overlays)]
+        paths = [str(bind.source) for bind in (*root.binds, *spec.binds, *spec.overlays)]
         shown = [f"{STAGE}/{number}" for number in range(len(paths))] if uid is not None else paths
         scratch = f"{STAGE}/scratch" if uid is not None else str(folder / "scratch")
         env = wayout.environment(self.way_out()) | dict(spec.env) if spec.way_out else dict(spec.env)
@@ -185,7 +190,7 @@ class Bubblewrap:
             "boot_id": identity.boot_id(),
             "bwrap": str(self._binary),
             "program": self._program_folders() if uid is not None else [],
-            "arguments": sandbox.arguments(told, self._root, shown, scratch=scratch),
+            "arguments": sandbox.arguments(told, root, shown, scratch=scratch),
             "argv": list(spec.argv),
             "sources": paths,
             "stage": STAGE,
