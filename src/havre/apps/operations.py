@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from havre.apps import logbook, tables
+from havre.apps import logbook
+from havre.apps.endings import end_deployment, end_log
 from havre.apps.model import DeploymentState
 from havre.apps.runtimes import Plan
+from havre.apps.scale import ScaleArgs, Scaling
 from havre.apps.stacks import Roots
 from havre.apps.work import Names, Work
 from havre.kernel.operations import Operation, Run, Step
@@ -39,11 +41,12 @@ class Operations:
     deploy: Operation[DeployArgs]
     undeploy: Operation[StopArgs]
     delete: Operation[StopArgs]
+    scale: Operation[ScaleArgs]
 
 
 def operations(work: Work) -> Operations:
     """The operations, whose steps use `work`."""
-    return Operations(_deploy(work), _undeploy(work), _delete(work))
+    return Operations(_deploy(work), _undeploy(work), _delete(work), Scaling(work).operation)
 
 
 def _deploy(work: Work) -> Operation[DeployArgs]:
@@ -96,21 +99,21 @@ def _deploy(work: Work) -> Operation[DeployArgs]:
     def on_step(tx: Tx, run: Run[DeployArgs], step: str) -> None:
         tx.emit("apps.deployment.step_begun", subject=run.args.app_id, deployment=run.args.deployment_id, step=step)
         if step == "retire":
-            _end(tx, run.args.app_id, run.args.deployment_id, DeploymentState.OK)
+            end_deployment(tx, run.args.app_id, run.args.deployment_id, DeploymentState.OK)
             logbook.say(paths, run.args.deployment_id, f"Successfully deployed in {seconds(run)}")
         else:
             logbook.say(paths, run.args.deployment_id, f"> {step}")
 
     def on_done(tx: Tx, run: Run[DeployArgs]) -> None:
-        _end(tx, run.args.app_id, run.args.deployment_id, DeploymentState.OK)
-        _end_log(tx, run.args.deployment_id)
+        end_deployment(tx, run.args.app_id, run.args.deployment_id, DeploymentState.OK)
+        end_log(tx, run.args.deployment_id)
 
     def on_undone(tx: Tx, run: Run[DeployArgs], error: str, cancelled: bool) -> None:
         state = DeploymentState.CANCELLED if cancelled else DeploymentState.FAIL
         said = "Deployment cancelled" if cancelled else f"Deploy failed in {seconds(run)}: {error}"
         logbook.say(paths, run.args.deployment_id, said)
-        _end(tx, run.args.app_id, run.args.deployment_id, state, error=error)
-        _end_log(tx, run.args.deployment_id)
+        end_deployment(tx, run.args.app_id, run.args.deployment_id, state, error=error)
+        end_log(tx, run.args.deployment_id)
 
     name: Step[DeployArgs, Names] = Step("name", choose)
     found: Step[DeployArgs, Plan] = Step("detect", detect)
@@ -133,7 +136,7 @@ def _undeploy(work: Work) -> Operation[StopArgs]:
         await work.stop_all(run.args.app_id)
 
     def on_done(tx: Tx, run: Run[StopArgs]) -> None:
-        _end(tx, run.args.app_id, run.args.deployment_id, DeploymentState.OK)
+        end_deployment(tx, run.args.app_id, run.args.deployment_id, DeploymentState.OK)
 
     return Operation("apps.undeploy", StopArgs, (Step("stop", stop, final=True),), on_done=on_done)
 
@@ -150,20 +153,3 @@ def _delete(work: Work) -> Operation[StopArgs]:
 
     steps = (Step("stop", stop, final=True), Step("remove", remove))
     return Operation("apps.delete", StopArgs, steps, on_done=on_done)
-
-
-def _end(tx: Tx, app_id: str, deployment_id: str, state: DeploymentState, *, error: str = "") -> None:
-    """End the deployment's row, once, with the event that watchers wait for."""
-    if not tables.end_deployment(tx, deployment_id, state, error=error):
-        return
-    app, made = tables.app(tx.conn, app_id), tables.deployment(tx.conn, app_id, deployment_id)
-    if app is not None and made is not None:
-        facts = {"deployment": made.id, "state": made.state, "action": made.action, "commit": made.commit_id}
-        facts |= {"cause": made.cause, "author": made.author_id}
-        tx.emit("apps.deployment.ended", owner_id=app.owner_id, actor_id=made.author_id, subject=app_id, **facts)
-
-
-def _end_log(tx: Tx, deployment_id: str) -> None:
-    from havre import observe
-
-    observe.end_source(tx, deployment_id)

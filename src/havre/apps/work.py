@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from havre import edge, observe
-from havre.apps import files, health, logbook, runtimes, specs, stacks, tables
+from havre.apps import files, health, logbook, runtimes, scaling, specs, stacks, tables
 from havre.apps.model import App, Deployment, Instance, InstanceState, Release
 from havre.apps.runtimes import Plan
+from havre.apps.scaling import Scale
 from havre.apps.stacks import Roots
 from havre.base.errors import ConflictError, InvalidError, NotFoundError
-from havre.base.flavors import flavor
+from havre.base.flavors import FLAVORS, flavor, rank
 from havre.base.ids import DeploymentId, InstanceId, UnitId, new_instance_id
 from havre.drivers import git
 from havre.drivers.toolchains import Toolchain, Toolchains
@@ -37,6 +38,7 @@ class Names:
     build_unit: UnitId
     instances: tuple[InstanceId, ...]
     reuse: DeploymentId | None
+    flavor: str = ""  # empty: the app's smallest
 
 
 class Work:
@@ -76,9 +78,14 @@ class Work:
                 if is_there and await self._runs_on_today(each, fresh=fresh):
                     reuse = each.id
                     break
-        count = app.min_instances
-        ids = tuple(new_instance_id() for _ in range(count))
-        return Names(app.generation + 1, UnitId(new_instance_id()), ids, reuse)
+        scale = scaling.bounds_of(app).nearest(await self.scale_of(app))
+        ids = tuple(new_instance_id() for _ in range(scale.instances))
+        return Names(app.generation + 1, UnitId(new_instance_id()), ids, reuse, scale.flavor)
+
+    async def scale_of(self, app: App) -> Scale:
+        """How many instances of which flavor serve the app now."""
+        up = await self.kernel.store.read(lambda conn: tables.serving(conn, app))
+        return Scale(len(up), up[0].flavor if up else app.min_flavor)
 
     # fetch, detect, build
 
@@ -242,15 +249,28 @@ class Work:
         """Start every instance and wait until each is healthy. Raises InvalidError when one fails."""
         _, deployment = await self.read(app.id, deployment.id)
         made = [
-            self._instance(app, deployment, names.generation, number, id, roots.run)
+            self.instance(
+                deployment,
+                generation=names.generation,
+                number=number,
+                id=id,
+                size=names.flavor or app.min_flavor,
+                stack=roots.run,
+            )
             for number, id in enumerate(names.instances)
         ]
-        await self.kernel.store.write(lambda tx: self._add_instances(tx, app, made))
-        async with anyio.create_task_group() as group:
-            for each in made:
-                group.start_soon(self._boot_one, app, deployment, each, plan)
+        await self.boot_all(app, deployment, made, plan, told=deployment.id)
 
-    async def _boot_one(self, app: App, deployment: Deployment, instance: Instance, plan: Plan) -> None:
+    async def boot_all(
+        self, app: App, deployment: Deployment, instances: Sequence[Instance], plan: Plan, *, told: str
+    ) -> None:
+        """Start the instances, of what `deployment` is. told: the deployment whose log hears of it."""
+        await self.kernel.store.write(lambda tx: self._add_instances(tx, app, instances))
+        async with anyio.create_task_group() as group:
+            for each in instances:
+                group.start_soon(self._boot_one, app, deployment, each, plan, told)
+
+    async def _boot_one(self, app: App, deployment: Deployment, instance: Instance, plan: Plan, told: str) -> None:
         began = self.kernel.clock.monotonic()
         await self.start_instance(app, deployment, instance, plan)
         try:
@@ -259,23 +279,24 @@ class Work:
             unit = await self.kernel.units.get(UnitId(instance.id))
             log = logbook.file_of(self.kernel.paths, deployment.id, instance.id)
             for line in observe.tail(log, lines=LAST_LINES):
-                self.say(deployment.id, f"  {line}")
+                self.say(told, f"  {line}")
             if unit is not None and unit.exit is not None and unit.exit.oom:
-                raise InvalidError(f"{_out_of_memory(instance.flavor)}") from cause
+                raise InvalidError(f"{out_of_memory(instance.flavor)}") from cause
             raise
         took = self.kernel.clock.monotonic() - began
-        self.say(deployment.id, f"Instance {instance.number} ({instance.flavor}) is up after {took:.1f} s: {said}")
+        self.say(told, f"Instance {instance.number} ({instance.flavor}) is up after {took:.1f} s: {said}")
 
-    def _instance(
-        self, app: App, deployment: Deployment, generation: int, number: int, id: InstanceId, stack: str
+    def instance(
+        self, deployment: Deployment, *, generation: int, number: int, id: InstanceId, size: str, stack: str
     ) -> Instance:
+        """A wanted instance of what `deployment` is; size: the name of a flavor."""
         return Instance(
             id=id,
-            app_id=app.id,
+            app_id=deployment.app_id,
             deployment_id=deployment.id,
             generation=generation,
             number=number,
-            flavor=app.min_flavor,
+            flavor=size,
             commit_id=deployment.commit_id,
             state=InstanceState.DEPLOYING,
             created_at=self.kernel.clock.now(),
@@ -330,7 +351,7 @@ class Work:
         """The new generation accepts, confirmed; it is recorded as the one that serves; the old one stops accepting."""
         units = self.kernel.units
         for id in names.instances:
-            await units.accept(UnitId(id))
+            await units.accept(UnitId(id), peers=len(names.instances) - 1)
         await self.kernel.store.write(lambda tx: self._serve(tx, app, deployment, names))
         await edge.reconcile_now(self.kernel)
         for each in await self._older(app.id, names.generation):
@@ -339,6 +360,7 @@ class Work:
     def _serve(self, tx: Tx, app: App, deployment: Deployment, names: Names) -> None:
         values = {"serving": deployment.id, "generation": names.generation, "commit_id": deployment.commit_id}
         tables.update_app(tx, app.id, **values, deployed_at=tx.now)
+        tables.set_asleep(tx, app.id, asleep=False)
         for id in names.instances:
             tables.set_instance_state(tx, id, InstanceState.UP)
 
@@ -405,9 +427,8 @@ def _set_stopping(tx: Tx, ids: Sequence[str]) -> None:
         tables.set_instance_state(tx, id, InstanceState.STOPPING)
 
 
-def _out_of_memory(name: str) -> str:
-    from havre.base.flavors import FLAVORS, rank
-
+def out_of_memory(name: str) -> str:
+    """What an app that ran out of the memory of that flavor is told."""
     bigger = FLAVORS[rank(name) + 1].name if rank(name) + 1 < len(FLAVORS) else None
     hint = f"; take flavor {bigger} (clever scale --flavor {bigger})" if bigger else ""
     return f"out of memory: the app needs more than flavor {name} has{hint}"
