@@ -100,6 +100,7 @@ WEB = (
         heavy=True,
     ),
     Row("php-slim", "php", PHP_MODULE, PHP | {"CC_CGI_IMPLEMENTATION": "mod_php"}, "mod_php", heavy=True),
+    Row("bun-hono", "node", {"/": "Hello from Hono on Bun 1.", "/people/ada": '{"hello":"ada"}'}, plan="bun"),
     Row("vinext", "node", {"/": "<html"}, plan="bun", heavy=True),
 )
 
