@@ -16,16 +16,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from havre.apps import runtimes
 from tests.room.runtime_suite import EXAMPLES, ROWS, Row
+
+from havre.apps import runtimes
 
 PROOFS = ROOT / "docs" / "reference" / "runtimes.json"
 PAGE = ROOT / "docs" / "reference" / "runtimes.md"
 HEAD = """# Kinds of apps
 
-Written by `make prove`, which takes every example through `clever create -t TYPE`, `clever deploy` and `clever restart` of the stock command line.
-Seconds are the platform's own, from the push to the switch, on two cores; *again* is the same commit from its kept build. Variables that every kind
-honours are in [variables](variables.md); what an app sets beyond these is named in its build log.
+Written by `make prove`, which takes every example through `clever create -t TYPE`, `clever deploy` and `clever restart`
+of the stock command line. Seconds are the platform's own, from the push to the switch, on two cores; *again* is the
+same commit from its kept build. Variables that every kind honours are in [variables](variables.md); what an app sets
+beyond these is named in its build log.
 """
 
 
