@@ -87,6 +87,7 @@ WEB = (
     Row("static-hugo", "static", {"/": "Ships come in", "/tide/": "High at noon"}, said=["hugo took"]),
     Row("static-mkdocs", "static", {"/": "Ships come in", "/tide/": "High at noon"}, said=["mkdocs build took"]),
     Row("static-vitepress", "static", {"/": "Ships come in", "/tide": "High at noon"}, heavy=True),
+    Row("static-mdbook", "static", {"/": "Ships come in", "/tide.html": "High at noon"}, heavy=True),
     Row("static-astro", "static", {"/": "high at noon"}, heavy=True),
     Row("static-apache-site", "static-apache", {"/": "Ships", "/harbour": "Ships"}, {"CC_WEBROOT": "/site"}),
     Row("php-slim", "php", PHP_FPM, PHP, "fpm", said=["composer install took", "PHP 8"]),
