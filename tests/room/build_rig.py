@@ -162,7 +162,7 @@ class BuildRig:
         )  # fmt: skip
         self.started.append(unit_id)
         await self.engine.start(spec)
-        with anyio.fail_after(240):
+        with anyio.fail_after(540):
             ended = await self.engine.wait(unit_id)
         said = (folder / "build.log").read_text(errors="replace")
         return Built(app, deployment, plan, toolchains, ended, said, release, roots)
