@@ -81,10 +81,10 @@ class Started:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    async def answer(self, path: str = "/", *, limit_s: float = 60) -> str:
-        """The answer to a GET, as soon as there is one."""
+    async def answer(self, path: str = "/", *, limit_s: float = 60, accept: str = "identity") -> str:
+        """The answer to a GET, as soon as there is one. accept: the encodings that are understood."""
         with anyio.move_on_after(limit_s):
-            while (said := await self._ask(path)) is None:
+            while (said := await self._ask(path, accept)) is None:
                 unit = await self.engine.get(self.id)
                 assert unit is not None and unit.state != "exited", self.said()
                 await anyio.sleep(0.1)
@@ -98,10 +98,11 @@ class Started:
     async def stop(self, *, grace_s: float = 5) -> Exit:
         return await self.engine.stop(self.id, grace_s=grace_s)
 
-    async def _ask(self, path: str) -> str | None:
+    async def _ask(self, path: str, accept: str = "identity") -> str | None:
+        head = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: {accept}\r\n\r\n"
         try:
             async with await self.engine.dial(self.id, 8080) as stream:
-                await stream.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                await stream.send(head.encode())
                 said = b""
                 while True:
                     try:
@@ -162,7 +163,7 @@ class BuildRig:
         )  # fmt: skip
         self.started.append(unit_id)
         await self.engine.start(spec)
-        with anyio.fail_after(240):
+        with anyio.fail_after(540):
             ended = await self.engine.wait(unit_id)
         said = (folder / "build.log").read_text(errors="replace")
         return Built(app, deployment, plan, toolchains, ended, said, release, roots)
