@@ -23,7 +23,7 @@ RUN_ONLY = frozenset(
     {
         "CC_PRE_RUN_HOOK", "CC_RUN_SUCCEEDED_HOOK", "CC_RUN_FAILED_HOOK", "CC_HEALTH_CHECK_PATH", "CC_TROUBLESHOOT",
         *(f"CC_HEALTH_CHECK_PATH_{number}" for number in range(6)),
-        "CC_DISABLE_BUILD_CACHE_UPLOAD",
+        "CC_DISABLE_BUILD_CACHE_UPLOAD", "CC_EXTRA_JAVA_ARGS", "CC_JAR_ARGS",
     }
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from havre.apps.runtimes import bun, node, python, static
+from havre.apps.runtimes import bun, go, gradle, jar, maven, node, play2, python, rust, sbt, static, war
 from havre.apps.runtimes.archive import archive_commands
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
 from havre.apps.runtimes.tree import Tree, read_tree
@@ -13,7 +13,8 @@ from havre.base.errors import InvalidError
 
 __all__ = ["RUNTIMES", "Command", "Plan", "Runtime", "Tree", "detect", "is_true", "of", "read_tree"]
 
-RUNTIMES: dict[str, Runtime] = {each.slug: each for each in (node.RUNTIME, python.RUNTIME, static.RUNTIME)}
+KINDS = (node, python, static, jar, war, maven, gradle, sbt, play2, go, rust)
+RUNTIMES: dict[str, Runtime] = {each.RUNTIME.slug: each.RUNTIME for each in KINDS}
 COMMON = frozenset(
     {
         "CC_PRE_BUILD_HOOK", "CC_POST_BUILD_HOOK", "CC_PRE_RUN_HOOK", "CC_RUN_COMMAND", "CC_HEALTH_CHECK_PATH",

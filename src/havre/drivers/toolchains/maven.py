@@ -19,12 +19,13 @@ FETCH_S = 300.0
 
 @dataclass(frozen=True)
 class Repository:
-    """Where artifacts are fetched. proxy: empty for what HTTPS_PROXY says."""
+    """Where artifacts are fetched. proxy: empty for what HTTPS_PROXY says. authorities: None for this host's."""
 
     url: str = CENTRAL
     user: str = ""
     password: str = ""
     proxy: str = ""
+    authorities: Path | None = None
 
     def __repr__(self) -> str:
         return "Repository(***)"
@@ -77,11 +78,12 @@ def maven(root: Path, repository: Repository) -> Path:
     return _unpacked(root, f"maven-{MAVEN.version}", MAVEN, repository)
 
 
-def tomcat(root: Path, major: str, repository: Repository) -> Path:
-    """Raises UnavailableError for a Tomcat that we do not know."""
+def tomcat(root: Path, major: str, repository: Repository) -> tuple[str, Path]:
+    """Version and place. Raises UnavailableError for a Tomcat that we do not know."""
     if major not in TOMCATS:
         raise UnavailableError(f"there is no Tomcat {major}; there is {', '.join(TOMCATS)}")
-    return _unpacked(root, f"tomcat-{TOMCATS[major].version}", TOMCATS[major], repository)
+    found = TOMCATS[major]
+    return found.version, _unpacked(root, f"tomcat-{found.version}", found, repository)
 
 
 def sbt(root: Path, repository: Repository) -> Path:
@@ -120,14 +122,14 @@ def _download(artifact: Artifact, repository: Repository, target: Path) -> None:
     auth = (repository.user, repository.password) if repository.user else None
     found = hashlib.sha512()
     try:
+        verify = ssl.create_default_context(cafile=repository.authorities)
         with (
             httpx.Client(
-                proxy=repository.proxy or None, verify=ssl.create_default_context(), follow_redirects=True,
-                timeout=FETCH_S, auth=auth,
+                proxy=repository.proxy or None, verify=verify, follow_redirects=True, timeout=FETCH_S, auth=auth
             ) as client,
             client.stream("GET", url) as response,
             target.open("wb") as file,
-        ):  # fmt: skip
+        ):
             response.raise_for_status()
             for chunk in response.iter_bytes():
                 found.update(chunk)
