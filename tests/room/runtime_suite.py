@@ -23,7 +23,7 @@ GRACE_S = 10
 class Row:
     """An example and what it answers.
 
-    example: a folder below `examples/`. runtime: the slug that `clever create -t` takes. answers: for each path, a
+    example: a folder below `examples/`. runtime: the slug that `clever create -t` takes. way: what tells its rows apart. answers: for each path, a
     text that the body of a 200 holds. plan: the runtime that the plan names, where it is not the slug. said: texts
     that the build log holds. heavy: too long for every run (`make soak`).
     """
@@ -32,19 +32,48 @@ class Row:
     runtime: str
     answers: Mapping[str, str]
     env: Mapping[str, str] = field(default_factory=dict)
+    way: str = ""
     plan: str = ""
     said: Sequence[str] = ()
     heavy: bool = False
 
     def __str__(self) -> str:
-        return self.example + "".join(f" {name}={value}" for name, value in self.env.items())
+        return f"{self.example} {self.way}".strip()
 
+
+DJANGO = {
+    "CC_PYTHON_MODULE": "shop.wsgi", "CC_PYTHON_MANAGE_TASKS": "migrate, collectstatic --noinput",
+    "STATIC_FILES_PATH": "static", "STATIC_URL_PREFIX": "/static", "CC_PYTHON_CELERY_MODULE": "shop.celery",
+}  # fmt: skip
+UV_RUN = {"CC_PYTHON_UV_RUN_COMMAND": "uvicorn main:app --host 0.0.0.0 --port 8080"}
+GEVENT = {"CC_PYTHON_MODULE": "app:app", "CC_PYTHON_USE_GEVENT": "true"}
+STARLETTE = {"CC_PYTHON_MODULE": "web:app"}
 
 WEB = (
     Row("node-hello", "node", {"/": "Hello from shop v24."}),
     Row("node-express", "node", {"/": "on v22.", "/visitor/ada": '{"hello":"ada"}'}, said=["yarn install"]),
     Row("node-fastify", "node", {"/": '{"hello":"Fastify","node":"v24.'}, said=["pnpm install"]),
-    Row("python-hello", "python", {"/": "Hello from shop"}, {"CC_PYTHON_MODULE": "app:app"}),
+    Row("python-hello", "python", {"/": "Hello from shop"}, {"CC_PYTHON_MODULE": "app:app"}, "uwsgi", said=["pyuwsgi"]),
+    Row(
+        "python-hello",
+        "python",
+        {"/": "Hello"},
+        {"CC_PYTHON_MODULE": "app:app", "CC_PYTHON_BACKEND": "gunicorn"},
+        "gunicorn",
+    ),
+    Row("python-hello", "python", {"/": "Hello"}, GEVENT, "uwsgi gevent", heavy=True),
+    Row("python-hello", "python", {"/": "Hello"}, GEVENT | {"CC_PYTHON_BACKEND": "gunicorn"}, "gevent", heavy=True),
+    Row("python-django", "python", {"/": "a lantern", "/static/style.css": "sans-serif"}, DJANGO),
+    Row("python-fastapi", "python", {"/": '{"hello":"FastAPI"}'}, UV_RUN, said=["uv sync"]),
+    Row("python-starlette", "python", {"/": "Starlette"}, STARLETTE | {"CC_PYTHON_BACKEND": "uvicorn"}, "uvicorn"),
+    Row(
+        "python-starlette",
+        "python",
+        {"/": "Starlette"},
+        STARLETTE | {"CC_PYTHON_BACKEND": "daphne"},
+        "daphne",
+        heavy=True,
+    ),
     Row("static-site", "static", {"/": "<h1>"}),
     Row("vinext", "node", {"/": "<html"}, plan="bun", heavy=True),
 )
