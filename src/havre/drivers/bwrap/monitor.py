@@ -140,7 +140,7 @@ def run_sandbox(orders, status_fd, netns_fd, hold_fd):
     for each, limit in orders["rlimits"]:
         resource.setrlimit(each, (limit, limit))
     args_fd = os.memfd_create("args", 0)
-    os.write(args_fd, b"\0".join(each.encode() for each in orders["arguments"]))
+    os.write(args_fd, b"".join(each.encode() + b"\0" for each in orders["arguments"]))
     os.lseek(args_fd, 0, os.SEEK_SET)
     argv = ["bwrap", "--json-status-fd", str(status_fd)]
     if orders["seccomp"]:
