@@ -82,7 +82,7 @@ JAR = {"CC_PRE_BUILD_HOOK": "sh make-jar.sh", "CC_JAR_PATH": "hello.jar"}
 ARGUED = JAR | {"CC_EXTRA_JAVA_ARGS": "-Xmx99m -Dgreeting='a b'", "CC_JAR_ARGS": "Bonjour 'tout  le monde'"}
 
 JVM = (
-    Row("jar-hello", "jar", {"/": "Hello from shop on Java 17, heap 6"}, JAR, "17"),
+    Row("jar-hello", "jar", {"/": "Hello from shop on Java 17, heap 593 MiB"}, JAR, "17"),
     Row(
         "jar-hello",
         "jar",
