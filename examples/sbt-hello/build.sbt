@@ -4,4 +4,4 @@ version := "1.0"
 
 enablePlugins(JavaAppPackaging)
 
-libraryDependencies += "com.lihaoyi" %% "upickle" % "4.4.1"
+libraryDependencies += "com.lihaoyi" %% "upickle" % "4.3.2"

@@ -65,10 +65,7 @@ def maven(tree: Tree, env: Mapping[str, str], goal: str) -> Build:
         "--no-transfer-progress",
         *((f"--activate-profiles={','.join(profiles)}",) if profiles else ()),
     )
-    told = {
-        "MAVEN_ARGS": f"-Dmaven.repo.local={CACHE}/m2",
-        "MAVEN_OPTS": "-Daether.connector.http.useSystemProperties=true -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
-    }
+    told = {"MAVEN_ARGS": f"-Dmaven.repo.local={CACHE}/m2"}
     notes = ("mvnw is left alone: this installation's Maven builds the app",) if "mvnw" in tree else ()
     build = (Command("mvn", ("mvn", *flags, *words)),)
     return Build(build, ("maven",), (), told, MAVEN_LOCKS, notes)

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from havre.base.errors import UnavailableError
-from havre.drivers.toolchains.place import put, scratch
+from havre.drivers.toolchains.place import open_to_all, put, scratch
 
 CENTRAL = "https://repo.maven.apache.org/maven2"
 FETCH_S = 300.0
@@ -111,6 +111,7 @@ def _unpacked(root: Path, name: str, artifact: Artifact, repository: Repository)
             with tarfile.open(folder / "archive.tar.gz") as archive:
                 archive.extractall(folder / "out", filter="data")
             (fresh,) = (folder / "out").iterdir()
+            open_to_all(fresh)
             put(fresh, place)
     return place
 

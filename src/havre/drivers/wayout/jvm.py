@@ -21,4 +21,5 @@ def told(env: Mapping[str, str]) -> dict[str, str]:
         named = env.get("NO_PROXY") or env.get("no_proxy") or "localhost,127.0.0.1"
         patterns = (f"*{each}" if each.startswith(".") else each for each in named.replace(" ", "").split(","))
         flags.append(f"-Dhttp.nonProxyHosts={'|'.join(each for each in patterns if each)}")
+        flags.append("-Daether.connector.http.useSystemProperties=true")  # else Maven does not look at them
     return dict(env) | {OPTIONS: " ".join([*flags, env[OPTIONS]]).strip()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from havre.apps.runtimes import jvm, jvm_builds, jvm_start
@@ -35,7 +35,7 @@ class War:
         tool = _text(_table(told, "build"), "type")
         wars = sorted(name for name in tree.names if name.endswith(".war"))
         named = _named(_table(told, "deploy"))
-        if not tool and not wars and not _are_committed(tree, named):
+        if not tool and not wars and not _are_committed(tree, named.values()):
             tool = jvm_builds.of_tree(tree)
             if not tool:
                 raise InvalidError(
@@ -44,7 +44,7 @@ class War:
                 )
         build = jvm_builds.of_tool(tool, tree, env, jvm.goal_of(tree, "war", env, "")) if tool else Build()
         patterns = jvm_builds.WARS.get(tool, ()) if tool else wars
-        words = [f"{context}={file}" for file, context in named.items()]
+        words = [f"{context}={file}" for context, file in named.items()]
         unpack = Command("webapps", ("unpack-wars", *(words or ("--find", *patterns))))
         major = _container(_text(_table(told, "deploy"), "container"))
         return jvm.plan(
@@ -80,19 +80,22 @@ def _container(name: str) -> str:
 
 
 def _named(deploy: Mapping[str, Any]) -> dict[str, str]:
-    """File -> context of the archives that the deploy file names. Raises InvalidError for what cannot be one."""
-    found = {}
+    """Context -> file of the archives that the deploy file names. Raises InvalidError for what cannot be one."""
+    found: dict[str, str] = {}
     for each in deploy.get("war") or ():
         file, context = _text(each, "file").lstrip("/"), _text(each, "context") or "/"
         if not file or ".." in file.split("/") or "=" in file:
             raise InvalidError("clevercloud/war.json: each of deploy.war has a file inside the repository")
         if not _CONTEXT.fullmatch(context):
             raise InvalidError(f"clevercloud/war.json: {context} is not a context, such as / or /shop")
-        found[file] = context.strip("/").replace("/", "#") or "ROOT"
+        name = context.strip("/").replace("/", "#") or "ROOT"
+        if name in found:
+            raise InvalidError(f"clevercloud/war.json: two archives have the context {context}")
+        found[name] = file
     return found
 
 
-def _are_committed(tree: Tree, files: Sequence[str] | Mapping[str, str]) -> bool:
+def _are_committed(tree: Tree, files: Iterable[str]) -> bool:
     firsts = [file.partition("/") for file in files]
     return bool(firsts) and all((f"{first}/" if below else first) in tree for first, below, _ in firsts)
 
