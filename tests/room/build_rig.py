@@ -20,7 +20,7 @@ from havre.apps.packages import open_toolchains
 from havre.apps.runtimes import Plan
 from havre.apps.stacks import Roots
 from havre.base.ids import AppId, OwnerId, UnitId, new_app_id, new_deployment_id, new_instance_id
-from havre.drivers.toolchains import Toolchain
+from havre.drivers.toolchains import Toolchain, Toolchains
 from havre.kernel import config as settings
 from havre.kernel import units
 from havre.kernel.clock import SystemClock
@@ -121,6 +121,9 @@ class BuildRig:
     def __post_init__(self) -> None:
         self.stacks = stacks.open_stacks(self.paths.stacks, self.host, now=SystemClock().now)
 
+    def toolchains(self) -> Toolchains:
+        return open_toolchains(self.paths.toolchains, self.config.build.packages, self.host)
+
     async def build(
         self,
         tree: Mapping[str, str] | Path,
@@ -142,7 +145,7 @@ class BuildRig:
             (release / name).write_text(content)
         source = release / deployment.env.get("APP_FOLDER", "").strip("/")
         plan = runtimes.detect(runtime, runtimes.read_tree(source), deployment.env, memory_mib=1024)
-        tools = open_toolchains(self.paths.toolchains, self.config.build.packages, self.host)
+        tools = self.toolchains()
         toolchains = tuple([await tools.ensure(name) for name in plan.toolchains])
         names = dict.fromkeys((*plan.build_toolchains, *plan.toolchains))
         of_build = tuple([await tools.ensure(name, for_build=True) for name in names])

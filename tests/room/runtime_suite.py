@@ -115,6 +115,13 @@ JVM = (
         said=["installDist"],
         heavy=True,
     ),
+    Row(
+        "play-hello",
+        "play2",
+        {"/": '{"hello":"Play"}', "/people/ada": '{"hello":"ada"}'},
+        {"APPLICATION_SECRET": "a-secret-of-at-least-thirty-two-bytes"},
+        heavy=True,
+    ),
     Row("sbt-hello", "sbt", {"/x": '{"hello":"Scala","path":"/x"}'}, heavy=True),
 )
 

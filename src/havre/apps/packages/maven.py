@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape
 
 from havre.drivers.toolchains import Repository
 
+OF_ALL = Path("/etc/maven/settings.xml")
 CENTRAL_HOSTS = ("repo.maven.apache.org", "repo1.maven.org", "jcenter.bintray.com")
 GRADLE_INIT = """\
 // Maven Central is where this installation fetches its packages.
@@ -45,14 +46,17 @@ class Settings:
         return "Settings(***)"
 
 
-def settings(host: Mapping[str, str], repository: str, *, proxy: str) -> Settings:
-    """repository: the operator's, in place of everything that the host's settings say. proxy: to fetch through."""
+def settings(host: Mapping[str, str], repository: str, *, proxy: str, of_all: Path = OF_ALL) -> Settings:
+    """repository: the operator's, in place of everything that the host's settings say. proxy: to fetch through.
+
+    of_all: what is read where the user that we are has no settings of his own.
+    """
     home = Path(host.get("HOME") or "/nonexistent")
     if repository:
         mirror = Repository(repository, proxy=proxy)
         files = {".m2/settings.xml": _own_settings(repository)}
     else:
-        root = _read(home / ".m2" / "settings.xml", Path("/etc/maven/settings.xml"))
+        root = _read(home / ".m2" / "settings.xml", of_all)
         mirror = _mirror(root, proxy)
         files = {".m2/settings.xml": ElementTree.tostring(root, encoding="unicode")} if len(root) else {}
         secret = home / ".m2" / "settings-security.xml"
@@ -80,6 +84,9 @@ def _read(*files: Path) -> ElementTree.Element:
             continue
         for each in list(root.iter()):  # names without their namespace, which Maven does not ask for
             each.tag = each.tag.rpartition("}")[2]
+        for mirrors in root.iterfind("mirrors"):  # what only forbids plain HTTP, as Maven's own settings do
+            for each in mirrors.findall("mirror[blocked='true']"):
+                mirrors.remove(each)
         for each in list(root):
             if each.tag in _DROPPED or not len(each):
                 root.remove(each)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from havre.apps.runtimes.plan import Command, Plan
 from havre.apps.runtimes.tree import Tree
+from havre.apps.runtimes.versions import version_check
 from havre.base.errors import InvalidError
 
 CACHE = "/home/bas/.cache"
@@ -39,6 +40,7 @@ if not runs:
         file.write(os.path.join(kept, chosen[0]))
     print(f"starts target/release/{chosen[0]}")
 """
+VERSION = "rustc --version | cut -d ' ' -f 2"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _FEATURE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+./?-]*")
 _CHANNEL = re.compile(r"^\s*channel\s*=\s*[\"']([^\"']+)[\"']", re.M)
@@ -71,10 +73,12 @@ class Rust:
         words += ["--features", ",".join(features)] if features else []
         run = env.get("CC_RUN_COMMAND", "").strip()
         keep = ("python3", "-c", KEEP, program, "yes" if run else "")
+        asked = env.get("CC_RUSTUP_CHANNEL", "")
+        checked = version_check("Rust", asked=asked, who="CC_RUSTUP_CHANNEL", program=("sh", "-c", VERSION))
         return Plan(
             runtime=self.slug,
             toolchains=(),
-            build=(Command("cargo", tuple(words)), Command("what to start", keep, quiet=True)),
+            build=(*checked, Command("cargo", tuple(words)), Command("what to start", keep, quiet=True)),
             start=run or f'exec "$(cat "{PROGRAM}")"',
             lock_files=("Cargo.lock", "Cargo.toml"),
             notes=notes,
@@ -85,7 +89,7 @@ class Rust:
     def _channel(self, tree: Tree, env: Mapping[str, str]) -> tuple[str, ...]:
         """Refuse a channel that is not offered; say what of a file is not followed."""
         asked = env.get("CC_RUSTUP_CHANNEL", "").strip()
-        if asked not in ("", "stable"):
+        if asked not in ("", "stable") and not asked[:1].isdigit():
             raise InvalidError(
                 f"CC_RUSTUP_CHANNEL={asked} is not offered here: apps are compiled by the stable Rust of the stack "
                 "(clever env rm CC_RUSTUP_CHANNEL)"
