@@ -12,8 +12,10 @@ import pytest
 
 from havre.apps.packages import maven, packages
 from havre.drivers.toolchains import Repository
+from havre.drivers.toolchains.trust import HOST_CA
 from havre.kernel.config import BuildConfig, Config, PackagesConfig
 from tests.room.build_rig import BuildRig, open_rig, places
+from tests.room.runtime_suite import EXAMPLES
 
 MIRRORED = """<?xml version="1.0"?>
 <settings xmlns="http://maven.apache.org/SETTINGS/1.2.0" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
@@ -164,6 +166,26 @@ async def test_the_files_stand_in_the_builds_home_for_its_user_alone_and_are_in_
 
 @pytest.mark.anyio
 @pytest.mark.soak
+async def test_java_trusts_whom_the_operators_bundle_names_in_a_build_and_the_hosts_list_in_the_app(
+    rig: BuildRig,
+) -> None:
+    one = HOST_CA.read_text().split("-----END CERTIFICATE-----\n")[0] + "-----END CERTIFICATE-----\n"
+    bundle = rig.paths.data / "ca.pem"
+    bundle.write_text(one)
+    rig.config = Config(build=BuildConfig(packages=PackagesConfig(ca_bundle=str(bundle))))
+    count = "keytool -list -keystore /opt/havre/trust/cacerts -storepass changeit | grep 'keystore contains'"
+    jar = EXAMPLES / "jar-hello"
+    env = {"CC_PRE_BUILD_HOOK": f"sh make-jar.sh && {count}", "CC_JAR_PATH": "hello.jar"}
+    built = await rig.build(jar, "jar", env | {"CC_PRE_RUN_HOOK": f"{count} || true"})
+    assert "Your keystore contains 1 entry" in built.said
+    async with rig.instance(built) as started:
+        await started.answer("/")
+        number = HOST_CA.read_text().count("BEGIN CERTIFICATE")
+        assert f"Your keystore contains {number} entries" in started.said()
+
+
+@pytest.mark.anyio
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("example", "runtime"), [("maven-spring-boot", "maven"), ("gradle-nanohttpd", "gradle"), ("sbt-hello", "sbt"), ("rust-axum", "rust")]
@@ -177,8 +199,6 @@ async def test_the_operators_repository_is_the_one_that_is_asked(rig: BuildRig, 
     for name in tools:  # which would be asked for there too
         await rig.toolchains().ensure(name)
     rig.config = Config(build=BuildConfig(packages=told))
-    from tests.room.runtime_suite import EXAMPLES
-
     built = await rig.build(EXAMPLES / example, runtime, limit_s=600)
     assert not built.exit.is_success
     assert "packages.example.test" in built.said

@@ -70,12 +70,14 @@ TOMCATS = {
     ),
 }  # fmt: skip
 SBT_SCRIPT = """#!/bin/sh
-exec java $SBT_FLAGS $SBT_OPTS -jar /opt/havre/sbt/lib/sbt-launch.jar "$@"
+where= repositories=$HOME/.sbt/repositories
+[ ! -f "$repositories" ] || where="-Dsbt.override.build.repos=true -Dsbt.repository.config=$repositories"
+exec java $where $SBT_FLAGS $SBT_OPTS -jar /opt/havre/sbt/lib/sbt-launch.jar "$@"
 """
 
 
 def maven(root: Path, repository: Repository) -> Path:
-    return _unpacked(root, f"maven-{MAVEN.version}", MAVEN, repository)
+    return unpacked(root, f"maven-{MAVEN.version}", MAVEN, repository)
 
 
 def tomcat(root: Path, major: str, repository: Repository) -> tuple[str, Path]:
@@ -83,30 +85,30 @@ def tomcat(root: Path, major: str, repository: Repository) -> tuple[str, Path]:
     if major not in TOMCATS:
         raise UnavailableError(f"there is no Tomcat {major}; there is {', '.join(TOMCATS)}")
     found = TOMCATS[major]
-    return found.version, _unpacked(root, f"tomcat-{found.version}", found, repository)
+    return found.version, unpacked(root, f"tomcat-{found.version}", found, repository)
 
 
 def sbt(root: Path, repository: Repository) -> Path:
     """The launcher, which fetches the sbt that a build names, and a script `bin/sbt` for it."""
-    place = root / f"sbt-{SBT.version}"
+    place = root / f"sbt-{SBT.version}-{hashlib.sha256(SBT_SCRIPT.encode()).hexdigest()[:8]}"
     if not place.exists():
         with scratch(root) as folder:
             fresh = folder / "sbt"
             (fresh / "lib").mkdir(parents=True)
             (fresh / "bin").mkdir()
-            _download(SBT, repository, fresh / "lib" / "sbt-launch.jar")
+            download(SBT, repository, fresh / "lib" / "sbt-launch.jar")
             (fresh / "bin" / "sbt").write_text(SBT_SCRIPT)
             (fresh / "bin" / "sbt").chmod(0o755)
             put(fresh, place)
     return place
 
 
-def _unpacked(root: Path, name: str, artifact: Artifact, repository: Repository) -> Path:
+def unpacked(root: Path, name: str, artifact: Artifact, repository: Repository) -> Path:
     """The one directory that the artifact's archive holds."""
     place = root / name
     if not place.exists():
         with scratch(root) as folder:
-            _download(artifact, repository, folder / "archive.tar.gz")
+            download(artifact, repository, folder / "archive.tar.gz")
             (folder / "out").mkdir()
             with tarfile.open(folder / "archive.tar.gz") as archive:
                 archive.extractall(folder / "out", filter="data")
@@ -116,7 +118,7 @@ def _unpacked(root: Path, name: str, artifact: Artifact, repository: Repository)
     return place
 
 
-def _download(artifact: Artifact, repository: Repository, target: Path) -> None:
+def download(artifact: Artifact, repository: Repository, target: Path) -> None:
     """Raises UnavailableError when it cannot be had, or is not the file that we know."""
     url = f"{repository.url.rstrip('/')}/{artifact.path}"
     what = f"{artifact.group}:{artifact.name}:{artifact.version}"
