@@ -48,6 +48,14 @@ DJANGO = {
 UV_RUN = {"CC_PYTHON_UV_RUN_COMMAND": "uvicorn main:app --host 0.0.0.0 --port 8080"}
 GEVENT = {"CC_PYTHON_MODULE": "app:app", "CC_PYTHON_USE_GEVENT": "true"}
 STARLETTE = {"CC_PYTHON_MODULE": "web:app"}
+PHP = {"CC_WEBROOT": "/public", "CC_PHP_VERSION": "8", "MEMORY_LIMIT": "64M"}
+SETTINGS = '{"memory_limit":"64M","precision":"9","type":"production"}'
+PHP_FPM = {"/": "by fpm-fcgi", "/ships": "Heron, Kelp", "/settings": SETTINGS}
+PHP_MODULE = PHP_FPM | {"/": "by apache2handler"}
+RUBY = {"CC_RAKEGOALS": "tide", "STATIC_FILES_PATH": "public", "STATIC_URL_PREFIX": "/public"}
+RUBY_ANSWERS = {
+    "/": "Hello from Sinatra", "/ships": "Heron, Kelp", "/public/style.css": "sans-serif", "/public/tide.txt": "high",
+}  # fmt: skip
 
 WEB = (
     Row("node-hello", "node", {"/": "Hello from shop v24."}),
@@ -74,7 +82,24 @@ WEB = (
         "daphne",
         heavy=True,
     ),
-    Row("static-site", "static", {"/": "<h1>"}),
+    Row("static-site", "static", {"/": "<h1>", "/index.html": "<h1>"}),
+    Row("static-site", "static", {"/": "<h1>"}, {"CC_STATIC_SERVER": "caddy"}, "caddy"),
+    Row("static-hugo", "static", {"/": "Ships come in", "/tide/": "High at noon"}, said=["hugo took"]),
+    Row("static-mkdocs", "static", {"/": "Ships come in", "/tide/": "High at noon"}, said=["mkdocs build took"]),
+    Row("static-vitepress", "static", {"/": "Ships come in", "/tide": "High at noon"}, heavy=True),
+    Row("static-astro", "static", {"/": "high at noon"}, heavy=True),
+    Row("static-apache-site", "static-apache", {"/": "Ships", "/harbour": "Ships"}, {"CC_WEBROOT": "/site"}),
+    Row("php-slim", "php", PHP_FPM, PHP, "fpm", said=["composer install took", "PHP 8"]),
+    Row("ruby-sinatra", "ruby", RUBY_ANSWERS, RUBY, said=["bundle install took", "rake tide took"]),
+    Row(
+        "ruby-sinatra",
+        "ruby",
+        {"/ships": "Heron"},
+        {"CC_PUMA_THREADS": "2", "CC_PUMA_WORKERS": "2"},
+        "puma workers",
+        heavy=True,
+    ),
+    Row("php-slim", "php", PHP_MODULE, PHP | {"CC_CGI_IMPLEMENTATION": "mod_php"}, "mod_php", heavy=True),
     Row("vinext", "node", {"/": "<html"}, plan="bun", heavy=True),
 )
 

@@ -17,7 +17,7 @@ from havre.kernel.config import PackagesConfig
 
 __all__ = ["CA_VARIABLES", "HOST_CA", "Packages", "app_npmrc", "open_toolchains", "packages"]
 
-PREFIXES = ("PIP_", "UV_", "BUN_CONFIG_", "YARN_", "CARGO_", "GOFLAGS")
+PREFIXES = ("PIP_", "UV_", "BUN_CONFIG_", "YARN_", "BUNDLE_MIRROR", "CARGO_", "GOFLAGS")
 # what names a place on the host, or a way out that a sandbox does not have: its own proxy is set for it
 IGNORED = (
     "_CERT", "_CONFIG_FILE", "_CACHE_DIR", "_FIND_LINKS", "_PROXY", "_TARGET", "_PREFIX", "_USER", "_PYTHON",

@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from havre.apps.runtimes import bun, go, gradle, jar, maven, node, play2, python, rust, sbt, static, war
+from havre.apps.runtimes import (
+    bun,
+    go,
+    gradle,
+    jar,
+    maven,
+    node,
+    php,
+    play2,
+    python,
+    ruby,
+    rust,
+    sbt,
+    static,
+    static_apache,
+    war,
+)
 from havre.apps.runtimes.archive import archive_commands
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
 from havre.apps.runtimes.tree import Tree, read_tree
@@ -13,7 +29,10 @@ from havre.base.errors import InvalidError
 
 __all__ = ["RUNTIMES", "Command", "Plan", "Runtime", "Tree", "detect", "is_true", "of", "read_tree"]
 
-KINDS = (node, python, static, jar, war, maven, gradle, sbt, play2, go, rust)
+# the first of a type is what is meant by the type alone
+KINDS = (
+    go, jar, war, maven, gradle, sbt, play2, node, php, python, ruby, rust, static, static_apache
+)  # fmt: skip
 RUNTIMES: dict[str, Runtime] = {each.RUNTIME.slug: each.RUNTIME for each in KINDS}
 COMMON = frozenset(
     {
@@ -51,7 +70,7 @@ def detect(slug: str, tree: Tree, env: Mapping[str, str], *, memory_mib: int) ->
     after = _hook(env, "CC_POST_BUILD_HOOK")
     unknown = sorted(name for name in env if name.startswith("CC_") and name not in COMMON | runtime.variables)
     notes = (f"not honoured by this installation: {', '.join(unknown)}",) if unknown else ()
-    build = (*before, *plan.build, *after, *archive_commands(env))
+    build = (*before, *plan.build, *after, *archive_commands(env, kept=plan.kept))
     return replace(plan, build=build, notes=(*plan.notes, *notes))
 
 

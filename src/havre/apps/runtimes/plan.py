@@ -31,7 +31,8 @@ class Plan:
     of the memory that the process has (any other number alike), `$HEAP_MIB` for three quarters of it, `$CPUS` for its
     processors. build_env: above it in the build. notes: lines for the build log. packages: Debian packages that the
     build and the app need beyond the base stack. workers: lines for the shell, each a background process that runs
-    beside the app in every instance. build_packages, build_toolchains: what only the build needs.
+    beside the app in every instance. build_packages, build_toolchains: what only the build needs. kept: the only files
+    of the build that are kept, relative to the app's folder, unless CC_OVERRIDE_BUILDCACHE says otherwise; empty: all.
     """
 
     runtime: str
@@ -46,6 +47,7 @@ class Plan:
     workers: tuple[str, ...] = ()
     build_toolchains: tuple[str, ...] = ()
     build_env: dict[str, str] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):

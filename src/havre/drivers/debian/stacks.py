@@ -25,7 +25,7 @@ import anyio.to_thread
 from havre.base.errors import UnavailableError
 from havre.drivers.debian import apt, fixes
 from havre.drivers.debian.model import ID, Closure, Package, Stack, check_names
-from havre.drivers.debian.pool import Pool
+from havre.drivers.debian.pool import Pool, normalise
 from havre.drivers.debian.tree import Tree
 
 REFRESH_S = 86_400.0
@@ -187,10 +187,11 @@ class Stacks:
         tree.root.chmod(0o755)
         await anyio.to_thread.run_sync(self._pool.link, closure.packages, tree.root)
         await fixes.mend(tree)
-        size = sum(self._pool.bytes(each) for each in closure.packages)
+        size = await anyio.to_thread.run_sync(normalise, tree.root)  # what the fixes' programs wrote, too
         record = {"asked": asked, "bytes": size, "made_at": self._now(), "recipe": fixes.recipe()}
         _write(folder / "stack.json", record | {"packages": [asdict(each) for each in closure.packages]})
         (folder / "used").touch()
+        os.utime(folder / "used", ns=(self._now() * 1_000_000,) * 2)
 
     # the package lists
 
@@ -236,8 +237,8 @@ class Stacks:
     # turns
 
     @asynccontextmanager
-    async def _turn(self, tell: Tell) -> AsyncIterator[None]:
-        """One maker at a time. Raises UnavailableError when the others take longer than an hour."""
+    async def _turn(self, tell: Tell, *, limit_s: float = LOCK_S) -> AsyncIterator[None]:
+        """One maker at a time. Raises UnavailableError when the others take longer than `limit_s`."""
         try:
             for each in (self.root, self._trees, self._asked):
                 each.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -245,8 +246,14 @@ class Stacks:
         except OSError as cause:
             raise UnavailableError(f"stacks cannot be made in {self.root}: {cause.strerror}") from cause
         try:
-            await _lock(fd, tell)
-            yield
+            await _lock(fd, tell, limit_s)
+            self._apt.held = (fd,)
+            try:
+                yield
+            except OSError as cause:
+                raise UnavailableError(f"stacks cannot be made in {self.root}: {cause.strerror}") from cause
+            finally:
+                self._apt.held = ()
         finally:
             os.close(fd)
 
@@ -295,11 +302,11 @@ class Stacks:
     async def remove(self, stacks: Sequence[Stack]) -> tuple[str, ...]:
         """Remove stacks that nobody claims and that were not used since they were read, and what only they had.
 
-        Returns the ids of those that went.
+        Returns the ids of those that went. Raises UnavailableError while a stack is being made.
         """
         if not stacks:
             return ()
-        async with self._turn(silent):
+        async with self._turn(silent, limit_s=1):
             return await anyio.to_thread.run_sync(self._remove, stacks)
 
     def _remove(self, stacks: Sequence[Stack]) -> tuple[str, ...]:
@@ -316,10 +323,10 @@ class Stacks:
         return tuple(gone)
 
 
-async def _lock(fd: int, tell: Tell) -> None:
+async def _lock(fd: int, tell: Tell, limit_s: float) -> None:
     told = False
     try:
-        with anyio.fail_after(LOCK_S):
+        with anyio.fail_after(limit_s):
             while True:
                 try:
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -330,7 +337,7 @@ async def _lock(fd: int, tell: Tell) -> None:
                     told = True
                     await anyio.sleep(0.05)  # noqa: TID251 - the lock of another process tells nobody
     except TimeoutError as cause:
-        raise UnavailableError("another stack is being made for an hour already") from cause
+        raise UnavailableError(f"another stack is being made, for longer than {limit_s:.0f} s") from cause
 
 
 def _sync(folder: Path) -> None:

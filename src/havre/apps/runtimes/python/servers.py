@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from havre.apps.runtimes.front import SOCKET, front
 from havre.apps.runtimes.plan import is_true
 from havre.base.errors import InvalidError
 
 BACKENDS = {"uwsgi": "pyuwsgi", "gunicorn": "gunicorn", "uvicorn": "uvicorn[standard]", "daphne": "daphne"}
-SOCKET = "/tmp/app.sock"
 _MODULE = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*(\(\))?)?")
 _CELERY = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?")
 _CLASS = re.compile(r"[\w.:]+")
@@ -42,12 +42,11 @@ def served(env: Mapping[str, str]) -> Served:
     install = {backend: BACKENDS[backend]}
     if is_true(env.get("CC_PYTHON_USE_GEVENT")) and backend in ("uwsgi", "gunicorn"):
         install["gevent"] = "gevent" if backend == "uwsgi" else "gunicorn[gevent]"
-    front = _front(env)
-    line = _lines(shlex.quote(module), env, behind=front is not None)[backend]
-    if front is None:
+    before = front(env)
+    line = _lines(shlex.quote(module), env, behind=before is not None)[backend]
+    if before is None:
         return Served(line, install)
-    both = f"together {shlex.quote(line)} 'caddy run --config /opt/havre/front/Caddyfile'"
-    return Served(both, install, ("caddy", "front", "together"), front)
+    return Served(before.line(line), install, before.toolchains, before.env)
 
 
 def worker_lines(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -104,16 +103,3 @@ def _lines(module: str, env: Mapping[str, str], *, behind: bool) -> dict[str, st
     )
     daphne = f"daphne {at['daphne']} --application-close-timeout {limit} --proxy-headers {module}"
     return {"uwsgi": uwsgi, "gunicorn": gunicorn, "uvicorn": uvicorn, "daphne": daphne}
-
-
-def _front(env: Mapping[str, str]) -> dict[str, str] | None:
-    """What the front is told; None when the server has the port itself."""
-    files = env.get("STATIC_FILES_PATH", "").strip().strip("/")
-    packs = is_true(env.get("ENABLE_GZIP_COMPRESSION"))
-    if not files and not packs:
-        return None
-    prefix = "/" + (env.get("STATIC_URL_PREFIX", "").strip().strip("/") or "public")
-    if ".." in PurePosixPath(files).parts or not re.fullmatch(r"/[\w./-]+", prefix):
-        raise InvalidError("STATIC_FILES_PATH is a folder of the app, STATIC_URL_PREFIX the path of its files' URLs")
-    told = {"XDG_DATA_HOME": "/tmp/caddy", "XDG_CONFIG_HOME": "/tmp/caddy", "FRONT_ENCODE": "encode gzip" * packs}
-    return told | ({"FRONT_PREFIX": prefix, "FRONT_FILES": f"$APP_ROOT/{files}"} if files else {})
