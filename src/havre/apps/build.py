@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from havre.apps.model import App, Deployment
-from havre.apps.packages import Packages, app_npmrc, packages
+from havre.apps.packages import HOST_CA, Packages, app_npmrc, packages
 from havre.apps.runtimes import Command, Plan
 from havre.apps.variables import CA_NAMES, HOME, home, variables
 from havre.base.errors import InvalidError
@@ -20,14 +20,17 @@ from havre.kernel.config import Config, Paths
 from havre.kernel.units import Bind, Limits, UnitSpec
 
 OWN_CA = "/opt/havre/ca.pem"
-NPMRC = "HAVRE_NPMRC"  # the content of ~/.npmrc on its way in
+FILE, PLACE = "HAVRE_FILE_", "HAVRE_PLACE_"  # files below the build's home, on their way in: content and path
 SCRATCH_BYTES = 2 * 1024**3
 PRELUDE = f"""#!/bin/sh
 set -u
-if [ -n "${{{NPMRC}:-}}" ]; then
-  (umask 077 && printf '%s' "${NPMRC}" > "$HOME/.npmrc")
-fi
-unset {NPMRC}
+n=0
+while eval "[ -n \\"\\${{{FILE}$n:-}}\\" ]"; do
+  eval "text=\\${FILE}$n place=\\$HOME/\\${PLACE}$n"
+  (umask 077 && mkdir -p "$(dirname "$place")" && printf '%s' "$text" > "$place") || exit 1
+  unset "{FILE}$n" "{PLACE}$n" text
+  n=$((n + 1))
+done
 ms() {{ echo $(($(date +%s%N) / 1000000)); }}
 took() {{ t=$(($(ms) - $1)); printf '%s took %s.%s s\\n' "$2" $((t / 1000)) $((t % 1000 / 100)); }}
 """
@@ -85,6 +88,7 @@ def build_spec(
         number=0,
         kind="build",
         memory_mib=config.build.memory_mib,
+        cpus=config.build.cpus,
     )
     env = dict(found.environment) | told | _own(found, deployment.env)
     binds = (
@@ -119,9 +123,13 @@ def _own(found: Packages, app_env: Mapping[str, str]) -> dict[str, str]:
         "YARN_CACHE_FOLDER": f"{HOME}/.cache/yarn",
         "PNPM_HOME": f"{HOME}/.cache/pnpm",
         "CI": app_env.get("CI", "1"),
-        NPMRC: found.npmrc + app_npmrc(app_env),
+        "CARGO_HTTP_CAINFO": HOST_CA,
     }
-    return env | (dict.fromkeys(CA_NAMES, OWN_CA) if found.ca_bundle is not None else {})
+    files = dict(found.files) | {".npmrc": found.files.get(".npmrc", "") + app_npmrc(app_env)}
+    for number, (place, text) in enumerate((place, text) for place, text in sorted(files.items()) if text):
+        env |= {f"{FILE}{number}": text, f"{PLACE}{number}": place}
+    names = (*CA_NAMES, "CARGO_HTTP_CAINFO")
+    return env | (dict.fromkeys(names, OWN_CA) if found.ca_bundle is not None else {})
 
 
 def _ca_bind(found: Packages) -> tuple[Bind, ...]:

@@ -51,6 +51,7 @@ def instance_spec(
         number=instance.number,
         kind="production",
         memory_mib=size.memory_mib,
+        cpus=float(size.cpus),
     )
     labels = {"app": app.id, "deployment": deployment.id, "kind": "instance", "generation": str(instance.generation)}
     labels |= {"number": str(instance.number), "commit": deployment.commit_id, "flavor": size.name}

@@ -16,13 +16,14 @@ from pydantic import TypeAdapter
 from havre import edge, observe
 from havre.apps import files, health, logbook, runtimes, specs, stacks, tables
 from havre.apps.model import App, Deployment, Instance, InstanceState, Release
+from havre.apps.packages import open_toolchains
 from havre.apps.runtimes import Plan
 from havre.apps.stacks import Roots
 from havre.base.errors import ConflictError, InvalidError, NotFoundError
 from havre.base.flavors import flavor
 from havre.base.ids import DeploymentId, InstanceId, UnitId, new_instance_id
 from havre.drivers import git
-from havre.drivers.toolchains import Toolchain, Toolchains
+from havre.drivers.toolchains import Toolchain
 from havre.kernel.kernel import Kernel
 from havre.kernel.store import Tx
 
@@ -45,7 +46,7 @@ class Work:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self.toolchains = Toolchains(kernel.paths.toolchains, kernel.environment)
+        self.toolchains = open_toolchains(kernel.paths.toolchains, kernel.config.build.packages, kernel.environment)
         self.stacks = stacks.open_stacks(kernel.paths.stacks, kernel.environment, now=kernel.clock.now)
 
     async def read(self, app_id: str, deployment_id: str) -> tuple[App, Deployment]:
@@ -156,8 +157,9 @@ class Work:
             return id
         return (await self._obtain(deployment, plan, with_build=False, fresh=False)).run
 
-    async def tools(self, plan: Plan) -> tuple[Toolchain, ...]:
-        return tuple([await self.toolchains.ensure(name) for name in plan.toolchains])
+    async def tools(self, plan: Plan, *, for_build: bool = False) -> tuple[Toolchain, ...]:
+        names = (*plan.build_toolchains, *plan.toolchains) if for_build else plan.toolchains
+        return tuple([await self.toolchains.ensure(name, for_build=for_build) for name in dict.fromkeys(names)])
 
     async def build(self, app: App, deployment: Deployment, names: Names, plan: Plan, roots: Roots) -> None:
         """Run the build to its end; adopted when it runs already. Raises InvalidError with its last lines."""
@@ -200,7 +202,7 @@ class Work:
         self, app: App, deployment: Deployment, names: Names, plan: Plan, log: Path, tree: Path | None
     ) -> None:
         kernel, paths = self.kernel, self.kernel.paths
-        toolchains = await self.tools(plan)
+        toolchains = await self.tools(plan, for_build=True)
         place = self._release(app.id, deployment.id)
         folder = paths.deployments / deployment.id / "build"
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)

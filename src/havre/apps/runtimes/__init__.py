@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from havre.apps.runtimes import bun, node, php, python, ruby, static, static_apache
+from havre.apps.runtimes import (
+    bun,
+    go,
+    gradle,
+    jar,
+    maven,
+    node,
+    php,
+    play2,
+    python,
+    ruby,
+    rust,
+    sbt,
+    static,
+    static_apache,
+    war,
+)
 from havre.apps.runtimes.archive import archive_commands
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
 from havre.apps.runtimes.tree import Tree, read_tree
@@ -14,17 +30,10 @@ from havre.base.errors import InvalidError
 __all__ = ["RUNTIMES", "Command", "Plan", "Runtime", "Tree", "detect", "is_true", "of", "read_tree"]
 
 # the first of a type is what is meant by the type alone
-RUNTIMES: dict[str, Runtime] = {
-    each.slug: each
-    for each in (
-        node.RUNTIME,
-        php.RUNTIME,
-        python.RUNTIME,
-        ruby.RUNTIME,
-        static.RUNTIME,
-        static_apache.RUNTIME,
-    )
-}
+KINDS = (
+    go, jar, war, maven, gradle, sbt, play2, node, php, python, ruby, rust, static, static_apache
+)  # fmt: skip
+RUNTIMES: dict[str, Runtime] = {each.RUNTIME.slug: each.RUNTIME for each in KINDS}
 COMMON = frozenset(
     {
         "CC_PRE_BUILD_HOOK", "CC_POST_BUILD_HOOK", "CC_PRE_RUN_HOOK", "CC_RUN_COMMAND", "CC_HEALTH_CHECK_PATH",

@@ -29,7 +29,7 @@ from havre.base.ids import UnitId
 from havre.drivers import cgroup, wayout
 from havre.drivers.bwrap import identity, sandbox, seccomp
 from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec
-from havre.drivers.wayout import veth
+from havre.drivers.wayout import jvm, veth
 
 log = structlog.get_logger()
 
@@ -171,7 +171,7 @@ class Bubblewrap:
         staged = [f"/mnt/{number}" for number in range(len(paths))]
         env = dict(spec.env)
         if spec.way_out:
-            env = wayout.environment(self.way_out()) | env
+            env = jvm.told(wayout.environment(self.way_out()) | env)
         spec_env = _with_env(spec, env)
         limits = spec.limits
         groups = cgroup.groups(
