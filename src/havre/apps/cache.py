@@ -10,11 +10,10 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-import os
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from havre.apps import files
 from havre.apps.runtimes import Plan
 from havre.drivers.toolchains import BUN_VERSION, Toolchain
 
@@ -22,6 +21,7 @@ LOCK_LIMIT_BYTES = 64 * 1024**2
 RUN_ONLY = frozenset(
     {
         "CC_PRE_RUN_HOOK", "CC_RUN_SUCCEEDED_HOOK", "CC_RUN_FAILED_HOOK", "CC_HEALTH_CHECK_PATH", "CC_TROUBLESHOOT",
+        "CC_WORKER_RESTART", "CC_WORKER_RESTART_DELAY", "CC_TASK",
         *(f"CC_HEALTH_CHECK_PATH_{number}" for number in range(6)),
         "CC_DISABLE_BUILD_CACHE_UPLOAD",
     }
@@ -51,27 +51,7 @@ def cache_key(plan: Plan, toolchains: Sequence[Toolchain], folder: Path) -> str:
     """What the dependency cache is keyed by: the lock files that there are, the runtime and its toolchains."""
     digest = hashlib.sha256(json.dumps([plan.runtime, [(each.name, each.version) for each in toolchains]]).encode())
     for name in plan.lock_files:
-        content = _read_inside(folder, name)
+        content = files.read_inside(folder, name, limit_bytes=LOCK_LIMIT_BYTES)
         if content is not None:
             digest.update(name.encode() + b"\0" + content)
     return digest.hexdigest()[:32]
-
-
-def _read_inside(folder: Path, name: str) -> bytes | None:
-    """The bytes of a plain file below `folder`; None for whatever else stands there or is reached through a link."""
-    *parents, last = Path(name).parts
-    if ".." in parents or last == "..":
-        return None
-    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for parent in parents:
-            inner = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
-            os.close(at)
-            at = inner
-        fd = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
-    except OSError:
-        return None
-    finally:
-        os.close(at)
-    with open(fd, "rb") as file:
-        return file.read(LOCK_LIMIT_BYTES) if stat.S_ISREG(os.fstat(fd).st_mode) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 from havre.base.errors import InvalidError
@@ -15,6 +16,26 @@ def inside(folder: Path, relative: str) -> Path:
     if not place.resolve().is_relative_to(folder.resolve()):
         raise InvalidError(f"{relative} leads outside of the repository")
     return place
+
+
+def read_inside(folder: Path, name: str, *, limit_bytes: int) -> bytes | None:
+    """The first bytes of a plain file below `folder`; None for whatever else stands there or is reached by a link."""
+    *parents, last = Path(name).parts
+    if ".." in parents or last == "..":
+        return None
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for parent in parents:
+            inner = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = inner
+        fd = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+    except OSError:
+        return None
+    finally:
+        os.close(at)
+    with open(fd, "rb") as file:
+        return file.read(limit_bytes) if stat.S_ISREG(os.fstat(fd).st_mode) else None
 
 
 def give(folder: Path, uid: int) -> None:

@@ -24,8 +24,8 @@ find "$keep" -mindepth 1 -maxdepth 1 -exec mv -- {} . ';' && rmdir "$keep"
 
 def archive_commands(env: Mapping[str, str]) -> tuple[Command, ...]:
     """What leaves the kept files, none when nothing is asked. Raises InvalidError for a path that leads outside."""
-    kept = _paths(env, "CC_OVERRIDE_BUILDCACHE")
-    ignored = _paths(env, "CC_IGNORE_FROM_BUILDCACHE") or _paths(env, "IGNORE_FROM_BUILDCACHE")
+    kept = paths_of(env, "CC_OVERRIDE_BUILDCACHE")
+    ignored = paths_of(env, "CC_IGNORE_FROM_BUILDCACHE") or paths_of(env, "IGNORE_FROM_BUILDCACHE")
     commands: tuple[Command, ...] = ()
     if kept:
         name = f"keep only {' '.join(kept)}"
@@ -37,7 +37,8 @@ def archive_commands(env: Mapping[str, str]) -> tuple[Command, ...]:
     return commands
 
 
-def _paths(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+def paths_of(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The paths of a variable, separated by colons, each as `./…`."""
     found = []
     for text in env.get(name, "").split(":"):
         path = PurePosixPath(text.strip().lstrip("/"))

@@ -30,6 +30,8 @@ class Plan:
     env: for the build and the app; in its values `$APP_ROOT` stands for the app's folder and `$HEAP_MIB` for three
     quarters of the memory that the process has. notes: lines for the build log. packages: Debian packages that the
     build and the app need beyond the base stack. build_packages: those that only the build needs.
+    workers: lines for the shell of programs that run beside the app. dependencies: folders of the app with what the
+    build installs, for CC_CACHE_DEPENDENCIES. keeps_dependencies: they are kept unless the app says no.
     """
 
     runtime: str
@@ -41,6 +43,9 @@ class Plan:
     notes: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     build_packages: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
+    dependencies: tuple[str, ...] = ()
+    keeps_dependencies: bool = False
 
 
 class Runtime(Protocol):

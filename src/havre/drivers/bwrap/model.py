@@ -47,6 +47,7 @@ class UnitSpec:
     listen: the unix socket whose connections the forwarder hands to `port` once it is told to accept.
     overlays: directories shown as they are; what is written there is kept in memory and gone with the unit.
     deadline_s: the unit is killed when it has run so long; None: never.
+    logs: further files of output, which `argv` has open for appending as descriptors 3, 4 and so on.
     """
 
     id: UnitId
@@ -65,6 +66,7 @@ class UnitSpec:
     port: int = 8080
     deadline_s: float | None = None
     scratch_bytes: int = 512 * 1024**2
+    logs: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

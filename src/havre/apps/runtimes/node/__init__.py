@@ -42,6 +42,7 @@ class Node:
             start=start_line(package, env, program="node", runner=plain_start(package) or "npm run start"),
             env={"NODE_OPTIONS": "--max-old-space-size=$HEAP_MIB", "NODE_ENV": "production"},
             lock_files=(*NPM_LOCKS, "yarn.lock", "pnpm-lock.yaml", "package.json"),
+            dependencies=("node_modules",),
             notes=notes(env),
         )
 
