@@ -52,12 +52,13 @@ def instance_spec(
     listen: Path | None,
     log: Path,
     starts: Launch | None = None,
+    tree: Path | None = None,
 ) -> UnitSpec:
     """One instance: the release as it was built, what it writes gone with it.
 
     listen: None for a task. log: of the app; the services beside it write to files beside that.
     starts: what it runs, by default the plan's start after the pre-run hook; unless that is plain, its launcher
-    stands in `launch_folder`.
+    stands in `launch_folder`. tree: of its stack; None: the host's.
     """
     starts = starts or launch.launch_of(start=plan.start, env={PRE_RUN: deployment.env.get(PRE_RUN, "")})
     size = flavor(instance.flavor)
@@ -95,4 +96,5 @@ def instance_spec(
         listen=listen,
         scratch_bytes=max(64 * 1024**2, size.memory_bytes // 4),
         logs=tuple(log.with_name(f"{source_of(instance, each)}.log") for each in launch.services(starts)),
+        tree=tree,
     )

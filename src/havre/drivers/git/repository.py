@@ -167,7 +167,17 @@ async def add_history(git_dir: Path, commit: str, tree: Path) -> None:
     """Make `tree/.git`: a repository of its own with the history of `commit`, which `tree` has the files of."""
     at = ("-C", str(tree))
     await _run("init", "--quiet", "--template=", "--initial-branch=master", str(tree))
-    await _run(*at, "-c", "protocol.file.allow=always", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(git_dir), commit)
+    await _run(
+        *at,
+        "-c",
+        "protocol.file.allow=always",
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-write-fetch-head",
+        str(git_dir),
+        commit,
+    )
     await _run(*at, "update-ref", "refs/heads/master", commit)
     await _run(*at, "read-tree", "HEAD")
 
