@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from havre.base.errors import InvalidError
@@ -16,6 +17,21 @@ def inside(folder: Path, relative: str) -> Path:
     if not place.resolve().is_relative_to(folder.resolve()):
         raise InvalidError(f"{relative} leads outside of the repository")
     return place
+
+
+def app_folder(release: Path, env: Mapping[str, str]) -> Path:
+    """The app's folder in a release: its top, or APP_FOLDER below it. Raises InvalidError when there is none."""
+    relative = env.get("APP_FOLDER", "").strip("/")
+    place = inside(release, relative) if relative else release
+    if not place.is_dir():
+        raise InvalidError(f"APP_FOLDER={relative} is not a folder of the repository")
+    return place
+
+
+def write_for_sandbox(file: Path, text: str) -> None:
+    """Write a file that a sandbox's user reads."""
+    file.write_text(text)
+    file.chmod(0o644)
 
 
 def read_inside(folder: Path, name: str, *, limit_bytes: int) -> bytes | None:

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from havre.apps import files
+from havre.apps.model import App
 from havre.base.errors import InvalidError
 from havre.base.secret import Secret
+from havre.kernel.config import Paths
 
 FILE = "clevercloud/ssh.json"
 LIMIT_BYTES = 64 * 1024
@@ -72,6 +74,11 @@ class Key:
     def environment(self) -> dict[str, str]:
         """How it is handed to a build, whose PRELUDE makes files of it."""
         return {KEY: self.text.reveal(), NAME: self.name}
+
+
+def known_hosts(paths: Paths, app: App) -> Path:
+    """The folder that becomes KNOWN."""
+    return paths.data / "known-hosts" / app.id
 
 
 def key_of(env: Mapping[str, str], folder: Path) -> Key | None:

@@ -22,7 +22,7 @@ def prepare(folder: Path, starts: Launch) -> None:
     fresh.chmod(0o644)
     fresh.rename(folder / launch.SCRIPT)
     pipe = folder / launch.OUTCOME
-    if not pipe.exists():
+    if starts.hears and not pipe.exists():
         os.mkfifo(pipe, 0o600)
         pipe.chmod(0o644)
 

@@ -1,9 +1,13 @@
-"""The variables that a build and an instance see: the plan's, then the app's own, then the platform's, which win."""
+"""The variables that a build and an instance see: the plan's, then the app's own, then the platform's, which win.
+
+The app's SSH key is none of them: builds are given it by other means (`keys`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from havre.apps import keys
 from havre.apps.model import App, Deployment, pretty_name
 from havre.apps.packages import HOST_CA
 from havre.apps.runtimes import Plan
@@ -43,7 +47,8 @@ def variables(
     memory_mib: int,
 ) -> dict[str, str]:
     """All variables of one instance. kind: `build` or `production`. memory_mib: what the process may use."""
-    at, own = root(app, deployment.env), deployment.env
+    at = root(app, deployment.env)
+    own = {name: value for name, value in deployment.env.items() if name != keys.VARIABLE}
     heap = str(memory_mib * 3 // 4)
     env = {name: value.replace("$APP_ROOT", at).replace("$HEAP_MIB", heap) for name, value in plan.env.items()}
     told = env.get("NODE_OPTIONS")

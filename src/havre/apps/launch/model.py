@@ -50,3 +50,8 @@ class Launch:
     @property
     def is_plain(self) -> bool:
         return not (self.beside or self.cron or self.succeeded or self.failed)
+
+    @property
+    def hears(self) -> bool:
+        """Whether it waits to be told how the start ended."""
+        return bool(self.succeeded or self.failed) and not self.ends

@@ -39,7 +39,7 @@ say() { printf 'havre: %s\\n' "$*"; }
 # the exit status of process $1 is in `code`, however often a signal interrupts the wait
 settle() {
   while :; do
-    wait "$1"
+    wait "$1" 2>/dev/null
     code=$?
     kill -0 "$1" 2>/dev/null || return 0
   done
@@ -131,7 +131,7 @@ finish() {{
   for each in $beside; do kill -USR1 "$each" 2>/dev/null; done
   [ -n "$stopping" ] || [ -z "$beside" ] || {{ (sleep {END_S}; kill -USR2 $$) & }}
   for each in $beside; do
-    while [ -z "$late" ] && kill -0 "$each" 2>/dev/null; do wait "$each"; done
+    while [ -z "$late" ] && kill -0 "$each" 2>/dev/null; do wait "$each" 2>/dev/null; done
   done
   exit "$1"
 }}
@@ -172,16 +172,15 @@ def plain_line(launch: Launch) -> str:
 def script(launch: Launch) -> str:
     """The launcher's text, for FOLDER/SCRIPT."""
     has_hooks = bool(launch.succeeded or launch.failed)
-    hears = has_hooks and not launch.ends
     return "".join(
         [
             PRELUDE,
             KEEP if launch.beside else "",
             f"{CRON}{_due(launch.cron)}" if launch.cron else "",
             _hooks(launch) if has_hooks else "",
-            HEAR if hears else "",
+            HEAR if launch.hears else "",
             ENDING,
-            f"\nhear {FOLDER}/{OUTCOME} &\nhearer=$!\n" if hears else "\n",
+            f"\nhear {FOLDER}/{OUTCOME} &\nhearer=$!\n" if launch.hears else "\n",
             *_main(launch, has_hooks=has_hooks),
         ]
     )

@@ -13,9 +13,10 @@ from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
 from havre.apps.runtimes.tree import Tree, read_tree
 from havre.base.errors import InvalidError
 
-__all__ = ["RUNTIMES", "Command", "Plan", "Runtime", "Tree", "detect", "is_true", "of", "read_tree"]
+__all__ = ["PRE_BUILD", "RUNTIMES", "Command", "Plan", "Runtime", "Tree", "detect", "is_true", "of", "read_tree"]
 
 RUNTIMES: dict[str, Runtime] = {each.slug: each for each in (node.RUNTIME, python.RUNTIME, static.RUNTIME)}
+PRE_BUILD = "CC_PRE_BUILD_HOOK"  # the name of its command too
 
 
 def of(slug: str) -> Runtime:
@@ -35,7 +36,7 @@ def detect(slug: str, tree: Tree, env: Mapping[str, str], *, memory_mib: int) ->
     """
     runtime = of(slug)
     plan, said = _planned(runtime, tree, env, memory_mib=memory_mib)
-    before, after = _hook(env, "CC_PRE_BUILD_HOOK"), _hook(env, "CC_POST_BUILD_HOOK")
+    before, after = _hook(env, PRE_BUILD), _hook(env, "CC_POST_BUILD_HOOK")
     restore, save = dependency_commands(plan, env)
     build = (*before, *restore, *plan.build, *save, *after, *archive_commands(env))
     return replace(plan, build=build, notes=(*plan.notes, *said, *contract.notes(env, runtime.variables)))
