@@ -73,7 +73,7 @@ class AppConnection(http.client.HTTPSConnection):
 
 @dataclass
 class Installation:
-    """One data directory and the processes on it."""
+    """One data directory and the processes on it. settings: tables of the settings file beyond the rig's own."""
 
     base: Path
     settings: dict[str, Any] = field(default_factory=dict)
@@ -87,7 +87,9 @@ class Installation:
 
     def write_config(self, **trials: str) -> None:
         lines = ["[edge]", f"http_port = {self.http_port}", f"https_port = {self.https_port}"]
-        lines += ["[apps]", "health_timeout_s = 30.0", "drain_s = 10.0", "grace_s = 5.0"]
+        tables = {"apps": {"health_timeout_s": 30.0, "drain_s": 10.0, "grace_s": 5.0}}
+        for table, values in (tables | self.settings).items():
+            lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
         lines += ["[trials]", *(f"{key} = {json.dumps(value)}" for key, value in trials.items())]
         self.config.write_text("\n".join(lines) + "\n")
 
