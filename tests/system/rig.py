@@ -77,6 +77,7 @@ class Installation:
 
     base: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    _environment: dict[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.data = self.base / "data"
@@ -161,14 +162,16 @@ class Installation:
     # as a developer
 
     def environment(self) -> dict[str, str]:
-        """What `eval "$(havre env)"` leaves in a shell."""
+        """What `eval "$(havre env)"` leaves in a shell; it stays the same as long as the data directory does."""
+        if self._environment is not None:
+            return dict(self._environment)
         script = 'eval "$("$0" env --data "$1")" && exec "$2" -c "import os, json; print(json.dumps(dict(os.environ)))"'
         done = subprocess.run(
             ["/bin/sh", "-c", script, HAVRE, str(self.data), sys.executable],
             capture_output=True, text=True, check=True, env=self.plain_environment(),
         )  # fmt: skip
-        found: dict[str, str] = json.loads(done.stdout)
-        return found
+        self._environment = json.loads(done.stdout)
+        return dict(self._environment or {})
 
     def clever(
         self,
