@@ -180,6 +180,7 @@ class Installation:
         check: bool = True,
         limit_s: float = 180,
         environment: Mapping[str, str] | None = None,
+        stdin: str = "",
     ) -> subprocess.CompletedProcess[str]:
         env = dict(environment or self.environment())
         done = subprocess.run(
@@ -189,7 +190,7 @@ class Installation:
             text=True,
             timeout=limit_s,
             env=env,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
         )
         if check:
             assert done.returncode == 0, f"clever {args}: {done.stdout}{done.stderr}{self.log_tail()}"

@@ -17,11 +17,11 @@ from havre.apps import files
 from havre.apps.runtimes import Plan
 from havre.drivers.toolchains import BUN_VERSION, Toolchain
 
+WORKERS = "CC_WORKER_"
 LOCK_LIMIT_BYTES = 64 * 1024**2
 RUN_ONLY = frozenset(
     {
         "CC_PRE_RUN_HOOK", "CC_RUN_SUCCEEDED_HOOK", "CC_RUN_FAILED_HOOK", "CC_HEALTH_CHECK_PATH", "CC_TROUBLESHOOT",
-        "CC_WORKER_RESTART", "CC_WORKER_RESTART_DELAY", "CC_TASK",
         *(f"CC_HEALTH_CHECK_PATH_{number}" for number in range(6)),
         "CC_DISABLE_BUILD_CACHE_UPLOAD",
     }
@@ -40,9 +40,13 @@ def toolchain_versions() -> tuple[str, ...]:
     return tuple(found)
 
 
-def release_key(commit: str, env: Mapping[str, str], runtime: str) -> str:
-    """What a built release depends on: the commit, the toolchains and all variables but those that only a run sees."""
-    shaping = {name: value for name, value in env.items() if name not in RUN_ONLY}
+def release_key(commit: str, env: Mapping[str, str], runtime: str, *, is_task: bool = False) -> str:
+    """What a built release depends on: the commit, the toolchains and all variables but those that only a run sees.
+
+    Those of workers are of a run, and so is the command of a task.
+    """
+    only = RUN_ONLY | {"CC_RUN_COMMAND"} if is_task else RUN_ONLY
+    shaping = {name: value for name, value in env.items() if name not in only and not name.startswith(WORKERS)}
     text = json.dumps([commit, runtime, toolchain_versions(), sorted(shaping.items())])
     return hashlib.sha256(text.encode()).hexdigest()
 

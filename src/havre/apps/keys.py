@@ -96,6 +96,8 @@ def key_of(env: Mapping[str, str], folder: Path) -> Key | None:
             return None
         text, where = _named(found, folder), f"the file that {FILE} names"
     text = text.replace("\r\n", "\n").strip()
+    if "\n" not in text:
+        text = text.replace("\\n", "\n")  # as a file of variables writes it in one line
     if not _KEY.match(text):
         raise InvalidError(f"{where} is not a private key (-----BEGIN OPENSSH PRIVATE KEY----- …)")
     return Key(name, Secret(text))

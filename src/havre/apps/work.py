@@ -100,7 +100,7 @@ class Work:
         """fresh: with today's packages, whatever the age of the lists that we have."""
         reuse = None
         if use_cache and not runtimes.is_true(deployment.env.get("CC_DISABLE_BUILD_CACHE_UPLOAD")):
-            key = specs.release_key(deployment.commit_id, deployment.env, app.runtime)
+            key = _release_key(app, deployment)
             built = await self.kernel.store.read(lambda conn: tables.releases(conn, app.id))
             for each in built:
                 is_there = each.key == key and each.built_at and (self._release(app.id, each.id)).is_dir()
@@ -211,7 +211,7 @@ class Work:
             if not ended.is_success:
                 hint = starting.larger_build(app, kernel.config) if ended.oom else ""
                 raise InvalidError(f"build failed: {bounds.last_words(log, ended)}{hint}")
-        key = specs.release_key(deployment.commit_id, deployment.env, app.runtime)
+        key = _release_key(app, deployment)
         facts = (deployment.id, app.id, deployment.commit_id, key, asdict(plan), kernel.clock.now(), roots.run)
 
         def record(tx: Tx) -> None:
@@ -458,6 +458,11 @@ class Work:
             observe.drop_app(tx, app_id)
             tables.delete_app(tx, app_id)
             tx.emit("apps.app.deleted", owner_id=app.owner_id, subject=app_id)
+
+
+def _release_key(app: App, deployment: Deployment) -> str:
+    is_task = decide.is_task(app.lifetime, deployment.env)
+    return specs.release_key(deployment.commit_id, deployment.env, app.runtime, is_task=is_task)
 
 
 def _set_stopping(tx: Tx, ids: Sequence[str]) -> None:
