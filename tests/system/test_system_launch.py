@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.rig import Installation, commit, installation, until, write_files
+from tests.system.rig import Installation, commit, installation, until
 
 HOST = "beside.havre.localhost"
 SERVER = """
@@ -150,7 +150,7 @@ setTimeout(end, wait === "wait" ? 1e9 : 100)
 
 
 def jobs_that_wait(havre: Installation) -> list[int]:
-    return [pid for pid in havre.processes() if command_of(pid) == b"node\0job.js\0" b"0\0wait\0"]
+    return [pid for pid in havre.processes() if command_of(pid) == b"node\0job.js\00\0wait\0"]
 
 
 def command_of(pid: int) -> bytes:

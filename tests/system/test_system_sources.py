@@ -92,9 +92,7 @@ def test_a_commit_that_force_left_behind_can_still_be_deployed(havre: Installati
 
 
 @pytest.mark.parametrize("refs", ["HEAD:refs/heads/other", "HEAD:refs/tags/v2", ":refs/heads/master"])
-def test_a_push_that_is_no_deploy_is_refused_with_what_would_be_one(
-    havre: Installation, shop: Path, refs: str
-) -> None:
+def test_a_push_that_is_no_deploy_is_refused_with_what_would_be_one(havre: Installation, shop: Path, refs: str) -> None:
     refused = push(havre, shop, refs)
     assert refused.returncode != 0
     assert "[remote rejected]" in refused.stderr
@@ -154,7 +152,9 @@ def _deploy(havre: Installation, folder: Path, number: int, words: tuple[str, ..
 def test_a_restart_without_cache_builds_anew_and_one_with_it_does_not(havre: Installation, shop: Path) -> None:
     havre.clever("env", "set", "CC_POST_BUILD_HOOK", "date +%s%N > built", cwd=shop)
     server = (shop / "server.js").read_text()
-    write_files(shop, {"server.js": server.replace('GREETING ?? "hello"', 'require("fs").readFileSync("built", "utf8")')})
+    write_files(
+        shop, {"server.js": server.replace('GREETING ?? "hello"', 'require("fs").readFileSync("built", "utf8")')}
+    )
     commit(shop, "tells when it was built")
     deploy(havre, shop, "--force")
     first = answer(havre)
