@@ -20,12 +20,13 @@ from havre.kernel.store import Tx
 
 @dataclass(frozen=True)
 class DeployArgs:
-    """fresh: on today's packages, whatever the age of the lists of packages that we have."""
+    """again: a release to serve as it is, if it can be. fresh: on today's packages, whatever the age of our lists."""
 
     app_id: str
     deployment_id: str
     use_cache: bool
     fresh: bool = False
+    again: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Builds:
     async def _choose(self, run: Run[DeployArgs]) -> Names:
         app, deployment = await self._work.read(run.args.app_id, run.args.deployment_id)
         deployment = await self._work.current(app, deployment)
-        return await self._work.choose(app, deployment, use_cache=run.args.use_cache, fresh=run.args.fresh)
+        asked = run.args
+        return await self._work.choose(app, deployment, use_cache=asked.use_cache, fresh=asked.fresh, again=asked.again)
 
     async def _fetch(self, run: Run[DeployArgs]) -> None:
         app, deployment = await self._work.read(run.args.app_id, run.args.deployment_id)

@@ -13,6 +13,7 @@ import structlog
 from havre import observe
 from havre.apps import decide, files, launch, tables
 from havre.apps.model import App, Deployment, Instance, InstanceState
+from havre.apps.stack_garbage import collect_stacks
 from havre.apps.work import PLAN, Work
 from havre.base.errors import HavreError
 from havre.base.ids import UnitId, new_instance_id
@@ -77,7 +78,6 @@ class Reconcile:
     async def _replace(self, old: Instance, *, crashed: bool) -> None:
         kernel, work = self._kernel, self._work
         unit = await kernel.units.get(UnitId(old.id))
-        new = replace(old, id=new_instance_id(), created_at=kernel.clock.now())
 
         def look(conn: sa.Connection) -> tuple[App | None, Deployment | None, object]:
             deployment = tables.deployment(conn, old.app_id, old.deployment_id)
@@ -88,6 +88,8 @@ class Reconcile:
         if app is None or deployment is None or plan is None or app.serving != deployment.id:
             return
         planned = PLAN.validate_python(plan)
+        stack = await work.same_stack(deployment, planned, old.stack)
+        new = replace(old, id=new_instance_id(), created_at=kernel.clock.now(), stack=stack)
         release = deployment.release_id or deployment.id
         starts = launch.without_hooks(await work.launch(app, deployment, planned, release=release))
 
@@ -123,11 +125,13 @@ class Reconcile:
         await kernel.units.forget(id)
 
     async def garbage(self) -> Pass:
-        """One pass: releases past what is kept, logs of old deployments, caches past the quota. Only what is ours."""
+        """One pass: releases past what is kept, logs of old deployments, caches past the quota, stacks that nobody
+        needs. Only what is ours."""
         kernel = self._kernel
         changed = await self._collect_releases()
         changed += await self._collect_logs()
         changed += await self._collect_caches()
+        changed += await collect_stacks(self._work)
         await kernel.store.write(lambda tx: tables.forget_instances(tx, before=tx.now - INSTANCES_KEPT_MS))
         return Pass(changed=changed)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from havre.apps import contract
-from havre.apps.runtimes import bun, node, procfile, python, static
+from havre.apps.runtimes import bun, node, php, procfile, python, ruby, static, static_apache
 from havre.apps.runtimes.archive import archive_commands
 from havre.apps.runtimes.dependencies import dependency_commands
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
@@ -15,7 +15,18 @@ from havre.base.errors import InvalidError
 
 __all__ = ["PRE_BUILD", "RUNTIMES", "Command", "Plan", "Runtime", "Tree", "detect", "is_true", "of", "read_tree"]
 
-RUNTIMES: dict[str, Runtime] = {each.slug: each for each in (node.RUNTIME, python.RUNTIME, static.RUNTIME)}
+# the first of a type is what is meant by the type alone
+RUNTIMES: dict[str, Runtime] = {
+    each.slug: each
+    for each in (
+        node.RUNTIME,
+        php.RUNTIME,
+        python.RUNTIME,
+        ruby.RUNTIME,
+        static.RUNTIME,
+        static_apache.RUNTIME,
+    )
+}
 PRE_BUILD = "CC_PRE_BUILD_HOOK"  # the name of its command too
 
 
@@ -38,7 +49,7 @@ def detect(slug: str, tree: Tree, env: Mapping[str, str], *, memory_mib: int) ->
     plan, said = _planned(runtime, tree, env, memory_mib=memory_mib)
     before, after = _hook(env, PRE_BUILD), _hook(env, "CC_POST_BUILD_HOOK")
     restore, save = dependency_commands(plan, env)
-    build = (*before, *restore, *plan.build, *save, *after, *archive_commands(env))
+    build = (*before, *restore, *plan.build, *save, *after, *archive_commands(env, kept=plan.kept))
     return replace(plan, build=build, notes=(*plan.notes, *said, *contract.notes(env, runtime.variables)))
 
 

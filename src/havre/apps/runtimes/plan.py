@@ -29,9 +29,11 @@ class Plan:
     toolchains: names that `drivers.toolchains` knows. lock_files: what the dependency cache is keyed by.
     env: for the build and the app; in its values `$APP_ROOT` stands for the app's folder and `$HEAP_MIB` for three
     quarters of the memory that the process has. notes: lines for the build log. packages: Debian packages that the
-    build and the app need beyond the base stack. build_packages: those that only the build needs.
-    workers: lines for the shell of programs that run beside the app. dependencies: folders of the app with what the
-    build installs, for CC_CACHE_DEPENDENCIES. keeps_dependencies: they are kept unless the app says no.
+    build and the app need beyond the base stack. build_packages: those that only the build needs. workers: lines for
+    the shell, each a background process that runs beside the app in every instance. kept: the only files of the build
+    that are kept, relative to the app's folder, unless CC_OVERRIDE_BUILDCACHE says otherwise; empty: all.
+    dependencies: folders of the app with what the build installs, for CC_CACHE_DEPENDENCIES. keeps_dependencies: they
+    are kept unless the app says no.
     """
 
     runtime: str
@@ -46,6 +48,7 @@ class Plan:
     workers: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
     keeps_dependencies: bool = False
+    kept: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):

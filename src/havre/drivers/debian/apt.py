@@ -21,6 +21,18 @@ from havre.drivers.debian.model import Closure, Package, parse_uris
 HOST_LISTS = Path("/var/lib/apt/lists")
 COMMAND_S, REFRESH_S, FETCH_S = 120.0, 180.0, 1800.0
 NEEDED = ("apt-get", "dpkg-deb", "tar")
+# what apt takes for installed: trees have a merged /usr already, so that the package which would make one, with all of
+# perl, need not come
+INSTALLED = """\
+Package: usr-is-merged
+Status: install ok installed
+Architecture: all
+Multi-Arch: foreign
+Version: 99
+Maintainer: Havre <havre@localhost>
+Description: trees are made with a merged /usr
+
+"""
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "i686": "i386"}
 
 
@@ -40,7 +52,9 @@ class Apt:
     def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
         self._root = root
         self._lists = root / "state" / "lists"
+        self._conf = root / "apt.conf"
         kept = {name: value for name, value in environment.items() if not name.startswith(("DPKG_", "DEB"))}
+        self.held: tuple[int, ...] = ()  # the lock: apt-get keeps it when its caller dies, until it has ended
         self._environment = kept | {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 
     def stamp(self) -> str:
@@ -53,12 +67,19 @@ class Apt:
             digest.update(each.name.encode() + each.read_bytes())
         return digest.hexdigest()[:16]
 
-    async def refresh(self) -> None:
-        """Fetch the package lists that the host's sources name. Raises UnavailableError with apt's own words."""
+    async def refresh(self) -> str:
+        """Fetch the package lists that the host's sources name.
+
+        Returns apt's words when some sources answered and others did not, else nothing. Raises UnavailableError with
+        them when none did.
+        """
         self._prepare()
-        done = await self._run(["update", "-qq", "--error-on=any"], limit_s=REFRESH_S)
-        if done.returncode != 0 or not self.stamp():
-            raise UnavailableError("the package lists could not be fetched: " + words(done.stderr))
+        done = await self._run(["update", "-q", "--error-on=any"], limit_s=REFRESH_S)
+        said = words(done.stderr)
+        answered = done.returncode == 0 or _some_answered(done.stdout.decode(errors="replace"))
+        if not answered or not self.stamp():
+            raise UnavailableError(f"the package lists could not be fetched: {said}")
+        return said if done.returncode != 0 else ""
 
     def borrow(self) -> bool:
         """Take the host's own lists, when there are any that we may read: better than none. Whether there were."""
@@ -82,10 +103,9 @@ class Apt:
 
     async def fetch(self, packages: Sequence[Package], folder: Path) -> None:
         """The files of `packages` into `folder`, checked against the signed lists. Raises UnavailableError."""
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         wanted = [f"{each.name}:{architecture()}={each.version}" for each in packages]
-        for each in folder.glob("*.deb"):
-            each.unlink()
         done = await self._run(["download", "-qq", *wanted], limit_s=FETCH_S, cwd=folder)
         absent = [each.file for each in packages if not (folder / each.file).is_file()]
         if done.returncode != 0 or absent:
@@ -95,11 +115,16 @@ class Apt:
         self, argv: list[str], *, limit_s: float, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         """Run apt-get to its end; killed when the caller is cancelled or `limit_s` have passed."""
-        command = ["apt-get", "-c", str(self._root / "apt.conf"), *argv]
+        command = ["apt-get", "-c", str(self._conf), *argv]
         try:
             with anyio.fail_after(limit_s):
                 return await anyio.run_process(
-                    command, check=False, env=self._environment, cwd=cwd or self._root, stdin=subprocess.DEVNULL
+                    command,
+                    check=False,
+                    env=self._environment,
+                    cwd=cwd or self._root,
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=self.held,
                 )
         except FileNotFoundError as cause:
             raise UnavailableError("apt-get is not installed on this machine") from cause
@@ -109,14 +134,11 @@ class Apt:
     def _prepare(self) -> None:
         for each in (self._lists / "partial", self._root / "cache", self._root / "empty" / "partial"):
             each.mkdir(parents=True, exist_ok=True)
-        status = self._root / "state" / "status"
-        if not status.exists():
-            status.touch()
-        conf, content = self._root / "apt.conf", self._configuration()
-        if not conf.exists() or conf.read_text() != content:
-            fresh = conf.with_suffix(".new")
-            fresh.write_text(content)
-            fresh.rename(conf)
+        for file, content in ((self._root / "state" / "status", INSTALLED), (self._conf, self._configuration())):
+            if not file.exists() or file.read_text() != content:
+                fresh = file.with_suffix(".new")
+                fresh.write_text(content)
+                fresh.rename(file)
 
     def _configuration(self) -> str:
         """Read by apt after the host's own (apt.conf(5)): what it must not follow of those is cleared first.
@@ -156,6 +178,11 @@ Dir::Cache::archives "{root}/empty";
 Dir::Cache::pkgcache "pkgcache.bin";
 Dir::Cache::srcpkgcache "srcpkgcache.bin";
 """
+
+
+def _some_answered(printed: str) -> bool:
+    """Whether apt-get update got a release file, or heard that it has not changed, from any source."""
+    return any(line.startswith(("Get:", "Hit:")) and "Release" in line for line in printed.splitlines())
 
 
 def words(stderr: bytes) -> str:
