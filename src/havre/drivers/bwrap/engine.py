@@ -199,6 +199,7 @@ class Bubblewrap:
             "rlimits": rlimits,
             "seccomp": self._seccomp.hex() if self._seccomp else "",
             "log": str(spec.log),
+            "logs": [str(each) for each in spec.logs],
             "port": spec.port,
             "listen_fd": listener.fileno() if listener is not None else None,
             "deadline_s": spec.deadline_s,
