@@ -308,6 +308,8 @@ class Bubblewrap:
             status = await self._command(id, {"command": "status"}, limit_s=2)
         except UnavailableError:
             return Unit(**common, state="starting")
+        if "accepting" not in status:  # its forwarder is gone: the sandbox is at its end
+            return Unit(**common, state="starting")
         state = "running" if "exited" not in status else "starting"
         return Unit(**common, state=state, accepting=status["accepting"], in_flight=status["in_flight"])  # type: ignore[arg-type]
 
