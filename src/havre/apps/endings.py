@@ -1,8 +1,7 @@
-"""How a deployment's row and its log end: once, with the event that watchers wait for."""
+"""How a deployment's row ends: once, with the event that watchers wait for."""
 
 from __future__ import annotations
 
-from havre import observe
 from havre.apps import tables
 from havre.apps.model import DeploymentState
 from havre.kernel.store import Tx
@@ -17,8 +16,3 @@ def end_deployment(tx: Tx, app_id: str, deployment_id: str, state: DeploymentSta
         facts = {"deployment": made.id, "state": made.state, "action": made.action, "commit": made.commit_id}
         facts |= {"cause": made.cause, "author": made.author_id}
         tx.emit("apps.deployment.ended", owner_id=app.owner_id, actor_id=made.author_id, subject=app_id, **facts)
-
-
-def end_log(tx: Tx, deployment_id: str) -> None:
-    """Nobody writes to the deployment's own log any more."""
-    observe.end_source(tx, deployment_id)

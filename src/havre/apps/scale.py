@@ -8,12 +8,13 @@ socket stays open and whoever calls there wakes it (`sleep`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
-from havre import edge
-from havre.apps import logbook, scaling, tables
-from havre.apps.endings import end_deployment, end_log
+from havre import edge, observe
+from havre.apps import launch, logbook, scaling, tables
+from havre.apps.endings import end_deployment
 from havre.apps.model import App, Deployment, DeploymentState, Instance, InstanceState
 from havre.apps.runtimes import Plan
 from havre.apps.scaling import Scale
@@ -109,12 +110,13 @@ class Scaling:
         known = serving[0].stack if serving else release.stack if release is not None else ""
         stack = await self._work.same_stack(deployment, plan, known)
         size = scaling.bounds_of(app).nearest(Scale(len(fleet.add), run.args.flavor)).flavor
-        generation = app.generation
         made = [
-            self._work.instance(deployment, generation=generation, number=number, id=id, size=size, stack=stack)
+            self._work.instance(deployment, app.generation, number, id, size=size, stack=stack)
             for id, number in fleet.add
         ]
-        await self._work.boot_all(app, deployment, made, plan, told=run.args.deployment_id)
+        release_id = str(deployment.release_id or deployment.id)
+        starts = launch.without_hooks(await self._work.launch(app, deployment, plan, release=release_id))
+        await self._work.boot_all(app, deployment, made, plan, starts, told=run.args.deployment_id)
 
     async def _stop_booted(self, run: Run[ScaleArgs]) -> None:
         if run.has(self._name):
@@ -161,15 +163,15 @@ class Scaling:
         said = f"scaled to {count} because {args.why}" if count else f"asleep because {args.why}"
         logbook.say(self._kernel.paths, args.deployment_id, f"Successfully {said}")
         end_deployment(tx, args.app_id, args.deployment_id, DeploymentState.OK)
-        end_log(tx, args.deployment_id)
+        observe.end_source(tx, args.deployment_id)
         app = tables.app(tx.conn, args.app_id)
         if app is not None:
-            facts = {"instances": count, "was": fleet.was, "flavor": args.flavor, "said": said}
-            tx.emit("apps.app.scaled", owner_id=app.owner_id, subject=app.id, why=args.why, **facts)
+            facts: dict[str, Any] = {"instances": count, "was": fleet.was, "flavor": args.flavor, "why": args.why}
+            tx.emit("apps.app.scaled", owner_id=app.owner_id, subject=app.id, said=said, **facts)
 
     def _on_undone(self, tx: Tx, run: Run[ScaleArgs], error: str, cancelled: bool) -> None:
         said = "Scaling cancelled" if cancelled else f"Scaling failed: {error}"
         logbook.say(self._kernel.paths, run.args.deployment_id, said)
         state = DeploymentState.CANCELLED if cancelled else DeploymentState.FAIL
         end_deployment(tx, run.args.app_id, run.args.deployment_id, state, error=error)
-        end_log(tx, run.args.deployment_id)
+        observe.end_source(tx, run.args.deployment_id)
