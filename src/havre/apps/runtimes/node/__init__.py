@@ -44,6 +44,7 @@ class Node:
             told |= BERRY_ENV
             if is_plug_and_play(tree):
                 program, runner = f"node {BERRY_PROGRAM} node", f"node {BERRY_PROGRAM} run start"
+                told |= {"YARN_ENABLE_GLOBAL_CACHE": "false"}  # packages are read where they are: in the release
             else:
                 told |= {"YARN_NODE_LINKER": "node-modules"}
         return Plan(
