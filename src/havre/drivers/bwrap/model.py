@@ -48,6 +48,7 @@ class UnitSpec:
     overlays: directories shown as they are; what is written there is kept in memory and gone with the unit.
     tree: a stack, whose /usr, /etc and /var the unit sees; None: the host's /usr and an /etc of our own.
     deadline_s: the unit is killed when it has run so long; None: never.
+    logs: further files of output, which `argv` has open for appending as descriptors 3, 4 and so on.
     """
 
     id: UnitId
@@ -67,6 +68,7 @@ class UnitSpec:
     deadline_s: float | None = None
     scratch_bytes: int = 512 * 1024**2
     tree: Path | None = None
+    logs: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
