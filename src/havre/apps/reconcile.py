@@ -13,6 +13,7 @@ from havre import observe
 from havre.apps import decide, files, launch, tables
 from havre.apps.model import App, Deployment, Instance, InstanceState
 from havre.apps.stack_garbage import collect_stacks
+from havre.apps.toolchain_garbage import collect_toolchains
 from havre.apps.work import PLAN, Work
 from havre.base.errors import HavreError
 from havre.base.ids import UnitId, new_instance_id
@@ -124,13 +125,14 @@ class Reconcile:
         await kernel.units.forget(id)
 
     async def garbage(self) -> Pass:
-        """One pass: releases past what is kept, logs of old deployments, caches past the quota, stacks that nobody
-        needs. Only what is ours."""
+        """One pass: releases past what is kept, logs of old deployments, caches past the quota, stacks and
+        toolchains that nobody needs. Only what is ours."""
         kernel = self._kernel
         changed = await self._collect_releases()
         changed += await self._collect_logs()
         changed += await self._collect_caches()
         changed += await collect_stacks(self._work)
+        changed += await collect_toolchains(self._work)
         await kernel.store.write(lambda tx: tables.forget_instances(tx, before=tx.now - INSTANCES_KEPT_MS))
         return Pass(changed=changed)
 
