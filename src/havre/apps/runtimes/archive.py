@@ -1,6 +1,7 @@
 """Which files of a build are kept: CC_OVERRIDE_BUILDCACHE and CC_IGNORE_FROM_BUILDCACHE (colon-separated paths).
 
-The release that later deployments of the commit use again is what is left; done inside the build's sandbox.
+The release that later deployments of the commit use again is what is left; done inside the build's sandbox. `.havre`,
+where a build writes down what it found to start, is always kept.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ for path do
   [ -e "$path" ] || [ -L "$path" ] || { echo "CC_OVERRIDE_BUILDCACHE: there is no $path"; exit 1; }
   mkdir -p "$keep/$(dirname "$path")" && mv "$path" "$keep/$path" || exit 1
 done
-find . -mindepth 1 -maxdepth 1 ! -name "$keep" -exec rm -rf -- {} + &&
+find . -mindepth 1 -maxdepth 1 ! -name "$keep" ! -name .havre -exec rm -rf -- {} + &&
 find "$keep" -mindepth 1 -maxdepth 1 -exec mv -- {} . ';' && rmdir "$keep"
 """
 
