@@ -33,9 +33,9 @@ def prepare(run: Path) -> None:
 
 
 @contextlib.contextmanager
-def exclusively(run: Path) -> Iterator[None]:
+def exclusively(lock: Path) -> Iterator[None]:
     """One pass at a time, also across processes: an older view of what is wanted must not be carried out later."""
-    with open(run / "routes.lock", "a") as file:
+    with open(lock, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
