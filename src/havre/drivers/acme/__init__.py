@@ -127,11 +127,12 @@ def _order(
 
 def _client(directory: Directory, account: Account) -> tuple[Any, str]:
     """A client that speaks for the account, registered if it was not."""
-    import josepy
+    import josepy.jwa
+    import josepy.jwk
     from acme import client, errors, messages
 
-    key = josepy.JWKEC.load(account.key.reveal().encode())
-    net = client.ClientNetwork(key, alg=josepy.ES256, user_agent="havre", timeout=NETWORK_S)
+    key = josepy.jwk.JWKEC.load(account.key.reveal().encode())
+    net = client.ClientNetwork(key, alg=josepy.jwa.ES256, user_agent="havre", timeout=NETWORK_S)
     net.session.trust_env = False
     net.verify_ssl = directory.ca_bundle or True  # type: ignore[assignment]  # handed on to requests as it is
     made = client.ClientV2(client.ClientV2.get_directory(directory.url, net), net)

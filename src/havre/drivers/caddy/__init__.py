@@ -84,6 +84,7 @@ class Caddy:
             runs = None
         if runs is None:
             process.write_whole(self._config, config)
+            self._output.unlink(missing_ok=True)
         started = await anyio.to_thread.run_sync(self.keeper.ensure, self._programs())
         found = await self._wait_at_work(last, ends_it=runs is None)
         if last == _Loaded(found, wanted, str(self.settings.admin_socket)):
@@ -149,9 +150,7 @@ class Caddy:
 
     def _programs(self) -> Sequence[Program]:
         command = (str(_program()), "run", "--config", str(self._config))
-        caddy = Program(
-            NAME, command, self.folder, self._output, env=self._environment(), doors=doors(self.settings)
-        )
+        caddy = Program(NAME, command, self.folder, self._output, env=self._environment(), doors=doors(self.settings))
         return (caddy, *self.beside)
 
     async def _end_stray(self) -> None:

@@ -62,11 +62,6 @@ def read(path):
         return None
 
 
-def address_of(door):
-    """What the socket's own name is, once bound."""
-    return (door["host"] or "::", door["port"])
-
-
 def open_door(door):
     """A bound socket; an empty host is every address, of both families where the machine has both."""
     kind = socket.SOCK_STREAM if door["kind"] == "tcp" else socket.SOCK_DGRAM
@@ -84,7 +79,8 @@ def open_door(door):
     except OSError as error:
         made.close()
         shown = f"[{host}]" if ":" in host else host
-        raise OSError(error.errno, f"listen {door['kind']} {shown}:{door['port']}: {os.strerror(error.errno).lower()}")
+        text = f"listen {door['kind']} {shown}:{door['port']}: {os.strerror(error.errno).lower()}"
+        raise OSError(error.errno, text) from error
     return made
 
 

@@ -257,8 +257,16 @@ def _issued(host: str, checked: Checked, directory: str, account: acme.Account, 
 def _warned(alarm: Alarm, tx: Tx) -> None:
     each = alarm.certificate
     tables.set_warned(tx.conn, each.id, alarm.level)
-    facts = {"names": list(each.names), "hosts": list(alarm.hosts), "not_after": each.not_after}
-    tx.emit("edge.certificate.expiring", owner_id=each.owner_id, subject=each.id, level=alarm.level, **facts)
+    names, hosts = list(each.names), list(alarm.hosts)
+    tx.emit(
+        "edge.certificate.expiring",
+        owner_id=each.owner_id,
+        subject=each.id,
+        level=alarm.level,
+        names=names,
+        hosts=hosts,
+        not_after=each.not_after,
+    )
 
 
 def _forget(ids: list[str], hosts: list[str], tx: Tx) -> None:
