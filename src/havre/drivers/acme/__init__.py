@@ -85,6 +85,8 @@ def order(
     except acme_errors.TimeoutError as cause:
         raise UnavailableError(f"{_place(directory)} did not finish the order within {limit_s:.0f} s") from cause
     except messages.Error as cause:
+        if cause.code in ("badNonce", "rateLimited", "serverInternal"):
+            raise UnavailableError(f"{_place(directory)} is busy: {cause.detail or cause.typ}") from cause
         raise InvalidError(f"{_place(directory)} refused: {cause.detail or cause.typ}") from cause
     except (requests.RequestException, acme_errors.Error, json.JSONDecodeError, ValueError) as cause:
         raise UnavailableError(f"{_place(directory)} did not answer as an ACME server") from cause
