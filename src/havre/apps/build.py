@@ -67,10 +67,12 @@ def build_spec(
     unit_id: UnitId,
     cache: Path,
     log: Path,
+    tree: Path | None = None,
 ) -> UnitSpec:
     """The build of one deployment: all its commands in one sandbox, the release writable at APP_HOME.
 
-    The script of `build_script` stands in `<deployments>/<id>/build/build.sh`. cache: the app's own.
+    The script of `build_script` stands in `<deployments>/<id>/build/build.sh`. cache: the app's own. tree: of its
+    stack; None: the host's /usr.
     Raises InvalidError when the configured bundle of authorities is not there.
     """
     found = packages(config.build.packages, host)
@@ -105,6 +107,7 @@ def build_spec(
         uid=app.uid,
         deadline_s=config.build.timeout_s,
         scratch_bytes=SCRATCH_BYTES,
+        tree=tree,
     )
 
 

@@ -21,6 +21,8 @@ class Python:
     type = "python"
     name = "Python"
     variant_id = "049c84e1-56a4-4a6a-8940-7ba7e0f57c61"
+    packages: tuple[str, ...] = ("python3",)
+    programs: tuple[str, ...] = ("python3",)
     variables = frozenset(
         {
             "CC_PYTHON_MODULE",
@@ -98,8 +100,8 @@ class Python:
     def _plan(self, build: tuple[Command, ...], start: str, locks: tuple[str, ...], notes: tuple[str, ...]) -> Plan:
         env = {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": VENV, "PYTHONUNBUFFERED": "1"}
         env |= {"UV_LINK_MODE": "copy", "UV_CACHE_DIR": "/home/bas/.cache/uv", "PYTHONDONTWRITEBYTECODE": "1"}
-        env |= {"UV_COMPILE_BYTECODE": "1", "UV_NO_PROGRESS": "1"}
-        return Plan("python", ("uv",), build, start, env | {"VIRTUAL_ENV": f"$APP_ROOT/{VENV}"}, locks, notes)
+        env |= {"UV_COMPILE_BYTECODE": "1", "UV_NO_PROGRESS": "1", "VIRTUAL_ENV": f"$APP_ROOT/{VENV}"}
+        return Plan("python", ("uv",), build, start, env, locks, notes, packages=self.packages)
 
 
 RUNTIME = Python()
