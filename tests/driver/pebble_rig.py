@@ -86,7 +86,9 @@ def pebble(
     """A server that proves hosts at `http_port`, and asks `resolver` where they are."""
     base = Path(tempfile.mkdtemp(prefix="hvp-", dir="/tmp"))
     port, management_port = free_ports(2)
-    leaf, _ = open_authority(base / "ca", now=time.time_ns() // 1_000_000).leaf(["127.0.0.1"], now=time.time_ns() // 1_000_000)
+    leaf, _ = open_authority(base / "ca", now=time.time_ns() // 1_000_000).leaf(
+        ["127.0.0.1"], now=time.time_ns() // 1_000_000
+    )
     (base / "tls.pem").write_text(leaf)
     settings = {
         "listenAddress": f"127.0.0.1:{port}", "managementListenAddress": f"127.0.0.1:{management_port}",

@@ -45,7 +45,9 @@ def directory_of(authority: Pebble, **more: Any) -> Directory:
     return Directory(authority.directory, email="operator@example.org", ca_bundle=authority.ca_bundle, **more)
 
 
-def order(rig: CaddyRig, directory: Directory, host: str, account: Account | None = None, limit_s: float = 60) -> Issued:
+def order(
+    rig: CaddyRig, directory: Directory, host: str, account: Account | None = None, limit_s: float = 60
+) -> Issued:
     folder = rig.run / "acme"
     return acme.order(
         directory, account or Account(acme.new_key()), host, limit_s=limit_s,
@@ -54,10 +56,14 @@ def order(rig: CaddyRig, directory: Directory, host: str, account: Account | Non
     )  # fmt: skip
 
 
-def test_a_host_that_leads_here_gets_a_certificate_and_its_token_is_taken_away(rig: CaddyRig, authority: Pebble) -> None:
+def test_a_host_that_leads_here_gets_a_certificate_and_its_token_is_taken_away(
+    rig: CaddyRig, authority: Pebble
+) -> None:
     issued = order(rig, directory_of(authority), "www.shop.test")
     leaf, *chain = x509.load_pem_x509_certificates(issued.chain.encode())
-    assert leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName) == ["www.shop.test"]
+    assert leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+        x509.DNSName
+    ) == ["www.shop.test"]
     assert chain and issued.account_uri.startswith(f"https://127.0.0.1:{authority.port}/")
     checked = check(issued.chain, issued.key.reveal(), now=int(leaf.not_valid_before_utc.timestamp() * 1000) + 1000)
     assert checked.names == ("www.shop.test",)

@@ -137,7 +137,9 @@ class Company:
     def leaf(self, *names: str, days: float = 90, begin_days: float = -1, **more: Any) -> tuple[x509.Certificate, str]:
         """A certificate for `names` and its key (PEM)."""
         key = more.pop("key", None) or ec.generate_private_key(ec.SECP256R1())
-        made = _sign(names[0], key, f"{self.name} Issuing", self.key, names=names, days=days, begin_days=begin_days, **more)
+        made = _sign(
+            names[0], key, f"{self.name} Issuing", self.key, names=names, days=days, begin_days=begin_days, **more
+        )
         return made, key_pem(key)
 
     def chain(self, *names: str, **more: Any) -> tuple[str, str]:

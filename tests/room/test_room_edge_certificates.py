@@ -48,7 +48,9 @@ async def upload(kernel: Kernel, *names: str, owner_id: str | None = ONE, **more
 def links(kernel: Kernel) -> dict[str, str]:
     """What is shown, by host: `own`, `internal`."""
     folder = kernel.paths.run / "certs"
-    return {each.name: os.readlink(each).rpartition("/")[2].partition("-")[0].partition("_")[0] for each in folder.iterdir()}
+    return {
+        each.name: os.readlink(each).rpartition("/")[2].partition("-")[0].partition("_")[0] for each in folder.iterdir()
+    }
 
 
 # what is uploaded
@@ -100,14 +102,19 @@ def test_what_cannot_be_served_is_refused_with_the_reason(made: Any, why: str) -
 
 def test_a_stranger_in_the_chain_is_named() -> None:
     leaf, key = COMPANY.leaf("a.test")
-    with pytest.raises(InvalidError, match="'Other Issuing' does not sign 'a.test'"):
+    with pytest.raises(InvalidError, match=r"'Other Issuing' does not sign 'a\.test'"):
         check(pem(leaf) + pem(Company("Other").middle), key, now=now_ms())
     old = COMPANY.leaf("a.test", algorithm=hashes.SHA256())
     assert check(pem(old[0]), old[1], now=now_ms()).names == ("a.test",)
 
 
 async def test_an_uploaded_certificate_is_shown_for_its_owners_hosts_alone(kernel: Kernel) -> None:
-    for fqdn, owner in (("www.one.test/api", ONE), ("www.two.test", TWO), ("*.one.test", ONE), ("shop.havre.test", ONE)):
+    for fqdn, owner in (
+        ("www.one.test/api", ONE),
+        ("www.two.test", TWO),
+        ("*.one.test", ONE),
+        ("shop.havre.test", ONE),
+    ):
         await claim(kernel, fqdn, owner_id=owner)
     await certificates_of(kernel).sync()
     assert links(kernel) == dict.fromkeys(
@@ -143,7 +150,9 @@ async def test_the_operators_certificate_serves_everybody_and_yields_to_an_owner
     assert links(kernel)["shop.havre.test.pem"] == "cert"
 
 
-async def test_an_end_that_nears_is_told_once_for_each_level_and_an_ended_one_is_shown_to_nobody(kernel: Kernel) -> None:
+async def test_an_end_that_nears_is_told_once_for_each_level_and_an_ended_one_is_shown_to_nobody(
+    kernel: Kernel,
+) -> None:
     await claim(kernel, "www.one.test")
     await upload(kernel, "www.one.test", days=60)
     loops = certificates_of(kernel)

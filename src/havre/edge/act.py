@@ -98,20 +98,55 @@ def _text(run: Path, key: Key, value: str) -> str:
 
 
 def listening_sockets(run: Path) -> tuple[frozenset[str], dict[str, tuple[str, ...]]]:
-    """Who listens, as the kernel tells (proc(5), /proc/net/unix): the apps at whose socket somebody does, and for
-    each app the doors of its instances that accept."""
-    apps, doors = set(), dict[str, list[str]]()
+    """Who is there, as the kernel tells (proc(5), /proc/net/unix): the apps at whose socket somebody listens, and for
+    each app with an instance that accepts the doors of those instances.
+
+    The kernel knows a socket by the name that it was bound to. A door is a symlink to it, there while the instance
+    accepts. An app that listens and has no doors at all is taken to accept: its instances are of before there were any.
+    """
+    bound = {name: is_listening for name, is_listening in _unix_sockets(f"{run}/")}
+    listening = {name for name, is_listening in bound.items() if is_listening}
+    apps = {name.removeprefix("apps/").removesuffix(".new") for name in listening if name.startswith("apps/")}
+    found = frozenset(each.removesuffix(SUFFIX) for each in apps if each.endswith(SUFFIX))
+    accepting: dict[str, tuple[str, ...]] = {}
+    with_doors = set()
+    with contextlib.suppress(FileNotFoundError):
+        for folder in os.scandir(run / "i"):
+            with_doors.add(folder.name)
+            doors = [name for name, target in _doors(Path(folder.path)) if f"i/{folder.name}/{target}" in listening]
+            if doors:
+                accepting[folder.name] = tuple(sorted(doors))
+    return found, {app_id: () for app_id in found - with_doors} | accepting
+
+
+def _unix_sockets(below: str) -> Iterator[tuple[str, bool]]:
     for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
         fields = line.split(maxsplit=7)
-        if len(fields) != 8 or not int(fields[3], 16) & ACCEPTS or not fields[7].startswith(f"{run}/"):
-            continue
-        place, _, name = fields[7].removeprefix(f"{run}/").partition("/")
-        if place == "apps" and name.endswith(SUFFIX):
-            apps.add(name.removesuffix(SUFFIX))
-        elif place == "i" and name.endswith(SUFFIX):
-            app_id, _, door = name.partition("/")
-            doors.setdefault(app_id, []).append(door)
-    return frozenset(apps), {app_id: tuple(sorted(each)) for app_id, each in doors.items()}
+        if len(fields) == 8 and fields[7].startswith(below):
+            yield fields[7].removeprefix(below), bool(int(fields[3], 16) & ACCEPTS)
+
+
+def _doors(folder: Path) -> Iterator[tuple[str, str]]:
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir(folder):
+            if entry.is_symlink():
+                with contextlib.suppress(OSError):
+                    yield entry.name, os.readlink(entry.path)
+
+
+def collect_doors(run: Path) -> None:
+    """Remove what instances that were killed have left: sockets that nobody has open any more, and links to them."""
+    found: list[tuple[str, str]] = []
+    with contextlib.suppress(FileNotFoundError):
+        for folder in os.scandir(run / "i"):
+            for entry in os.scandir(folder.path):
+                with contextlib.suppress(OSError):
+                    target = os.readlink(entry.path) if entry.is_symlink() else entry.name
+                    found.append((f"{folder.name}/{entry.name}", f"{folder.name}/{target}"))
+    bound = {name for name, _ in _unix_sockets(f"{run}/i/")} if found else set()  # read after: none is missed
+    for name, target in found:
+        if target not in bound:
+            (run / "i" / name).unlink(missing_ok=True)
 
 
 def waits(run: Path) -> dict[str, float]:

@@ -55,7 +55,7 @@ def wanted_entries(
 def is_down(app_id: str, presence: Presence) -> bool:
     """Whether visitors are told at once that the app does not run; else they wait, until they have waited enough."""
     is_waited_for = app_id in presence.listening and app_id not in presence.given_up
-    return not presence.accepting.get(app_id) and not is_waited_for
+    return app_id not in presence.accepting and not is_waited_for
 
 
 def spread_slots(doors: Collection[str], slots: Sequence[str]) -> dict[str, str]:

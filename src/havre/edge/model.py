@@ -147,8 +147,9 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Who is there. listening: apps whose instances may come back to their socket; accepting: for each app the doors
-    of the instances that accept (`<generation>-<number>.sock`); given_up: apps that were waited for long enough."""
+    """Who is there. listening: apps whose instances may come back to their socket; accepting: for each app that has
+    instances that accept, their doors (`<generation>-<number>.sock`), as far as they have any; given_up: apps that
+    were waited for long enough."""
 
     listening: frozenset[str] = frozenset()
     accepting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

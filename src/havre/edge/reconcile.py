@@ -69,6 +69,8 @@ class Routes:
         """What is wanted is read while the directories are held, so that no older view overtakes a newer one."""
         run = self.paths.run
         act.prepare(run)
+        if scope is None:
+            act.collect_doors(run)
         with act.exclusively(run / "routes.lock"):
             served, redirections = anyio.from_thread.run(self.store.read, partial(_read, scope))
             presence, again_s = self._presence(served, scope)
@@ -135,5 +137,5 @@ def _keys(scope: Scope, wanted: Entries) -> set[Key]:
 
 def _kept_flags(seen: Entries, served: Collection[Served], presence: Presence) -> dict[Key, str]:
     """Who was given up stays given up until somebody accepts or is expected."""
-    absent = {each.name for each in served if not presence.accepting.get(each.app_id)}
+    absent = {each.name for each in served if each.app_id not in presence.accepting}
     return {key: "" for key in seen if key.tree == "down" and key.name in absent}
