@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from havre.apps.runtimes import bun, node, python, static
+from havre.apps.runtimes import bun, node, php, python, ruby, static, static_apache
 from havre.apps.runtimes.archive import archive_commands
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
 from havre.apps.runtimes.tree import Tree, read_tree
@@ -13,7 +13,18 @@ from havre.base.errors import InvalidError
 
 __all__ = ["RUNTIMES", "Command", "Plan", "Runtime", "Tree", "detect", "is_true", "of", "read_tree"]
 
-RUNTIMES: dict[str, Runtime] = {each.slug: each for each in (node.RUNTIME, python.RUNTIME, static.RUNTIME)}
+# the first of a type is what is meant by the type alone
+RUNTIMES: dict[str, Runtime] = {
+    each.slug: each
+    for each in (
+        node.RUNTIME,
+        php.RUNTIME,
+        python.RUNTIME,
+        ruby.RUNTIME,
+        static.RUNTIME,
+        static_apache.RUNTIME,
+    )
+}
 COMMON = frozenset(
     {
         "CC_PRE_BUILD_HOOK", "CC_POST_BUILD_HOOK", "CC_PRE_RUN_HOOK", "CC_RUN_COMMAND", "CC_HEALTH_CHECK_PATH",
@@ -50,7 +61,7 @@ def detect(slug: str, tree: Tree, env: Mapping[str, str], *, memory_mib: int) ->
     after = _hook(env, "CC_POST_BUILD_HOOK")
     unknown = sorted(name for name in env if name.startswith("CC_") and name not in COMMON | runtime.variables)
     notes = (f"not honoured by this installation: {', '.join(unknown)}",) if unknown else ()
-    build = (*before, *plan.build, *after, *archive_commands(env))
+    build = (*before, *plan.build, *after, *archive_commands(env, kept=plan.kept))
     return replace(plan, build=build, notes=(*plan.notes, *notes))
 
 

@@ -29,7 +29,9 @@ class Plan:
     toolchains: names that `drivers.toolchains` knows. lock_files: what the dependency cache is keyed by.
     env: for the build and the app; in its values `$APP_ROOT` stands for the app's folder and `$HEAP_MIB` for three
     quarters of the memory that the process has. notes: lines for the build log. packages: Debian packages that the
-    build and the app need beyond the base stack. build_packages: those that only the build needs.
+    build and the app need beyond the base stack. build_packages: those that only the build needs. workers: lines for
+    the shell, each a background process that runs beside the app in every instance. kept: the only files of the build
+    that are kept, relative to the app's folder, unless CC_OVERRIDE_BUILDCACHE says otherwise; empty: all.
     """
 
     runtime: str
@@ -41,6 +43,8 @@ class Plan:
     notes: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     build_packages: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):
