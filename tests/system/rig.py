@@ -97,6 +97,7 @@ class Installation:
 
     def write_config(self, **trials: str) -> None:
         lines = ["[edge]", f"http_port = {self.http_port}", f"https_port = {self.https_port}"]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in self.settings.get("edge", {}).items()]
         lines += ["[apps]", "health_timeout_s = 30.0", "drain_s = 10.0", "grace_s = 5.0"]
         lines += ["[trials]", *(f"{key} = {json.dumps(value)}" for key, value in trials.items())]
         self.config.write_text("\n".join(lines) + "\n")

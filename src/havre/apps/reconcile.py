@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, replace
 
 import anyio
@@ -154,7 +153,7 @@ class Reconcile:
             if release is not None:
                 place = kernel.paths.releases / release.app_id / release.id
                 await kernel.store.write(lambda tx, id=id: tables.delete_release(tx, id))  # type: ignore[misc]
-                await anyio.to_thread.run_sync(shutil.rmtree, place, True)
+                await anyio.to_thread.run_sync(files.remove, place)
                 log.info("apps.release.collected", app=release.app_id, release=release.id)
         return len(gone)
 
@@ -178,7 +177,7 @@ class Reconcile:
                 continue
             sources = [each.stem if each.stem != "deploy" else folder.name for each in folder.glob("*.log")]
             if all([each == "build" or await observe.drained(kernel, each) for each in sources]):
-                await anyio.to_thread.run_sync(shutil.rmtree, folder, True)
+                await anyio.to_thread.run_sync(files.remove, folder)
                 gone += 1
         return gone
 
@@ -193,7 +192,7 @@ class Reconcile:
             total, gone = sum(sizes.values()), 0
             for each in sorted(found, key=lambda each: each.stat().st_mtime):
                 if total > kernel.config.build.cache_bytes and each.parent.name not in busy:
-                    shutil.rmtree(each, ignore_errors=True)
+                    files.remove(each)
                     total -= sizes[each]
                     gone += 1
             return gone

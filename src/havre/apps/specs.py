@@ -20,6 +20,7 @@ from havre.kernel.units import Bind, Limits, UnitSpec
 
 __all__ = ["build_script", "build_spec", "cache_key", "home", "instance_spec", "release_key", "start_line"]
 
+BYTES_FOR_EACH_FILE = 8192  # a file in memory costs about one KiB even when it is empty
 _SHELL = set("&|;<>()`\n")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _BUILTIN = frozenset(
@@ -61,14 +62,15 @@ def instance_spec(
         argv=("/bin/sh", "-c", start_line(plan.start, env)),
         env=env,
         cwd=env["APP_ROOT"],
-        limits=Limits(size.memory_bytes, float(size.cpus), shared=size.is_shared),
+        limits=Limits(size.memory_bytes, float(size.cpus), weight=10 if size.is_shared else 100),
         log=log,
         labels=labels,
         binds=tuple(Bind(each.source, each.target) for each in toolchains),
         overlays=(Bind(paths.releases / app.id / release, home(app)),),
         uid=app.uid,
         listen=listen,
-        scratch_bytes=max(64 * 1024**2, size.memory_bytes // 4),
+        scratch_bytes=size.memory_bytes // 2,
+        scratch_files=size.memory_bytes // 2 // BYTES_FOR_EACH_FILE,
         tree=tree,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,8 +89,11 @@ class Work:
         if names.reuse is not None:
             self.say(deployment.id, f"Using the build of {names.reuse} (same commit, same build settings)")
             return
-        place = self._release(app.id, deployment.id)
-        await anyio.to_thread.run_sync(shutil.rmtree, place, True)
+        place, build = self._release(app.id, deployment.id), self.kernel.config.build
+        await anyio.to_thread.run_sync(files.remove, place)
+        files.check_room(
+            self.kernel.paths.releases, reserve_bytes=build.reserve_bytes, reserve_files=build.reserve_files
+        )
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         repository = self.kernel.paths.git / f"{app.id}.git"
         limit = self.kernel.config.build.release_bytes
@@ -101,7 +103,7 @@ class Work:
 
     async def drop_release(self, app_id: str, deployment_id: str, names: Names) -> None:
         if names.reuse is None:
-            await anyio.to_thread.run_sync(shutil.rmtree, self._release(app_id, deployment_id), True)
+            await anyio.to_thread.run_sync(files.remove, self._release(app_id, deployment_id))
             await self.kernel.store.write(lambda tx: tables.delete_release(tx, deployment_id))
 
     async def detect(self, app: App, deployment: Deployment, names: Names) -> Plan:
@@ -172,7 +174,9 @@ class Work:
             if not ended.is_success:
                 last = [line for line in observe.tail(log, lines=30) if line.strip()]
                 said = last[-1] if last else ""
-                what = f"{ended}" if ended.oom or ended.deadline or ended.code is None else said or f"{ended}"
+                what = f"{ended}" if ended.code is None or ended.is_stopped else said or f"{ended}"
+                if ended.oom:
+                    what = f"out of memory: builds have {kernel.config.build.memory_mib} MiB here ([build] memory_mib)"
                 raise InvalidError(f"build failed: {what}")
             await kernel.units.forget(names.build_unit)
         if names.reuse is None:
@@ -385,7 +389,7 @@ class Work:
         places = [paths.git / f"{app_id}.git", paths.releases / app_id, paths.cache / app_id]
         places += [paths.deployments / each.id for each in deployments]
         for place in places:
-            await anyio.to_thread.run_sync(shutil.rmtree, place, True)
+            await anyio.to_thread.run_sync(files.remove, place)
 
     def forget_app(self, tx: Tx, app_id: str) -> None:
         app = tables.app(tx.conn, app_id)
