@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from havre.apps.build import build_script, build_spec
@@ -29,6 +30,15 @@ _BUILTIN = frozenset(
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Doors:
+    """The ways into an instance: the app's socket, that of its TCP redirections, and one of the instance alone."""
+
+    shared: Path
+    handed: Path
+    own: Path
+
+
 def instance_spec(
     *,
     paths: Paths,
@@ -37,7 +47,7 @@ def instance_spec(
     plan: Plan,
     toolchains: Sequence[Toolchain],
     instance: Instance,
-    listen: Path,
+    doors: Doors,
     log: Path,
     tree: Path | None = None,
 ) -> UnitSpec:
@@ -68,7 +78,9 @@ def instance_spec(
         binds=tuple(Bind(each.source, each.target) for each in toolchains),
         overlays=(Bind(paths.releases / app.id / release, home(app)),),
         uid=app.uid,
-        listen=listen,
+        listen=doors.shared,
+        handed=doors.handed,
+        door=doors.own,
         scratch_bytes=size.memory_bytes // 2,
         scratch_files=size.memory_bytes // 2 // BYTES_FOR_EACH_FILE,
         tree=tree,
