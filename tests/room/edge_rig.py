@@ -42,6 +42,15 @@ class ShiftedClock(SystemClock):
         return super().now() + self.ahead_ms
 
 
+class Visitors:
+    """What the edge asks of the engine: how many wait at an app's socket."""
+
+    count = 1
+
+    def waiting(self, path: Path) -> int:
+        return self.count
+
+
 @asynccontextmanager
 async def edge_kernel(store_url: str = "", **settings: Any) -> AsyncIterator[Kernel]:
     """A kernel with the edge's tables; `settings` are of `[edge]`. What runs of it is ended."""
@@ -54,7 +63,7 @@ async def edge_kernel(store_url: str = "", **settings: Any) -> AsyncIterator[Ker
     store = Store.open(store_url or f"sqlite:///{base / 'state.db'}", clock=clock, bus=bus)
     made = Kernel(
         config=Config(edge=EdgeConfig(**told)), paths=paths, clock=clock, rng=random.Random(1), store=store, bus=bus,
-        operations=cast(Any, None), units=cast(Any, None),
+        operations=cast(Any, None), units=cast(Any, Visitors()),
     )  # fmt: skip
     await store.migrate([events_schema(), tables.SCHEMA])
     await store.write(lambda tx: tables.set_domain(tx.conn, edge.domain_of(made)))

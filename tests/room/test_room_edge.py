@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import socket
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from typing import Any
 
 import anyio
 import pytest
@@ -22,14 +19,9 @@ from havre.base.ids import new_app_id, new_owner_id
 from havre.edge import tables
 from havre.edge.model import Domain
 from havre.edge.parts import routes_of
-from havre.kernel.clock import SystemClock
-from havre.kernel.config import Config, EdgeConfig, Paths
-from havre.kernel.events import Bus, events_after
+from havre.kernel.events import events_after
 from havre.kernel.kernel import Kernel
-from havre.kernel.reconcile import run_reconciler
-from havre.kernel.rooms import Room
-from havre.kernel.store import Store, events_schema
-from tests.driver.caddy_rig import free_ports
+from tests.room.edge_rig import edge_kernel, run_room
 
 pytestmark = pytest.mark.anyio
 ONE, TWO = new_owner_id(), new_owner_id()
@@ -37,28 +29,9 @@ SHOP, BLOG = new_app_id(), new_app_id()
 
 
 @pytest.fixture
-def base() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="hvr-", dir="/tmp"))
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-async def kernel(base: Path, store_url: str) -> AsyncIterator[Kernel]:
-    http_port, https_port = free_ports(2)
-    config = Config(edge=EdgeConfig(base_domain="havre.test", http_port=http_port, https_port=https_port))
-    paths = Paths(data=base / "data", run=base / "run", toolchains=base / "toolchains")
-    paths.create()
-    clock, bus = SystemClock(), Bus()
-    store = Store.open(store_url, clock=clock, bus=bus)
-    made = Kernel(
-        config=config, paths=paths, clock=clock, rng=random.Random(1), store=store, bus=bus,
-        operations=cast(Any, None), units=cast(Any, None),
-    )  # fmt: skip
-    await store.migrate([events_schema(), tables.SCHEMA])
-    await store.write(lambda tx: tables.set_domain(tx.conn, edge.domain_of(made)))
-    yield made
-    store.close()
+async def kernel(store_url: str) -> AsyncIterator[Kernel]:
+    async with edge_kernel(store_url) as made:
+        yield made
 
 
 async def claim(kernel: Kernel, fqdn: str, *, app_id: str = SHOP, owner_id: str = ONE) -> edge.Vhost:
@@ -307,21 +280,6 @@ def caddy_at_work(kernel: Kernel) -> int | None:
         return None
     pid: int = record["identity"][0]
     return pid
-
-
-async def run_room(room: Room, kernel: Kernel) -> None:
-    async def loop_on() -> None:
-        while True:
-            await room.loops[0].run()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(loop_on)
-        for each in room.reconcilers:
-
-            async def reconcile(each: Any = each) -> None:
-                await run_reconciler(each, bus=kernel.bus, clock=kernel.clock, loops=kernel.loops)
-
-            group.start_soon(reconcile)
 
 
 async def api_answers(kernel: Kernel) -> None:

@@ -150,7 +150,7 @@ def collect_doors(run: Path) -> None:
 
 
 def waits(run: Path) -> dict[str, float]:
-    """Since when each app is waited for, on the clock of the file system (s)."""
+    """Since when each app is waited for (s since the epoch)."""
     found = {}
     with contextlib.suppress(FileNotFoundError):
         for entry in os.scandir(run / "waiting"):
@@ -159,11 +159,11 @@ def waits(run: Path) -> dict[str, float]:
     return found
 
 
-def set_waits(run: Path, *, begin: Collection[str], end: Collection[str]) -> None:
+def set_waits(run: Path, *, begin: Collection[str], end: Collection[str], now: float) -> None:
     for app_id in begin:
         file = run / "waiting" / app_id
         file.touch()
-        os.utime(file)
+        os.utime(file, (now, now))
     for app_id in end:
         (run / "waiting" / app_id).unlink(missing_ok=True)
 

@@ -44,7 +44,8 @@ def ports_of(config: Config) -> tuple[int, int]:
 
 
 def routes_of(kernel: Kernel) -> Routes:
-    return Routes(kernel.store, kernel.paths, kernel.clock, kernel.config.edge.start_within_s)
+    within_s = kernel.config.edge.start_within_s
+    return Routes(kernel.store, kernel.paths, kernel.clock, within_s, lambda path: kernel.units.waiting(path))
 
 
 def gate_of(kernel: Kernel) -> Gate:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import anyio.from_thread
 import anyio.to_thread
@@ -20,6 +21,8 @@ from havre.kernel.config import Paths
 from havre.kernel.reconcile import Pass
 from havre.kernel.store import Store
 
+REST = 3  # so many times the wait until an app that was given up is waited for again
+CALLED_S = 5.0  # how soon it is noticed that somebody waits
 log = structlog.get_logger()
 
 
@@ -44,12 +47,16 @@ class Scope:
 
 @dataclass(frozen=True)
 class Routes:
-    """The directories of one installation. start_within_s: how long an app that may come back is waited for."""
+    """The directories of one installation.
+
+    start_within_s: how long an app that may come back is waited for. waiting: how many visitors wait at a socket.
+    """
 
     store: Store
     paths: Paths
     clock: Clock
     start_within_s: float = 30.0
+    waiting: Callable[[Path], int] = lambda _: 1
 
     async def everything(self, figures: Figures | None = None) -> Pass:
         """One pass over all names."""
@@ -91,18 +98,26 @@ class Routes:
         return Pass(wanted=len(served), changed=len(steps), again_s=again_s)
 
     def _presence(self, served: Collection[Served], scope: Scope | None) -> tuple[Presence, float | None]:
-        """Who is there; and after how long somebody will have been waited for long enough."""
-        run = self.paths.run
+        """Who is there; and after how long somebody will have been waited for long enough.
+
+        The clock of an app runs from its first visitor on: one that sleeps until it is called is not given up. Who was
+        given up is waited for again after a while, so that a visitor may call it once more.
+        """
+        run, limit = self.paths.run, self.start_within_s
         listening, accepting = act.listening_sockets(run)
         since, now = act.waits(run), self.clock.now() / 1000
         if scope is not None:
-            over = frozenset(app_id for app_id, at in since.items() if now - at >= self.start_within_s)
+            over = frozenset(app_id for app_id, at in since.items() if now - at >= limit)
             return Presence(listening, accepting, over), None
         absent = {each.app_id for each in served if each.app_id in listening and each.app_id not in accepting}
-        act.set_waits(run, begin=absent - since.keys(), end=since.keys() - absent)
-        left = {app_id: self.start_within_s - (now - since.get(app_id, now)) for app_id in absent}
-        over = frozenset(app_id for app_id, seconds in left.items() if seconds <= 0)
-        return Presence(listening, accepting, over), min((each for each in left.values() if each > 0), default=None)
+        rested = {app_id for app_id, at in since.items() if now - at >= limit * REST}
+        called = {app_id for app_id in absent - since.keys() if self.waiting(self.paths.app_sockets / f"{app_id}.sock")}
+        act.set_waits(run, begin=called, end=(since.keys() - absent) | rested, now=now)
+        ages = {app_id: now - since[app_id] for app_id in (since.keys() & absent) - rested} | dict.fromkeys(called, 0.0)
+        over = frozenset(app_id for app_id, age in ages.items() if age >= limit)
+        left = [(limit if age < limit else limit * REST) - age for age in ages.values()]
+        again_s = min(left, default=CALLED_S if absent else None)
+        return Presence(listening, accepting, over), again_s
 
     def _expect(self, app_id: str) -> None:
         run = self.paths.run
@@ -110,7 +125,7 @@ class Routes:
         with act.exclusively(run / "routes.lock"):
             scope = Scope(app_id)
             served, _ = anyio.from_thread.run(self.store.read, partial(_read, scope))
-            act.set_waits(run, begin=[app_id], end=[])
+            act.set_waits(run, begin=[app_id], end=[], now=self.clock.now() / 1000)
             for each in served:
                 (act.folder(run, "down") / each.name).unlink(missing_ok=True)
 

@@ -385,7 +385,7 @@ def _send_file(folder: Path) -> list[Json]:
 def _errors(settings: EdgeSettings) -> list[Json]:
     status = "{http.error.status_code}"
     not_dialled = {"vars_regexp": {"{http.error.message}": {"name": "dial", "pattern": "^dial "}}}
-    down = {**_file_matcher(settings.run / "flags" / "down", "{http.vars.route}"), "vars": {status: ["502"]}}
+    down = {**_file_matcher(settings.run / "flags" / "down", "{http.vars.route}"), "vars": {status: ["502", "504"]}}
     return [
         {
             "match": [{"host": list(settings.control_hosts)}],
