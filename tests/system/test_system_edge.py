@@ -10,7 +10,6 @@ import signal
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -179,8 +178,8 @@ def test_tcp_redirections_lead_to_port_4040_and_outlive_control_plane_and_gate(
     havre: Installation, folder: Path
 ) -> None:
     spaces = json.loads(havre.clever("tcp-redirs", "list-namespaces", "-F", "json", cwd=folder).stdout)
-    assert [each["namespace"] for each in spaces] == ["default", "cleverapps"]
-    havre.clever("tcp-redirs", "add", "--namespace", "default", "--yes", cwd=folder)
+    assert {each["namespace"] for each in spaces} == {"default", "cleverapps"}
+    havre.clever("tcp-redirs", "add", "--namespace", "default", cwd=folder)
     (made,) = json.loads(havre.clever("tcp-redirs", "list", "-F", "json", cwd=folder).stdout)
     port = made["port"]
     assert {say(port, "x") for _ in range(12)} <= {"0:x", "1:x"} and say(port, "six", host="::1")[1:] == ":six"
@@ -210,10 +209,11 @@ def test_tcp_redirections_lead_to_port_4040_and_outlive_control_plane_and_gate(
 
 
 def test_a_killed_edge_is_back_by_itself_while_the_control_plane_is_away(havre: Installation) -> None:
+    context = havre.tls()
     havre.kill_control_plane()
     wrong: list[str] = []
+    answered = [0]
     stop = threading.Event()
-    context = havre.tls()
 
     def visit() -> None:
         while not stop.is_set():
@@ -224,6 +224,7 @@ def test_a_killed_edge_is_back_by_itself_while_the_control_plane_is_away(havre: 
                 body = response.read()
                 if response.status != 200 or "deployment" not in json.loads(body):
                     wrong.append(f"{response.status} {body[:80]!r}")
+                answered[0] += 1
             except ConnectionRefusedError as error:
                 wrong.append(repr(error))
             except (OSError, http.client.HTTPException):
@@ -236,19 +237,20 @@ def test_a_killed_edge_is_back_by_itself_while_the_control_plane_is_away(havre: 
         each.start()
     try:
         for _ in range(2):
+            before = answered[0]
+            until(lambda before=before: answered[0] > before + 5, what="answers")  # type: ignore[misc]
             pid = json.loads((havre.data / "edge" / "caddy.json").read_text())["identity"][0]
             os.kill(pid, signal.SIGKILL)
             until(lambda pid=pid: not alive(pid), what="the edge is gone")  # type: ignore[misc]
-            began = time.monotonic()
-            assert ask(havre)["instance"]
-            assert time.monotonic() - began < 10
+        before = answered[0]
+        until(lambda: answered[0] > before + 5, what="answers again", limit_s=10)
     finally:
         stop.set()
         for each in visitors:
             each.join()
     assert wrong == []
     havre.up()
-    assert havre.status()["rooms"][2]["error"] == ""
+    assert [each["error"] for each in havre.status()["rooms"] if each["name"] == "edge"] == [""]
 
 
 def test_of_a_homogeneous_app_no_two_versions_answer(havre: Installation, folder: Path) -> None:
