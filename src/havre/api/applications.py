@@ -62,7 +62,9 @@ async def create(
         record(tx, actor, "application.create", owner_id=app.owner_id, subject=app.id, request=request)
         return _shown(ctx, tx.conn, app)
 
-    return await ctx.write(work)
+    made = await ctx.write(work)
+    await edge.reconcile_now(ctx.kernel, made.id)
+    return made
 
 
 def _runtime(given: models.NewApplication) -> str:

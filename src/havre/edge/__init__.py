@@ -8,7 +8,7 @@ outlive the control plane; a keeper starts them again while it is away. Manual p
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -70,6 +70,7 @@ __all__ = [
     "with_proof",
 ]  # fmt: skip
 T = TypeVar("T")
+LONG_S, REST_FACTOR = 0.05, 4
 log = structlog.get_logger()
 
 
@@ -80,13 +81,13 @@ def setup(kernel: Kernel) -> Room:
     trouble = _Trouble()
 
     async def route() -> Pass:
-        done = await routes.everything(figures)
+        done = await _paced(kernel.clock, lambda: routes.everything(figures))
         if await kernel.store.read(lambda conn: bool(tables.redirections(conn))) or trouble.gate:
             trouble.gate = {str(port): why for port, why in (await gate.look()).failed.items()}
         return done
 
     async def certify() -> Pass:
-        done = await certificates.sync()
+        done = await _paced(kernel.clock, certificates.sync)
         trouble.certificates = await certificates.alarm()
         return done
 
@@ -131,6 +132,18 @@ def setup(kernel: Kernel) -> Room:
         health=health,
         start=start,
     )
+
+
+async def _paced(clock: Clock, run: Callable[[], Awaitable[Pass]]) -> Pass:
+    """One whole pass, and then a rest in proportion: with ten thousand names it takes a while, and events are many.
+
+    What somebody waits for is not done here but by `reconcile_now`, on the few names that it concerns.
+    """
+    began = clock.monotonic()
+    done = await run()
+    if (took := clock.monotonic() - began) > LONG_S:
+        await clock.sleep(REST_FACTOR * took)
+    return done
 
 
 class _Trouble:
