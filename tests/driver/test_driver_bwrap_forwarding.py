@@ -212,7 +212,9 @@ def test_output_is_slowed_down_to_its_pace_and_bounded_on_the_disk(tmp_path: Pat
     reading, writing = os.pipe2(os.O_NONBLOCK)
     loop, told = Descriptors(), []
     bounds = output.Bounds(bytes_per_s=1024**2, burst_bytes=8 * 1024**2, limit_bytes=4 * 1024**2, kept_bytes=1024**2)
-    out = output.Output(loop, lambda *heard: told.append(heard), reading=reading, path=tmp_path / "log", bounds=bounds)
+    out = output.Output(
+        loop, lambda: told.append((out.lost, out.slowed)), reading=reading, path=tmp_path / "log", bounds=bounds
+    )
     moved = 0
     while reading in loop.watched:
         moved += os.write(writing, b"y" * 65535 + b"\n")

@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from havre.apps import files, runtimes, specs, stacks
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState, Instance, InstanceState
+from havre.apps.packages import open_toolchains
 from havre.apps.runtimes import Plan
 from havre.apps.stacks import Roots
 from havre.base.ids import AppId, OwnerId, UnitId, new_app_id, new_deployment_id, new_instance_id
@@ -81,10 +82,10 @@ class Started:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    async def answer(self, path: str = "/", *, limit_s: float = 60) -> str:
-        """The answer to a GET, as soon as there is one."""
+    async def answer(self, path: str = "/", *, limit_s: float = 60, accept: str = "identity") -> str:
+        """The answer to a GET, as soon as there is one. accept: the encodings that are understood."""
         with anyio.move_on_after(limit_s):
-            while (said := await self._ask(path)) is None:
+            while (said := await self._ask(path, accept)) is None:
                 unit = await self.engine.get(self.id)
                 assert unit is not None and unit.state != "exited", self.said()
                 await anyio.sleep(0.1)
@@ -98,10 +99,11 @@ class Started:
     async def stop(self, *, grace_s: float = 5) -> Exit:
         return await self.engine.stop(self.id, grace_s=grace_s)
 
-    async def _ask(self, path: str) -> str | None:
+    async def _ask(self, path: str, accept: str = "identity") -> str | None:
+        head = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: {accept}\r\n\r\n"
         try:
             async with await self.engine.dial(self.id, 8080) as stream:
-                await stream.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                await stream.send(head.encode())
                 said = b""
                 while True:
                     try:
@@ -124,6 +126,9 @@ class BuildRig:
     def __post_init__(self) -> None:
         self.stacks = stacks.open_stacks(self.paths.stacks, self.host, now=SystemClock().now)
 
+    def toolchains(self) -> Toolchains:
+        return open_toolchains(self.paths.toolchains, self.config.build.packages, self.host)
+
     async def build(
         self,
         tree: Mapping[str, str] | Path,
@@ -131,6 +136,7 @@ class BuildRig:
         env: Mapping[str, str] | None = None,
         *,
         app: App | None = None,
+        limit_s: float = 240,
     ) -> Built:
         """Detect and build `tree` (the texts of its files, or a folder), as the steps of a deployment do."""
         app = app or an_app(runtime)
@@ -144,12 +150,14 @@ class BuildRig:
             (release / name).write_text(content)
         source = release / deployment.env.get("APP_FOLDER", "").strip("/")
         plan = runtimes.detect(runtime, runtimes.read_tree(source), deployment.env, memory_mib=1024)
-        tools = Toolchains(self.paths.toolchains, self.host)
+        tools = self.toolchains()
         toolchains = tuple([await tools.ensure(name) for name in plan.toolchains])
+        names = dict.fromkeys((*plan.build_toolchains, *plan.toolchains))
+        of_build = tuple([await tools.ensure(name, for_build=True) for name in names])
         folder = self.paths.deployments / deployment.id
         (folder / "build").mkdir(parents=True)
         (folder / "build" / "build.sh").write_text(specs.build_script(plan.build))
-        cache = files.open_cache(self.paths.cache / app.id, specs.cache_key(plan, toolchains, source))
+        cache = files.open_cache(self.paths.cache / app.id, specs.cache_key(plan, of_build, source))
         if os.getuid() == 0:
             files.give(release, app.uid)
             files.give(cache, app.uid)
@@ -157,12 +165,12 @@ class BuildRig:
         roots = await stacks.roots(self.stacks, plan, with_build=bool(plan.build), fresh_s=86_400, tell=print)
         spec = specs.build_spec(
             config=self.config, paths=self.paths, host=self.host, app=app, deployment=deployment, plan=plan,
-            toolchains=toolchains, unit_id=unit_id, cache=cache, log=folder / "build.log",
+            toolchains=of_build, unit_id=unit_id, cache=cache, log=folder / "build.log",
             tree=stacks.tree_of(self.stacks, roots.build),
         )  # fmt: skip
         self.started.append(unit_id)
         await self.engine.start(spec)
-        with anyio.fail_after(240):
+        with anyio.fail_after(limit_s):
             ended = await self.engine.wait(unit_id)
         said = (folder / "build.log").read_text(errors="replace")
         return Built(app, deployment, plan, toolchains, ended, said, release, roots)

@@ -31,7 +31,7 @@ from havre.base.ids import UnitId
 from havre.drivers import cgroup, wayout
 from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp
 from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec, Usage
-from havre.drivers.wayout import veth
+from havre.drivers.wayout import jvm, veth
 
 log = structlog.get_logger()
 COMMAND_S = 10.0
@@ -200,7 +200,7 @@ class Bubblewrap:
         paths = [str(bind.source) for bind in (*root.binds, *spec.binds, *spec.overlays)]
         shown = [f"{STAGE}/{number}" for number in range(len(paths))] if uid is not None else paths
         scratch = f"{STAGE}/scratch" if uid is not None else str(folder / "scratch")
-        env = wayout.environment(self.way_out()) | dict(spec.env) if spec.way_out else dict(spec.env)
+        env = jvm.told(wayout.environment(self.way_out()) | dict(spec.env)) if spec.way_out else dict(spec.env)
         told = dataclasses.replace(spec, env=env)
         return {
             "folder": str(folder),
@@ -225,7 +225,7 @@ class Bubblewrap:
             "rlimits": self._rlimits(spec),
             "most_processes": spec.limits.pids if "pids" in self._hierarchies.missing else None,
             "seccomp": self._seccomp.hex() if self._seccomp else "",
-            "log": str(spec.log),
+            "logs": [str(each) for each in (spec.log, *spec.logs)],
             "port": spec.port,
             "listen_fd": held.numbers[0],
             "handed_fd": held.numbers[1],

@@ -6,6 +6,7 @@ Standard library only. Runs between fork and exec, so what it imports costs the 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import resource
 import signal
@@ -14,6 +15,7 @@ import sys
 _LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS = 0x00020000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
+FIRST_OUTPUT_FD, MOST_OUTPUTS = 3, 32
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 
 
@@ -87,12 +89,21 @@ def in_memory(name, content):
     fd = os.memfd_create(name, 0)
     os.write(fd, content)
     os.lseek(fd, 0, os.SEEK_SET)
-    os.set_inheritable(fd, True)
-    return str(fd)
+    return str(above_outputs(fd))
 
 
-def become_sandbox(orders, status_fd, block_fd, output_fd):
-    """Replace this process by bubblewrap. Raises OSError when something of it cannot be made."""
+def above_outputs(fd):
+    """The same file under a number that no output needs, and that bubblewrap may inherit."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD, FIRST_OUTPUT_FD + MOST_OUTPUTS)
+    os.close(fd)
+    return moved
+
+
+def become_sandbox(orders, status_fd, block_fd, output_fds):
+    """Replace this process by bubblewrap. output_fds: the first for stdout and stderr, the others from 3 on.
+
+    Raises OSError when something of it cannot be made.
+    """
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != orders["monitor"]:
         raise OSError("the monitor is gone")
@@ -102,20 +113,24 @@ def become_sandbox(orders, status_fd, block_fd, output_fd):
     nothing = os.open("/dev/null", os.O_RDONLY)
     make_mounts(orders)
     if orders["uid"] is not None:
-        os.fchown(output_fd, orders["uid"], orders["uid"])  # /dev/stdout can be opened again
+        for fd in output_fds:
+            os.fchown(fd, orders["uid"], orders["uid"])  # /dev/stdout can be opened again
         become_user(orders["uid"])
     for each, limit in orders["rlimits"]:
         resource.setrlimit(each, (limit, limit))
-    argv = ["bwrap", "--json-status-fd", str(status_fd), "--block-fd", str(block_fd)]
+    output_fd, *others = [above_outputs(fd) for fd in output_fds]
+    argv = ["bwrap", "--json-status-fd", str(above_outputs(status_fd)), "--block-fd", str(above_outputs(block_fd))]
     if orders["seccomp"]:
         argv += ["--seccomp", in_memory("seccomp", bytes.fromhex(orders["seccomp"]))]
     arguments = b"".join(each.encode() + b"\0" for each in orders["arguments"])
     argv += ["--args", in_memory("args", arguments), "--", *orders["argv"]]
-    for fd in (status_fd, block_fd):
-        os.set_inheritable(fd, True)
     os.dup2(nothing, 0)
     os.dup2(output_fd, 1)
     os.dup2(output_fd, 2)
+    os.close(output_fd)
+    for number, fd in enumerate(others, FIRST_OUTPUT_FD):
+        os.dup2(fd, number)
+        os.close(fd)
     for number in range(1, 65):
         if number not in (signal.SIGKILL, signal.SIGSTOP, 32, 33):
             signal.signal(number, signal.SIG_DFL)

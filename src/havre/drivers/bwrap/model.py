@@ -72,6 +72,7 @@ class UnitSpec:
     deadline_s: the unit is killed when it has run so long; None: never.
     scratch_bytes, scratch_files: bounds of all that the unit writes in memory: /tmp, /run, home and overlays together.
     quota: bounds of what it writes to the disk through writable binds.
+    logs: further files of output, which `argv` has open for writing as descriptors 3, 4 and so on.
     """
 
     id: UnitId
@@ -96,6 +97,7 @@ class UnitSpec:
     scratch_files: int = 65_536
     quota: Quota | None = None
     tree: Path | None = None
+    logs: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

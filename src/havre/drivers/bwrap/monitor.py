@@ -105,7 +105,8 @@ class Monitor:
         self.waiting = []  # connections that are told when the unit has ended
         self.counts, self.heard = (False, 0, 0, 0, 0, 0), (0, 0)
         self.quota = self.door = None
-        self.forwarder = self.output = None
+        self.forwarder = None
+        self.outputs = []
 
     def start(self):
         orders = self.orders
@@ -128,15 +129,17 @@ class Monitor:
         self.open_forwarder()
         status, writing = os.pipe()
         blocked, self.unblock = os.pipe()
-        self.output_fd, speaking = os.pipe()
-        os.set_blocking(self.output_fd, False)
+        pipes = [os.pipe() for _ in orders["logs"]]
+        speaking = [each[1] for each in pipes]
         orders["monitor"] = os.getpid()
         self.sandbox = os.fork()
         if self.sandbox == 0:
             self.launch(writing, blocked, speaking)
-        for fd in (writing, blocked, speaking):
+        for fd in (writing, blocked, *speaking):
             os.close(fd)
-        self.output = output.Output(self.loop, self.hear, reading=self.output_fd, path=orders["log"])
+        for (reading, _), path in zip(pipes, orders["logs"], strict=True):
+            os.set_blocking(reading, False)
+            self.outputs.append(output.Output(self.loop, self.hear, reading=reading, path=path))
         self.loop.watch(status, EPOLLIN, lambda _events: self.read_status(status))
         self.loop.watch(os.pidfd_open(self.sandbox), EPOLLIN, lambda _events: self.reap())
         self.listen_for_term()
@@ -147,15 +150,15 @@ class Monitor:
         handle = f'{{"pid": {os.getpid()}, "start_time": {start_time(os.getpid())}, "boot_id": "{orders["boot_id"]}"}}'
         write_durably(f"{self.folder}/handle.json", handle)
 
-    def launch(self, status_fd, block_fd, output_fd):
+    def launch(self, status_fd, block_fd, output_fds):
         """In the child."""
         try:
             os.setsid()
             import launch
 
-            launch.become_sandbox(self.orders, status_fd, block_fd, output_fd)
+            launch.become_sandbox(self.orders, status_fd, block_fd, list(output_fds))
         except BaseException as error:
-            os.write(output_fd, f"havre: the sandbox could not be started: {error}\n".encode())
+            os.write(output_fds[0], f"havre: the sandbox could not be started: {error}\n".encode())
         finally:
             os._exit(125)
 
@@ -175,8 +178,8 @@ class Monitor:
         self.counts = counts
         self.show()
 
-    def hear(self, *heard):
-        self.heard = heard
+    def hear(self):
+        self.heard = sum(each.lost for each in self.outputs), sum(each.slowed for each in self.outputs)
         self.show()
 
     def open_forwarder(self):
@@ -257,7 +260,8 @@ class Monitor:
         number = -code if code < 0 else code - 128 if 128 < code < 193 else None
         for pid in groups.processes_of(self.orders):
             kill(pid, SIGKILL)
-        self.drain_output()
+        for each in self.outputs:
+            each.drain()
         if self.quota is not None and not self.broken:
             self.broken = self.quota.exactly() or ""
         oom = groups.oom_kills(self.orders) > 0 and code != 0
@@ -275,15 +279,6 @@ class Monitor:
             self.loop.drop(connection.fileno())
             self.answer(connection, self.exit)
         self.waiting = []
-
-    def drain_output(self):
-        """Every writer is gone: what the pipe holds is all there will be."""
-        out = self.output
-        for _ in range(64):
-            if not out.is_open:
-                return
-            out.tokens = out.bounds.burst_bytes
-            out.take(0)
 
     # what is asked
 
@@ -387,7 +382,8 @@ class Monitor:
 
     def tick(self, now):
         self.forwarder.tick(now)
-        self.output.tick(now)
+        for each in self.outputs:
+            each.tick(now)
         if self.exit is not None:
             return
         if self.deadline and now >= self.deadline:
@@ -402,7 +398,7 @@ class Monitor:
             self.kill()
 
     def timeout(self, now):
-        times = [self.forwarder.next_at(), self.output.next_at()]
+        times = [self.forwarder.next_at(), *(each.next_at() for each in self.outputs)]
         if self.exit is None:
             times += [self.deadline or None, self.kill_at, self.quota.next_at() if self.quota else None]
         else:

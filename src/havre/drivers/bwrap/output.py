@@ -31,10 +31,10 @@ USUAL = Bounds(bytes_per_s=4 * 1024**2, burst_bytes=16 * 1024**2, limit_bytes=64
 
 
 class Output:
-    """`reading`: our end of the pipe, not blocking. `page`: told (lost bytes, times slowed)."""
+    """`reading`: our end of the pipe, not blocking. `heard`: called when `lost` or `slowed` has changed."""
 
-    def __init__(self, loop, page, *, reading, path, bounds=USUAL):
-        self.loop, self.page, self.reading, self.bounds = loop, page, reading, bounds
+    def __init__(self, loop, heard, *, reading, path, bounds=USUAL):
+        self.loop, self.heard, self.reading, self.bounds = loop, heard, reading, bounds
         self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.at = os.fstat(self.file).st_size
         self.freed = 0
@@ -97,13 +97,13 @@ class Output:
         except OSError:
             self.full_until = now + FULL_PAUSE_S
             self.lost += len(data)
-            self.page(self.lost, self.slowed)
+            self.heard()
         return len(data)
 
     def lose(self):
         data = os.read(self.reading, PIECE)
         self.lost += len(data)
-        self.page(self.lost, self.slowed)
+        self.heard()
         return len(data)
 
     def write(self, data):
@@ -124,7 +124,7 @@ class Output:
         self.loop.drop(self.reading)
         self.resume_at = now + self.bounds.burst_bytes / self.bounds.bytes_per_s / 16
         self.slowed += 1
-        self.page(self.lost, self.slowed)
+        self.heard()
         if now - self.told_at >= NOTICE_S:
             self.told_at = now
             self.say(f"output is slowed down to {self.bounds.bytes_per_s // 1024**2} MiB a second")
@@ -140,6 +140,13 @@ class Output:
             self.write(f"\n[havre] {text}\n".encode())
         except OSError:
             return
+
+    def drain(self):
+        """Every writer is gone: what the pipe holds is all there will be."""
+        for _ in range(64):
+            if self.is_open:
+                self.tokens = self.bounds.burst_bytes
+                self.take(0)
 
     def close(self):
         if self.is_open:
