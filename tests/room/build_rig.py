@@ -185,7 +185,8 @@ class BuildRig:
         log = self.paths.deployments / built.deployment.id / f"{instance.id}.log"
         spec = specs.instance_spec(
             paths=self.paths, app=built.app, deployment=built.deployment, plan=built.plan,
-            toolchains=built.toolchains, instance=instance, listen=self.paths.app_sockets / "a.sock", log=log,
+            toolchains=built.toolchains, instance=instance, log=log,
+            doors=specs.Doors(self.paths.app_sockets / "a.sock", self.paths.app_sockets / "a.tcp", self.paths.run / "i" / "a" / "1-0.sock"),
             tree=stacks.tree_of(self.stacks, built.roots.run), starts=starts,
         )  # fmt: skip
         self.started.append(spec.id)

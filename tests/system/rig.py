@@ -97,9 +97,11 @@ class Installation:
         self.config = self.base / "havre.toml"
 
     def write_config(self, **trials: str) -> None:
-        lines = ["[edge]", f"http_port = {self.http_port}", f"https_port = {self.https_port}"]
-        tables = {"apps": {"health_timeout_s": 30.0, "drain_s": 10.0, "grace_s": 5.0}}
-        for table, values in (tables | self.settings).items():
+        ports = {"http_port": self.http_port, "https_port": self.https_port}
+        tables = {"apps": {"health_timeout_s": 30.0, "drain_s": 10.0, "grace_s": 5.0}} | self.settings
+        tables["edge"] = ports | tables.get("edge", {})
+        lines: list[str] = []
+        for table, values in tables.items():
             lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
         lines += ["[trials]", *(f"{key} = {json.dumps(value)}" for key, value in trials.items())]
         self.config.write_text("\n".join(lines) + "\n")

@@ -12,7 +12,18 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from havre import __version__, governance
-from havre.api import account, applications, catalogue, errors, events, stacks, streams
+from havre.api import (
+    account,
+    applications,
+    catalogue,
+    certificates,
+    domains,
+    errors,
+    events,
+    redirections,
+    stacks,
+    streams,
+)
 from havre.api.context import Context
 from havre.api.git import GitDoor
 from havre.api.limits import Attempts
@@ -44,7 +55,10 @@ def create_app(kernel: Kernel, rooms: tuple[Room, ...], apps: Apps, *, pages: Pa
     app.include_router(catalogue.router)
     app.include_router(stacks.router)
     for prefix in ("/v2/self", "/v2/organisations/{owner_id}"):
-        app.include_router(applications.router, prefix=prefix)
+        for each in (applications, domains, redirections, certificates):
+            app.include_router(each.router, prefix=prefix)
+    app.include_router(certificates.operators)
+    app.include_router(domains.balancers)
     app.include_router(streams.router)
     app.include_router(events.router)
     app.router.routes.append(_git_route())

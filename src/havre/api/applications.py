@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 
 from havre import edge
-from havre.api import errors, render
-from havre.api.context import Caller, Context, Ctx, OwnerParam, plain_fqdn, record, shown_fqdn
+from havre.api import render
+from havre.api.context import Caller, Context, Ctx, OwnerParam, record
 from havre.apps import App, NewApp, runtimes, views
-from havre.base.errors import InvalidError, NotFoundError
+from havre.base.errors import InvalidError
 from havre.governance import Actor, Right
 from havre.kernel.store import Tx
 from havre.wire import models
@@ -63,7 +62,9 @@ async def create(
         record(tx, actor, "application.create", owner_id=app.owner_id, subject=app.id, request=request)
         return _shown(ctx, tx.conn, app)
 
-    return await ctx.write(work)
+    made = await ctx.write(work)
+    await edge.reconcile_now(ctx.kernel, made.id)
+    return made
 
 
 def _runtime(given: models.NewApplication) -> str:
@@ -186,82 +187,6 @@ async def nothing_linked(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str
 async def exposed_env(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> dict[str, str]:
     await ctx.read(lambda conn: _found(conn, actor, owner, app_id))
     return {}
-
-
-# domains
-
-
-@router.get(APP + "/vhosts")
-async def vhosts(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> list[models.VhostObject]:
-    def look(conn: sa.Connection) -> list[models.VhostObject]:
-        app = _found(conn, actor, owner, app_id)
-        return [render.vhost(each, ctx.kernel.config) for each in edge.vhosts(conn, app.id)]
-
-    return await ctx.read(look)
-
-
-@router.get(APP + "/vhosts/favourite")
-async def favourite(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> models.VhostObject:
-    found = await ctx.read(lambda conn: edge.favourite(conn, _found(conn, actor, owner, app_id).id))
-    if found is None:
-        raise NotFoundError("No favourite domain is set", id=errors.NO_FAVOURITE)
-    return render.vhost(found, ctx.kernel.config)
-
-
-@router.put(APP + "/vhosts/favourite")
-async def set_favourite(
-    ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, given: models.VhostObject, request: Request
-) -> models.VhostObject:
-    fqdn = plain_fqdn(given.fqdn, ctx.kernel.config)
-
-    def work(tx: Tx) -> models.VhostObject:
-        app = ctx.apps.intents.find(tx, actor, owner, app_id, Right.WRITE)
-        found = edge.set_favourite(tx, app_id=app.id, fqdn=fqdn)
-        record(tx, actor, "vhost.favourite", owner_id=app.owner_id, subject=f"{app_id} {fqdn}", request=request)
-        return render.vhost(found, ctx.kernel.config)
-
-    return await ctx.write(work)
-
-
-@router.delete(APP + "/vhosts/favourite", status_code=204)
-async def unset_favourite(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, request: Request) -> Response:
-    def work(tx: Tx) -> None:
-        app = ctx.apps.intents.find(tx, actor, owner, app_id, Right.WRITE)
-        edge.unset_favourite(tx, app_id=app.id)
-        record(tx, actor, "vhost.unfavourite", owner_id=app.owner_id, subject=app_id, request=request)
-
-    await ctx.write(work)
-    return Response(status_code=204)
-
-
-@router.put(APP + "/vhosts/{fqdn:path}")
-async def claim(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, fqdn: str, request: Request) -> models.Message:
-    wanted = plain_fqdn(unquote(fqdn), ctx.kernel.config)
-
-    def work(tx: Tx) -> None:
-        app = ctx.apps.intents.find(tx, actor, owner, app_id, Right.WRITE)
-        edge.claim(tx, app_id=app.id, owner_id=app.owner_id, fqdn=wanted)
-        record(tx, actor, "vhost.add", owner_id=app.owner_id, subject=f"{app_id} {wanted}", request=request)
-
-    await ctx.write(work)
-    await edge.reconcile_now(ctx.kernel)
-    return models.Message(id=323, message=f"{shown_fqdn(wanted, ctx.kernel.config)} has been added", type="success")
-
-
-@router.delete(APP + "/vhosts/{fqdn:path}")
-async def release(
-    ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, fqdn: str, request: Request
-) -> models.Message:
-    wanted = plain_fqdn(unquote(fqdn), ctx.kernel.config)
-
-    def work(tx: Tx) -> None:
-        app = ctx.apps.intents.find(tx, actor, owner, app_id, Right.WRITE)
-        edge.release(tx, app_id=app.id, fqdn=wanted)
-        record(tx, actor, "vhost.drop", owner_id=app.owner_id, subject=f"{app_id} {wanted}", request=request)
-
-    await ctx.write(work)
-    await edge.reconcile_now(ctx.kernel)
-    return models.Message(id=324, message=f"{wanted} has been removed", type="success")
 
 
 # deployments and instances

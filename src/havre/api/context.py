@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from fastapi import Depends, Request
 
 from havre import governance
-from havre.apps import Apps
+from havre.apps import App, Apps, views
 from havre.base.errors import DeniedError, InvalidError
 from havre.base.names import host_name
 from havre.governance import Actor
@@ -85,6 +85,11 @@ async def basic_actor_of(ctx: Context, header: str) -> Actor:
 def owner_of(request: Request) -> str:
     """The owner in the path; `/v2/self/…` means the caller's own space."""
     return str(request.path_params.get("owner_id", "self"))
+
+
+def found_app(conn: sa.Connection, actor: Actor, owner: str, app_id: str) -> App:
+    """`/v2/self/applications/{id}` finds an app in any organisation of the caller."""
+    return views.app(conn, actor, None if owner == "self" else owner, app_id)
 
 
 Ctx = Annotated[Context, Depends(context)]

@@ -124,6 +124,8 @@ class Intents:
             tables.update_app(tx, app_id, **values)
             if "force_https" in values:
                 edge.set_force_https(tx, app_id=app_id, is_on=values["force_https"])
+            if "sticky_sessions" in values:
+                edge.set_sticky(tx, app_id=app_id, is_on=values["sticky_sessions"])
             tx.emit("apps.app.changed", owner_id=app.owner_id, actor_id=actor.user_id, subject=app_id)
         found = tables.app(tx.conn, app_id)
         assert found is not None

@@ -9,7 +9,7 @@ import anyio.to_thread
 import sqlalchemy as sa
 import structlog
 
-from havre import observe
+from havre import edge, observe
 from havre.apps import decide, files, launch, tables
 from havre.apps.model import App, Deployment, Instance, InstanceState
 from havre.apps.stack_garbage import collect_stacks
@@ -110,6 +110,7 @@ class Reconcile:
         log.warning("apps.instance.replaced", app=app.id, instance=old.id, by=new.id, crashed=crashed)
         await kernel.units.forget(UnitId(old.id))
         await work.start_instance(app, deployment, new, planned, starts)
+        await edge.expect(kernel, app.id)
         await kernel.units.accept(UnitId(new.id))
 
     async def _remove(self, id: UnitId) -> None:

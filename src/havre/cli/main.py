@@ -12,9 +12,9 @@ import click
 
 from havre import __version__
 from havre.base.errors import HavreError, UnavailableError
+from havre.cli import certificates, options, process, shell
 from havre.cli import demo as demonstration
 from havre.cli import doctor as examination
-from havre.cli import options, process, shell
 from havre.cli import stacks as stack_commands
 from havre.client import Client
 from havre.kernel import config as settings
@@ -179,6 +179,7 @@ def demo(data: Path | None, file: Path | None) -> None:
 
 
 main.add_command(stack_commands.stacks)
+main.add_command(certificates.certs)
 
 
 @main.group()

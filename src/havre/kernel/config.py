@@ -21,14 +21,35 @@ from havre.base.errors import InvalidError, UnavailableError
 
 
 @dataclass(frozen=True)
+class AcmeConfig:
+    """`[edge.acme]`: the certificate authority for public names. No `directory`: the internal authority alone."""
+
+    directory: str = ""
+    email: str = ""
+    eab_key_id: str = ""
+    eab_key_file: str = ""
+    ca_bundle: str = ""
+
+
+@dataclass(frozen=True)
 class EdgeConfig:
     """`[edge]`: names and ports of the front door."""
 
     base_domain: str = "havre.localhost"
     http_port: int = 8080
     https_port: int = 8443
-    bind: str = "127.0.0.1"
+    bind: str = "127.0.0.1"  # addresses, separated by commas; empty: all
     public_origin: str = ""  # empty: https://localhost:<https_port>
+    start_within_s: float = 30.0
+    answer_within_s: float = 180.0
+    proxy_protocol_from: str = ""
+    tcp_ports: str = "5001-5999"
+    resolver: str = ""  # empty: the host's
+    acme: AcmeConfig = field(default_factory=AcmeConfig)
+
+    @property
+    def binds(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(each.strip() for each in self.bind.split(",")))
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,39 @@ class VhostObject(Wire):
     fqdn: str
 
 
+class Namespace(Wire):
+    """Where public TCP ports are counted: `default` and `cleverapps` are known to the command line."""
+
+    namespace: str = "default"
+
+
+class TcpRedirection(Wire):
+    namespace: str
+    port: int
+
+
+class NewCertificate(Wire):
+    """PEM texts. `certificate` is the chain, leaf first or not; the key may stand in it too."""
+
+    certificate: str
+    key: str = ""
+
+
+class CertificateObject(Wire):
+    """`domains`: those that it may be shown for now. `note`: a doubt that is no error, when it was just uploaded."""
+
+    id: str
+    ownerId: str | None
+    kind: str
+    names: list[str]
+    issuer: str
+    notBefore: str
+    notAfter: str
+    fingerprint: str
+    domains: list[str]
+    note: str = ""
+
+
 class Variable(Wire):
     name: str
     value: str

@@ -104,19 +104,23 @@ class Monitor:
         self.late, self.broken = False, ""
         self.waiting = []  # connections that are told when the unit has ended
         self.counts, self.heard = (False, 0, 0, 0, 0, 0), (0, 0)
-        self.quota = None
+        self.quota = self.door = None
         self.forwarder = None
         self.outputs = []
 
     def start(self):
         orders = self.orders
         raise_files()
-        for fd in (orders["listen_fd"], orders["netns_fd"]):
+        for fd in (orders["listen_fd"], orders["handed_fd"], orders["netns_fd"]):
             if fd is not None:
                 os.set_inheritable(fd, False)
         groups.make(orders)
         self.open_page()
         self.open_control()  # while we are outside: /proc/net/unix shows a namespace where its sockets are
+        if orders["door"]:
+            import door
+
+            self.door = door.Door(orders["door"], os.path.basename(self.folder)[:8])
         pasta = network.fork_pasta(orders["pasta"]) if orders["pasta"] else None
         network.enter_namespaces(orders["netns_fd"], orders["uid"] is not None)
         if pasta is not None:
@@ -179,11 +183,7 @@ class Monitor:
         self.show()
 
     def open_forwarder(self):
-        fd = self.orders["listen_fd"]
-        listener = None
-        if fd is not None:
-            listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
-            listener.setblocking(False)
+        listener, handed = shared(self.orders["listen_fd"]), shared(self.orders["handed_fd"])
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.forwarder = forwarder.Forwarder(
             self.loop,
@@ -192,6 +192,8 @@ class Monitor:
             port=self.orders["port"],
             proxy=self.orders["proxy"],
             most_open=max(16, (files - 600) // 2),
+            handed=(handed, self.orders["handed_port"]),
+            own=self.door.socket if self.door is not None else None,
         )
         if self.orders["proxy"]:
             self.forwarder.offer_proxy()
@@ -269,6 +271,8 @@ class Monitor:
         self.exit = "{" + ", ".join(f'"{name}": {value}' for name, value in facts.items()) + "}"
         write_durably(f"{self.folder}/exit.json", self.exit)
         self.ended_at = time.monotonic()
+        if self.door is not None:
+            self.door.shut()
         self.forwarder.end()
         self.show()
         for connection in self.waiting:
@@ -299,9 +303,13 @@ class Monitor:
     def obey(self, connection, words):
         command = words[0]
         if command == "accept":
+            if self.door is not None and self.exit is None:
+                self.door.open()
             self.forwarder.accept(int(words[1]))
             self.answer(connection, self.told())
         elif command == "quiesce":
+            if self.door is not None:
+                self.door.shut()
             self.forwarder.quiesce()
             self.answer(connection, self.told())
         elif command == "dial" and self.exit is None:
@@ -312,13 +320,16 @@ class Monitor:
         elif command == "stop":
             self.stop(float(words[1]))
             self.answer(connection, self.told())
-        elif command == "listener" and self.forwarder.listener is not None:
-            fd = self.forwarder.listener.fileno()
+        elif command in ("listener", "handed") and self.held(command) is not None:
+            fd = self.held(command).fileno()
             rights = fd.to_bytes(4, sys.byteorder)
             connection.sendmsg([b"{}\n"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
             connection.close()
         else:
             self.answer(connection, self.told())
+
+    def held(self, which):
+        return self.forwarder.listener if which == "listener" else self.forwarder.handed
 
     def leave_waiting(self, connection):
         self.waiting.remove(connection)
@@ -403,11 +414,22 @@ class Monitor:
 
     def leave(self):
         groups.leave(self.orders)
+        if self.door is not None:
+            self.door.leave()
         for path in (self.orders["control"], self.orders["page"]):
             try:
                 os.unlink(path)
             except FileNotFoundError:
                 pass
+
+
+def shared(fd):
+    """The listening socket of that descriptor; None for none."""
+    if fd is None:
+        return None
+    found = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
+    found.setblocking(False)
+    return found
 
 
 def raise_files():
