@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from havre import __version__, governance
-from havre.api import account, applications, catalogue, errors, events, streams
+from havre.api import account, applications, catalogue, errors, events, streams, unbuilt
 from havre.api.context import Context
 from havre.api.git import GitDoor
 from havre.api.limits import Attempts
@@ -48,6 +48,7 @@ def create_app(kernel: Kernel, rooms: tuple[Room, ...], apps: Apps, *, pages: Pa
     app.include_router(events.router)
     app.router.routes.append(_git_route())
     app.include_router(pages(_sign_in(kernel)))
+    app.include_router(unbuilt.router)  # last: it takes what nobody else did
     return _Shaped(app)
 
 

@@ -68,10 +68,7 @@ def install(app: FastAPI) -> None:
         return JSONResponse(body(4000, f"{where}: {first['msg']}"), status_code=400)
 
     @app.exception_handler(HTTPException)
-    async def unknown(request: Request, error: HTTPException) -> JSONResponse:
-        known_prefix = request.url.path.startswith(("/v2/", "/v4/", "/api-tokens"))
-        if error.status_code == 404 and known_prefix:
-            return JSONResponse(body(4040, "not offered by this installation"), status_code=404)
+    async def unknown(_: Request, error: HTTPException) -> JSONResponse:
         return JSONResponse(body(4040, str(error.detail)), status_code=error.status_code)
 
     @app.exception_handler(Exception)

@@ -1,0 +1,70 @@
+"""A person at a browser, as far as the platform's own pages go: forms are read and sent as a browser would."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+from html import unescape
+from typing import Any
+
+import httpx
+
+from tests.system.rig import Installation
+
+
+def credentials(havre: Installation) -> dict[str, str]:
+    found = json.loads((havre.data / "credentials.json").read_text())
+    return {"email": found["email"], "password": found["password"]}
+
+
+class Mailbox:
+    """Filled by a mail server of the test; see `smtp`."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, str]] = []  # recipient, text
+
+    def text_to(self, address: str) -> str:
+        return next((text for to, text in reversed(self.messages) if to == address), "")
+
+    def link_to(self, address: str) -> str:
+        found = re.search(r"https://\S+", self.text_to(address))
+        return found[0] if found else ""
+
+
+class Browser:
+    """Keeps cookies, follows redirects on the platform's origin."""
+
+    def __init__(self, havre: Installation) -> None:
+        self._client = httpx.Client(verify=_tls(havre), follow_redirects=True, trust_env=False, timeout=60)
+
+    def __enter__(self) -> Browser:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._client.close()
+
+    def open(self, url: str) -> httpx.Response:
+        return self._client.get(url)
+
+    def fill(self, page: httpx.Response, **values: str) -> httpx.Response:
+        """Send the page's form with `values` beside what is hidden in it."""
+        form = re.search(r'<form method="post" action="([^"]*)"', page.text)
+        assert form is not None, page.text
+        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text))
+        content = {name: unescape(value) for name, value in hidden.items()} | values
+        return self._client.post(page.url.join(unescape(form[1])), data=content)
+
+    def allow_cli(self, url: str, *, email: str, password: str) -> httpx.Response:
+        page = self.fill(self.open(url), email=email, password=password)
+        assert page.status_code == 200, page.text
+        return page
+
+    def confirm(self, link: str) -> httpx.Response:
+        page = self.open(link)
+        assert page.status_code == 200, page.text
+        return page
+
+
+def _tls(havre: Installation) -> ssl.SSLContext:
+    return havre.tls()
