@@ -114,7 +114,7 @@ def _own(found: Packages, app_env: Mapping[str, str]) -> dict[str, str]:
         "npm_config_cache": f"{HOME}/.cache/npm",
         "npm_config_update_notifier": "false",
         "YARN_CACHE_FOLDER": f"{HOME}/.cache/yarn",
-        "npm_config_store_dir": f"{HOME}/.cache/pnpm",
+        "PNPM_HOME": f"{HOME}/.cache/pnpm",
         "CI": app_env.get("CI", "1"),
         NPMRC: found.npmrc + app_npmrc(app_env),
     }

@@ -34,8 +34,8 @@ def examine(config: Config, paths: Paths, *, running: bool) -> Iterator[Finding]
     yield from _sandbox()
     yield _limits()
     yield _filter()
-    way = wayout.probe_way_out()
-    yield Finding("way out", True, way.kind, way.why)
+    way = wayout.probe()
+    yield Finding("way out", way.kind != "proxy", way.kind, way.why)
     yield _node()
     for name, port in (("https port", config.edge.https_port), ("http port", config.edge.http_port)):
         yield _port(name, port, config.edge.bind, running=running)
@@ -61,7 +61,7 @@ def _sandbox() -> Iterator[Finding]:
         if made.returncode == 0
         else "apps cannot be isolated: allow user namespaces (sysctl user.max_user_namespaces)"
     )
-    seen = "user, pid, mount, network" if made.returncode == 0 else made.stderr.strip()[-120:]
+    seen = "user, pid, mount, network" if made.returncode == 0 else (made.stderr.strip().splitlines() or ["?"])[-1][:200]
     yield Finding("namespaces", made.returncode == 0, seen, follows, fatal=made.returncode != 0)
     root = os.getuid() == 0
     yield Finding(

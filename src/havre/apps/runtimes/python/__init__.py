@@ -13,6 +13,7 @@ from havre.base.errors import InvalidError
 BACKENDS = ("uwsgi", "gunicorn", "uvicorn", "daphne")
 _MODULE = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*(\(\))?)?")
 VENV = ".havre-venv"
+PYTHON = "/usr/bin/python3"
 
 
 class Python:
@@ -43,7 +44,7 @@ class Python:
                 f"no {requirements}, uv.lock or pyproject.toml at the top of the repository: say what to install "
                 "(an empty requirements.txt will do)"
             )
-        venv = Command("environment", ("uv", "venv", "--quiet", "--python", "/usr/bin/python3", VENV))
+        venv = Command("environment", ("uv", "venv", "--quiet", "--python", PYTHON, VENV))
         build = [venv]
         if has_list:
             build.append(Command("uv pip install", ("uv", "pip", "install", "--requirement", requirements)))
@@ -54,7 +55,7 @@ class Python:
         return self._plan(tuple(build), start, (requirements, "pyproject.toml"), (*notes, *self._notes(env)))
 
     def _locked(self, env: Mapping[str, str]) -> Plan:
-        sync = Command("uv sync", ("uv", "sync", "--locked", "--no-dev"))
+        sync = Command("uv sync", ("uv", "sync", "--locked", "--no-dev", "--python", PYTHON))
         own = env.get("CC_PYTHON_UV_RUN_COMMAND")
         start, server, notes = (f"uv run --no-sync {own}", "", ()) if own else self._start(env)
         build = (sync, *self._server(server), *self._tasks(env))
@@ -97,7 +98,7 @@ class Python:
     def _plan(self, build: tuple[Command, ...], start: str, locks: tuple[str, ...], notes: tuple[str, ...]) -> Plan:
         env = {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": VENV, "PYTHONUNBUFFERED": "1"}
         env |= {"UV_LINK_MODE": "copy", "UV_CACHE_DIR": "/home/bas/.cache/uv", "PYTHONDONTWRITEBYTECODE": "1"}
-        env |= {"UV_COMPILE_BYTECODE": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON": "/usr/bin/python3"}
+        env |= {"UV_COMPILE_BYTECODE": "1", "UV_NO_PROGRESS": "1"}
         return Plan("python", ("uv",), build, start, env | {"VIRTUAL_ENV": f"$APP_ROOT/{VENV}"}, locks, notes)
 
 
