@@ -93,7 +93,7 @@ INSTANCE = sa.Table(
     sa.Column("deleted_at", sa.BigInteger),
     sa.Column("ended_by", sa.String(20), nullable=False),
 )
-SCHEMA = Schema("apps", METADATA, (METADATA.create_all,))
+SCHEMA = Schema("apps", METADATA, (METADATA.create_all, METADATA.create_all))  # the second: links between apps
 
 
 def _app(row: sa.Row[Any]) -> App:

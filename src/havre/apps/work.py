@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from havre import edge, observe
-from havre.apps import files, health, logbook, runtimes, specs, tables
+from havre.apps import files, health, linked_tables, logbook, runtimes, specs, tables
 from havre.apps.model import App, Deployment, Instance, InstanceState, Release
 from havre.apps.runtimes import Plan
 from havre.base.errors import ConflictError, InvalidError, NotFoundError
@@ -344,6 +344,7 @@ class Work:
         if app is not None:
             edge.release_all(tx, app_id)
             observe.drop_app(tx, app_id)
+            linked_tables.drop_app(tx, app_id)
             tables.delete_app(tx, app_id)
             tx.emit("apps.app.deleted", owner_id=app.owner_id, subject=app_id)
 
