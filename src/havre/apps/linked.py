@@ -84,6 +84,11 @@ def tags(conn: sa.Connection, app: App) -> list[str]:
     return linked_tables.tags(conn, app.id)
 
 
+def all_tags(conn: sa.Connection, owner_id: str) -> dict[str, list[str]]:
+    """The tags of an owner's apps that have any."""
+    return linked_tables.all_tags(conn, owner_id)
+
+
 def set_tags(tx: Tx, app: App, wanted: Sequence[str], *, actor_id: str) -> list[str]:
     found = sorted(set(wanted))
     if len(found) > MOST_TAGS or not all(_TAG.fullmatch(each) for each in found):
@@ -99,6 +104,11 @@ def check_quota(conn: sa.Connection, owner_id: str, *, default: Quota) -> None:
     quota = governance.organisations.quota(conn, owner_id, default=default)
     instances = sum(each.max_instances for each in found)
     governance.organisations.check_quota(quota, apps=len(found), instances=instances)
+
+
+def count(conn: sa.Connection, owner_id: str) -> int:
+    """How many apps an owner has."""
+    return len(tables.apps(conn, owner_ids=[owner_id]))
 
 
 def check_empty(conn: sa.Connection, owner_id: str) -> None:

@@ -70,9 +70,10 @@ def tags(conn: sa.Connection, app_id: str) -> list[str]:
     return list(conn.execute(sa.select(TAG.c.tag).where(TAG.c.app_id == app_id).order_by(TAG.c.tag)).scalars())
 
 
-def all_tags(conn: sa.Connection, app_ids: list[str]) -> dict[str, list[str]]:
+def all_tags(conn: sa.Connection, owner_id: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for row in conn.execute(sa.select(TAG).where(TAG.c.app_id.in_(app_ids)).order_by(TAG.c.tag)):
+    query = sa.select(TAG).join(APP, APP.c.id == TAG.c.app_id).where(APP.c.owner_id == owner_id)
+    for row in conn.execute(query.order_by(TAG.c.tag)):
         found.setdefault(row.app_id, []).append(row.tag)
     return found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from havre.apps import tables
-from havre.apps.intents import find
+from havre.apps.intents import find as find
 from havre.apps.model import App, Deployment, Instance
 from havre.base.errors import NotFoundError
 from havre.governance import Actor, Right, authorise

@@ -5,6 +5,8 @@ Every door asks `authorise`; nothing else decides about access. The room's page 
 
 from __future__ import annotations
 
+import dataclasses
+
 from havre.governance import accounts, consumers, organisations, signatures, totp
 from havre.governance.authentication import (
     CLI_CONSUMER,
@@ -44,6 +46,7 @@ from havre.governance.tables import (
     owners,
     people,
     person,
+    person_by_email,
     token,
     tokens_of,
 )
@@ -56,9 +59,14 @@ __all__ = [
     "add_person", "audit_of", "authenticate_bearer", "authenticate_key", "authenticate_oauth", "authenticate_pair",
     "authenticate_session", "authorise", "authorise_operator", "bind_cli_token", "bootstrap", "can", "consumers",
     "delete_tokens_of", "insert_audit", "members_of", "new_credentials", "organisations", "owner", "owners",
-    "owners_of", "people", "person", "personal_owner", "require_grant", "require_person", "resolve_owner", "setup",
-    "signatures", "take_cli_token", "token", "tokens_of", "totp",
+    "owners_of", "people", "person", "person_by_email", "personal_owner", "require_grant", "require_person",
+    "resolve_owner", "setup", "signatures", "take_cli_token", "token", "tokens_of", "totp", "with_password",
 ]  # fmt: skip
+
+
+def with_password(given: Credentials, password: str) -> Credentials:
+    """The same, with a password that the person chose."""
+    return dataclasses.replace(given, password=password)
 
 
 def setup(kernel: Kernel) -> Room:

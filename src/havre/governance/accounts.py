@@ -84,6 +84,11 @@ def keep_session(tx: Tx, cookie: str) -> None:
     account_tables.touch_session(tx, chance.digest(cookie))
 
 
+def session_seen_at(conn: sa.Connection, cookie: str) -> int:
+    row = account_tables.session(conn, chance.digest(cookie))
+    return int(row.seen_at) if row is not None else 0
+
+
 def close_session(tx: Tx, cookie: str) -> None:
     account_tables.delete_session(tx, chance.digest(cookie))
 
@@ -98,11 +103,15 @@ def change_password(tx: Tx, actor: Actor, *, old: str, new: str, rng: random.Ran
 
 
 def set_password(tx: Tx, person_id: str, new: str, *, rng: random.Random, but: str = "") -> None:
-    if not PASSWORD_LEAST <= len(new) <= 1024:
-        raise InvalidError(f"a password has {PASSWORD_LEAST} characters at least")
+    check_new_password(new)
     tables.update_person(tx, person_id, password=passwords.hashed(new, rng))
     account_tables.delete_sessions(tx, person_id, but=but)
     tx.emit("governance.password.changed", actor_id=person_id, subject=person_id)
+
+
+def check_new_password(new: str) -> None:
+    if not PASSWORD_LEAST <= len(new) <= 1024:
+        raise InvalidError(f"a password has {PASSWORD_LEAST} characters at least")
 
 
 # the second factor
@@ -255,6 +264,15 @@ def parse_key(text: str) -> tuple[str, str]:
 
 
 # API tokens
+
+
+def api_tokens(conn: sa.Connection, actor: Actor) -> list[tables.Row]:
+    return account_tables.api_tokens(conn, actor.user_id)
+
+
+def api_tokens_of(conn: sa.Connection, person_id: str) -> list[tables.Row]:
+    """For operators."""
+    return account_tables.api_tokens(conn, person_id)
 
 
 def new_api_token(

@@ -80,10 +80,11 @@ def _add(
     return hook
 
 
-def remove_hook(tx: Tx, actor: Actor, owner_id: str, id: str, kind: Kind) -> None:
+def remove_hook(tx: Tx, actor: Actor, owner_id: str, id: str, kind: Kind) -> Hook:
     hook = _found(tx.conn, actor, owner_id, id, kind, Right.WRITE)
     tables.delete_hook(tx, hook.id)
     tx.emit("notifications.hook.removed", owner_id=hook.owner_id, actor_id=actor.user_id, subject=hook.id)
+    return hook
 
 
 def deliveries(conn: sa.Connection, actor: Actor, owner_id: str, id: str, kind: Kind) -> list[Delivery]:
