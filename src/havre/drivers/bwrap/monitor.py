@@ -306,14 +306,15 @@ class Monitor:
 
         net = os.open(f"/proc/{self.child}/ns/net", os.O_RDONLY)
         owner = fcntl.ioctl(net, 0xB701)
-        here = f"/proc/{os.getpid()}/fd"
-        argv = [*self.orders["pasta"], "--userns", f"{here}/{owner}", "--netns", f"{here}/{net}"]
+        os.close(net)
+        owned = ["--userns", f"/proc/{os.getpid()}/fd/{owner}", "--netns", f"/proc/{self.child}/ns/net"]
+        argv = [*self.orders["pasta"], *owned]
         if os.fork() == 0:
             try:
                 _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
                 signal.set_wakeup_fd(-1)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE):
+                    signal.signal(number, signal.SIG_DFL)  # pasta refuses to start with SIGPIPE ignored
                 os.setsid()
                 os.execve(argv[0], argv, {"PATH": "/usr/bin:/bin"})
             finally:
