@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import ssl
+from email import message_from_bytes
+from email.policy import default
 from html import unescape
 from typing import Any
 
 import httpx
+from aiosmtpd.controller import Controller
 
-from tests.system.rig import Installation
+from tests.system.rig import Installation, free_ports
 
 
 def credentials(havre: Installation) -> dict[str, str]:
@@ -19,16 +22,34 @@ def credentials(havre: Installation) -> dict[str, str]:
 
 
 class Mailbox:
-    """Filled by a mail server of the test; see `smtp`."""
+    """A real mail server on loopback, and what it was given: (recipient, text)."""
 
     def __init__(self) -> None:
-        self.messages: list[tuple[str, str]] = []  # recipient, text
+        self.messages: list[tuple[str, str]] = []
+        self._port = free_ports(1)[0]
+        self._server = Controller(self, hostname="127.0.0.1", port=self._port)
+        self._server.start()
+
+    async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:
+        letter = message_from_bytes(envelope.content, policy=default)
+        body = letter.get_body()
+        text = f"{letter['subject']}\n\n{body.get_content() if body is not None else ''}"
+        self.messages += [(to, text) for to in envelope.rcpt_tos]
+        return "250 OK"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The `[mail]` table that leads here."""
+        return {"host": "127.0.0.1", "port": self._port, "tls": "no"}
+
+    def close(self) -> None:
+        self._server.stop()
 
     def text_to(self, address: str) -> str:
         return next((text for to, text in reversed(self.messages) if to == address), "")
 
     def link_to(self, address: str) -> str:
-        found = re.search(r"https://\S+", self.text_to(address))
+        found = re.search(r"https://\S+proof=\S+", self.text_to(address))
         return found[0] if found else ""
 
 

@@ -135,6 +135,10 @@ class Bench:
         self.opened.unlink(missing_ok=True)
         threading.Thread(target=person, daemon=True).start()
 
+    def second_profile(self, folder: Path, env: dict[str, str]) -> None:
+        pair = f"--token {self.shell['CLEVER_TOKEN']} --secret {self.shell['CLEVER_SECRET']}"
+        self._say(f"login --alias second {pair}", folder, env)
+
     def _asked(self, path: str) -> str:
         lines = self.opened.read_text().splitlines() if self.opened.exists() else []
         return next((each for each in lines if urllib.parse.urlsplit(each).path == path), "")

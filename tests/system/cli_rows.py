@@ -57,7 +57,7 @@ def _account() -> list[Row]:
         Row("profile", "T1", lane, "profile", "operator@havre.localhost", more=("profile -F json",)),
         Row("profile list", "T1", lane, "profile list -F json", '"default"'),
         Row("profile open", "T1", lane, "profile open", "(?i)opening", before="browser"),
-        Row("profile switch", "T1", lane, "profile switch --alias default", "default"),
+        Row("profile switch", "T1", lane, "profile switch --alias second", "second", before="second_profile"),
         Row("diag", "T1", lane, "diag", "valid token", more=("diag -F json",)),
         Row("curl", "T1", lane, "curl {api}/v2/self", "user_"),
         Row("tokens create", "T2", lane, "tokens create robot -F json", '"apiToken"',
@@ -153,7 +153,7 @@ def _app() -> list[Row]:
         Row("drain disable", "T2", lane, "drain disable {drain}", "disabled"),
         Row("drain enable", "T2", lane, "drain enable {drain}", "enabled"),
         Row("drain remove", "T2", lane, "drain remove {drain}", "removed"),
-        Row("ssh", "T2", lane, "ssh -i {key} -c 'echo $APP_ID'", "app_", before="ssh_key"),
+        Row("ssh", "T2", lane, "ssh -i {app_key} -c 'echo $APP_ID'", "app_", before="ssh_key"),
         Row("scale", "T1", lane, "scale --flavor XS --max-instances 2", "(?i)scaled|success"),
         Row("restart", "T1", lane, "restart --quiet", "Access your application"),
         Row("cancel-deploy", "T1", lane, "cancel-deploy", "(?i)cancel", before="slow_deploy"),
@@ -238,24 +238,7 @@ def _now(row: Row) -> Row:
     return replace(row, refuses=NOT_YET[row.command]) if row.command in NOT_YET else row
 
 
-NOT_YET = dict.fromkeys(
-    (
-        *("tokens", "tokens create", "tokens revoke", "emails", "emails add", "emails primary", "emails remove"),
-        *("emails remove-all", "ssh-keys", "ssh-keys remove", "ssh-keys remove-all", "oauth-consumers create"),
-        *("published-config set", "published-config import", "published-config rm", "service link-app"),
-        *("service unlink-app", "webhooks add", "webhooks", "webhooks remove", "notify-email add", "notify-email"),
-        *("notify-email remove", "drain create", "drain", "drain get", "drain check", "drain disable", "drain enable"),
-        *("drain remove", "domain diag"),
-    ),
-    ANSWER,
-) | {
-    "ssh-keys add": "",
-    "ssh": "",
-    "oauth-consumers list": "",
-    **dict.fromkeys(
-        ("oauth-consumers get", "oauth-consumers update", "oauth-consumers open", "oauth-consumers delete"), "not found"
-    ),
-}
+NOT_YET: dict[str, str] = {}
 ROWS: tuple[Row, ...] = tuple(_now(row) for row in (*_account(), *_app(), *_addons(), *_operators(), *_clusters()))
 
 

@@ -92,11 +92,14 @@ class Installation:
         self.data = self.base / "data"
         self.home = self.base / "home"
         self.home.mkdir(parents=True, exist_ok=True)
-        self.http_port, self.https_port = free_ports(2)
+        self.http_port, self.https_port, self.ssh_port = free_ports(3)
         self.config = self.base / "havre.toml"
 
     def write_config(self, **trials: str) -> None:
         lines = ["[edge]", f"http_port = {self.http_port}", f"https_port = {self.https_port}"]
+        lines += ["[ssh]", f"port = {self.ssh_port}"]
+        for table, values in self.settings.items():
+            lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
         lines += ["[apps]", "health_timeout_s = 30.0", "drain_s = 10.0", "grace_s = 5.0"]
         lines += ["[trials]", *(f"{key} = {json.dumps(value)}" for key, value in trials.items())]
         self.config.write_text("\n".join(lines) + "\n")

@@ -13,19 +13,19 @@ from tests.system.cli_bench import Bench, Sink
 from tests.system.cli_rows import ROWS, Row
 from tests.system.rig import installation
 
-
 pytestmark = pytest.mark.timeout(900)  # the first test waits for all lanes
 
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    sink = Sink()
-    with installation() as havre:
+    sink, mail = Sink(), Mailbox()
+    with installation(mail=mail.settings) as havre:
         havre.up()
-        made = Bench(havre, sink, Mailbox())
+        made = Bench(havre, sink, mail)
         made.run()
         yield made
     sink.close()
+    mail.close()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.command)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from fastapi import APIRouter
 
 from havre.api.context import Caller
@@ -16,6 +14,6 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 @router.api_route("/v2/{path:path}", methods=METHODS)
 @router.api_route("/v4/{path:path}", methods=METHODS)
-async def not_offered(actor: Caller) -> NoReturn:
+async def not_offered(actor: Caller) -> None:
     """Every path and method that no other route takes; only for somebody who is signed in."""
     raise NotFoundError(NOT_OFFERED, id=4040)

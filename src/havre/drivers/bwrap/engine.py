@@ -27,8 +27,9 @@ from anyio.abc import ByteStream
 from havre.base.errors import BrokenError, ConflictError, NotFoundError, UnavailableError
 from havre.base.ids import UnitId
 from havre.drivers import cgroup, wayout
-from havre.drivers.bwrap import identity, sandbox, seccomp
+from havre.drivers.bwrap import identity, sandbox, seccomp, shell
 from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec
+from havre.drivers.bwrap.shell import Shell, Terminal
 from havre.drivers.wayout import veth
 
 log = structlog.get_logger()
@@ -401,6 +402,10 @@ class Bubblewrap:
                 (base / self._tag / id).rmdir()
             except OSError:
                 continue
+
+    async def open_shell(self, id: UnitId, *, terminal: Terminal | None) -> Shell:
+        """A shell inside the unit, as confined as it. Raises UnavailableError when the unit does not run."""
+        return await shell.open_shell(self._units / id, seccomp=self._seccomp or b"", terminal=terminal)
 
     def stop_helpers(self) -> None:
         """End the processes that serve all units."""

@@ -14,11 +14,11 @@ from anyio.abc import ByteStream
 
 from havre.base.errors import InvalidError
 from havre.base.ids import UnitId
-from havre.drivers.bwrap import Bind, Bubblewrap, Exit, Limits, Root, Unit, UnitSpec
+from havre.drivers.bwrap import Bind, Bubblewrap, Exit, Limits, Root, Shell, Terminal, Unit, UnitSpec
 from havre.kernel.clock import Clock
 from havre.kernel.config import Config, Paths
 
-__all__ = ["Bind", "Exit", "Limits", "Root", "Unit", "UnitSpec", "Units", "open_units"]
+__all__ = ["Bind", "Exit", "Limits", "Root", "Shell", "Terminal", "Unit", "UnitSpec", "Units", "open_units"]
 
 
 class Units(Protocol):
@@ -43,6 +43,8 @@ class Units(Protocol):
     async def stop(self, id: UnitId, *, grace_s: float) -> Exit: ...
 
     async def forget(self, id: UnitId) -> None: ...
+
+    async def open_shell(self, id: UnitId, *, terminal: Terminal | None) -> Shell: ...
 
     def close_listener(self, path: Path) -> None: ...
 
