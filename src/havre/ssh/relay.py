@@ -10,22 +10,31 @@ import asyncssh
 from havre.kernel.units import Shell
 
 PART = 65536
+LEFT_S = 0.5  # for what is still on its way when the shell has ended
 
 
 async def relay(process: asyncssh.SSHServerProcess[bytes], shell: Shell) -> int:
-    """Returns the exit code of the shell. What it said is sent before."""
+    """Returns the exit code of the shell. What it said is sent before; what it left in the background is left there."""
     async with anyio.create_task_group() as group:
+        said = anyio.Event()
         if shell.master is not None:
             group.start_soon(_type, process, shell)
-            await _show(process, shell)
+            group.start_soon(_show, process, shell, said)
         else:
             group.start_soon(_feed, process, shell)
-            async with anyio.create_task_group() as outputs:
-                outputs.start_soon(_copy, shell.process.stdout, process.stdout)
-                outputs.start_soon(_copy, shell.process.stderr, process.stderr)
+            group.start_soon(_outputs, process, shell, said)
         code = await shell.wait()
+        with anyio.move_on_after(LEFT_S):
+            await said.wait()
         group.cancel_scope.cancel()
     return code
+
+
+async def _outputs(process: asyncssh.SSHServerProcess[bytes], shell: Shell, said: anyio.Event) -> None:
+    async with anyio.create_task_group() as outputs:
+        outputs.start_soon(_copy, shell.process.stdout, process.stdout)
+        outputs.start_soon(_copy, shell.process.stderr, process.stderr)
+    said.set()
 
 
 async def _type(process: asyncssh.SSHServerProcess[bytes], shell: Shell) -> None:
@@ -53,8 +62,15 @@ async def _type(process: asyncssh.SSHServerProcess[bytes], shell: Shell) -> None
                 return
 
 
-async def _show(process: asyncssh.SSHServerProcess[bytes], shell: Shell) -> None:
+async def _show(process: asyncssh.SSHServerProcess[bytes], shell: Shell, said: anyio.Event) -> None:
     """What stands on the terminal, until nobody inside has it open any more."""
+    try:
+        await _shown(process, shell)
+    finally:
+        said.set()
+
+
+async def _shown(process: asyncssh.SSHServerProcess[bytes], shell: Shell) -> None:
     while shell.master is not None:
         await anyio.wait_readable(shell.master)
         try:

@@ -23,6 +23,7 @@ NS_GET_USERNS = 0xB701
 NAMESPACES = ("mnt", "pid", "ipc", "uts", "cgroup")
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP = 1, 22, 38, 24
 CAPABILITY_VERSION_3 = 0x20080522
+TIOCSPTLCK, TIOCGPTN = 0x40045431, 0x80045430  # asm-generic/ioctls.h
 INSIDE = 1000  # the user that every unit has
 
 
@@ -145,8 +146,8 @@ def drop_everything(seccomp):
 def take_terminal(orders, control):
     """A terminal of the unit's own, whose other end goes to whoever gave the orders."""
     master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY)
-    fcntl.ioctl(master, termios.TIOCSPTLCK, struct.pack("i", 0))
-    number = struct.unpack("i", fcntl.ioctl(master, termios.TIOCGPTN, struct.pack("i", 0)))[0]
+    fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
+    number = struct.unpack("i", fcntl.ioctl(master, TIOCGPTN, struct.pack("i", 0)))[0]
     slave = os.open(f"/dev/pts/{number}", os.O_RDWR)
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", orders["rows"], orders["columns"], 0, 0))
     socket.send_fds(control, [b"terminal"], [master])
