@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -71,6 +72,11 @@ class Bench:
         script.write_text(f'#!/bin/sh\necho "$1" >> {shlex.quote(str(self.opened))}\n')
         script.chmod(0o755)
         self.shell["BROWSER"] = str(script)
+        ssh = place / "ssh"  # the stock client, with a list of known hosts of this test
+        known = f"-o UserKnownHostsFile={place / 'known_hosts'} -o StrictHostKeyChecking=accept-new"
+        ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F /dev/null {known} "$@"\n')
+        ssh.chmod(0o755)
+        self.shell["PATH"] = f"{place}:{self.shell['PATH']}"
         self.operator = browser.credentials(self.havre)
         self.kept |= {"api": self.shell["API_HOST"], "sink": self.sink.url}
         self.kept["key"] = str(self.havre.base / "id_ed25519")

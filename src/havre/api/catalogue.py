@@ -6,10 +6,12 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from havre import governance
 from havre.api import render
-from havre.api.context import Caller
+from havre.api.context import Caller, Ctx, OwnerParam
 from havre.apps import runtimes
 from havre.base.errors import NotFoundError
+from havre.governance import Right
 from havre.wire import models
 
 router = APIRouter(tags=["catalogue"])
@@ -54,5 +56,6 @@ async def addon_providers() -> list[Any]:
 
 @router.get("/v2/self/addons")
 @router.get("/v2/organisations/{owner_id}/addons")
-async def addons(actor: Caller) -> list[Any]:
+async def addons(ctx: Ctx, actor: Caller, owner: OwnerParam) -> list[Any]:
+    await ctx.read(lambda conn: governance.authorise(conn, actor, owner, Right.READ))
     return []
