@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
+import structlog
 
 from havre import api, apps, console, daemon, governance
 from havre.governance import CLI_CONSUMER, Actor, Credentials
@@ -28,6 +29,7 @@ from havre.kernel.rooms import Room
 from havre.kernel.store import Store, Tx, events_schema
 
 ORIGIN = "https://localhost:8443"
+structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
 
 
 class HandClock:

@@ -5,6 +5,8 @@ A body that is read whole can be a part of what is signed, and a slow one holds 
 
 from __future__ import annotations
 
+import json
+
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,6 +35,7 @@ class Shaped:
         scope = dict(scope, path=path)
         if scope["type"] == "http" and not path.startswith(STREAMED):
             try:
+                _check_query(scope)
                 body = await self._body(scope, receive)
             except (ExhaustedError, InvalidError, UnavailableError) as error:
                 answer = errors.answer(error)
@@ -40,6 +43,10 @@ class Shaped:
                 await answer(scope, receive, send)
                 return
             if body is None:
+                return
+            if b"\\u" in body and not _is_text(body):
+                answer = errors.answer(InvalidError("the body has characters that no text may have (NUL, half a pair)"))
+                await answer(scope, receive, send)
                 return
             scope["havre.body"] = body
             receive = _replayed(body, receive)
@@ -66,6 +73,23 @@ class Shaped:
                 if not message.get("more_body", False):
                     return b"".join(parts)
         raise InvalidError(f"the request's body did not come within {self._limit_s:.0f} seconds", status=408)
+
+
+def _check_query(scope: Scope) -> None:
+    """Raises InvalidError for what no store takes as text."""
+    if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
+        raise InvalidError("a NUL character is in the address")
+
+
+def _is_text(body: bytes) -> bool:
+    """Whether what a JSON body writes as escapes can be written as text at all."""
+    try:
+        said = json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    except (ValueError, RecursionError):
+        return True  # no JSON: for the framework to refuse
+    return b"\\u0000" not in said
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
