@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import random
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
+import anyio
 import httpx
 import structlog
 
@@ -33,21 +35,20 @@ structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatte
 
 
 class HandClock:
-    """A clock that a test moves. Waits are real, and short."""
+    """A clock that a test moves, and that ticks besides when told so. Waits are real."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ticks: bool = False) -> None:
         self.at = 1_800_000_000_000
+        self._began = time.monotonic() if ticks else None
 
     def now(self) -> int:
-        return self.at
+        return int(self.monotonic() * 1000)
 
     def monotonic(self) -> float:
-        return self.at / 1000
+        return self.at / 1000 + (time.monotonic() - self._began if self._began is not None else 0)
 
     async def sleep(self, seconds: float) -> None:
-        import anyio
-
-        await anyio.sleep(min(seconds, 0.01))
+        await anyio.sleep(seconds if self._began is not None else min(seconds, 0.01))
 
 
 @dataclass
@@ -126,9 +127,11 @@ class ApiRig:
 
 
 @asynccontextmanager
-async def api_rig(place: Path, *, store_url: str = "", **tables: dict[str, Any]) -> AsyncIterator[ApiRig]:
+async def api_rig(
+    place: Path, *, store_url: str = "", ticks: bool = False, **tables: dict[str, Any]
+) -> AsyncIterator[ApiRig]:
     """An installation of the API below `place`; `tables` are settings, such as mail={"host": …}."""
-    clock = HandClock()
+    clock = HandClock(ticks=ticks)
     overrides = {f"{table}.{key}": value for table, values in tables.items() for key, value in values.items()}
     config = settings.load(None, overrides)
     paths = dataclasses.replace(settings.paths_of(place / "data"), run=place / "run")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -32,10 +33,18 @@ def add_webhook(tx: Tx, actor: Actor, owner_id: str, given: Mapping[str, Any]) -
         format, url = str(each.get("format") or "raw"), str(each.get("url") or "")
         if format not in FORMATS:
             raise InvalidError(f"there is no format {format[:40]!r}; the formats are {', '.join(FORMATS)}")
-        if not url.startswith(("http://", "https://")) or len(url) > 2000 or not url.isprintable():
+        if len(url) > 2000 or not url.isprintable() or not _is_http(url):
             raise InvalidError(f"{url[:80]!r} is not a URL such as https://hooks.example.com/x")
         targets.append({"format": format, "url": url})
     return _add(tx, actor, owner_id, "webhook", given, targets)
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 def add_emailhook(tx: Tx, actor: Actor, owner_id: str, given: Mapping[str, Any]) -> Hook:
