@@ -70,11 +70,21 @@ class Browser:
 
     def fill(self, page: httpx.Response, **values: str) -> httpx.Response:
         """Send the page's form with `values` beside what is hidden in it."""
+        to, content = self._form(page)
+        return self._client.post(to, data=content | values)
+
+    def _form(self, page: httpx.Response) -> tuple[httpx.URL, dict[str, str]]:
         form = re.search(r'<form method="post" action="([^"]*)"', page.text)
         assert form is not None, page.text
         hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text))
-        content = {name: unescape(value) for name, value in hidden.items()} | values
-        return self._client.post(page.url.join(unescape(form[1])), data=content)
+        content = {name: unescape(value) for name, value in hidden.items()}
+        return page.url.join(unescape(form[1])), content
+
+    def leave(self, page: httpx.Response) -> str:
+        """Send the page's form; returns the address of another site that it leads to."""
+        request = self._form(page)
+        answer = self._client.post(request[0], data=request[1], follow_redirects=False)
+        return str(answer.headers["location"])
 
     def allow_cli(self, url: str, *, email: str, password: str) -> httpx.Response:
         page = self.fill(self.open(url), email=email, password=password)

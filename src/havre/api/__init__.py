@@ -54,7 +54,6 @@ WHOLE = (
     consumers.router,
     oauth.router,
     hooks.router,
-    drains.router,
     domains.whole,
     orchestration.router,
     catalogue.router,
@@ -81,6 +80,8 @@ def create_app(kernel: Kernel, rooms: tuple[Room, ...], apps: Apps, *, pages: Pa
     for prefix in ("/v2/self", "/v2/organisations/{owner_id}"):
         for each in OF_AN_OWNER:
             app.include_router(each, prefix=prefix)
+    for prefix in drains.ADDRESSES:
+        app.include_router(drains.router, prefix=prefix)
     app.router.routes.append(Route("/git/{path:path}", GitDoor(), include_in_schema=False))
     app.include_router(pages(Doorstep(ctx)))
     app.include_router(unbuilt.router)  # last: it takes what nobody else did

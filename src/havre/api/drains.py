@@ -17,8 +17,10 @@ from havre.observe import Drain, DrainState
 from havre.wire import hooks
 
 router = APIRouter(tags=["drains"])
-ALL = "/v4/drains/organisations/{owner_id}/resources/{app_id}/drains"
-ONE = ALL + "/{id}"
+ADDRESSES = tuple(
+    f"/v4/drains/organisations/{{owner_id}}/{kind}/{{app_id}}/drains" for kind in ("resources", "applications")
+)
+ALL, ONE = "", "/{id}"
 HIDDEN = frozenset({"password", "apiKey", "sourceToken"})
 
 
