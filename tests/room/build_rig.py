@@ -6,17 +6,19 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
-from havre.apps import files, runtimes, specs
+from havre.apps import files, runtimes, specs, stacks
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState, Instance, InstanceState
+from havre.apps.packages import open_toolchains
 from havre.apps.runtimes import Plan
+from havre.apps.stacks import Roots
 from havre.base.ids import AppId, OwnerId, UnitId, new_app_id, new_deployment_id, new_instance_id
 from havre.drivers.toolchains import Toolchain, Toolchains
 from havre.kernel import config as settings
@@ -25,6 +27,7 @@ from havre.kernel.clock import SystemClock
 from havre.kernel.config import Config, Paths
 from havre.kernel.units import Exit, Units
 
+LEFT = ("node_modules", "__pycache__", ".venv", "target")  # what a person's own try leaves in an example
 COMMIT = "2089cd64a07b66d684bac58b023b55c705dc5ca5"
 
 
@@ -65,6 +68,51 @@ class Built:
     exit: Exit
     said: str
     release: Path
+    roots: Roots = field(default_factory=Roots)
+
+
+@dataclass
+class Started:
+    """An instance that runs."""
+
+    engine: Units
+    id: UnitId
+    log: Path
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    async def answer(self, path: str = "/", *, limit_s: float = 60, accept: str = "identity") -> str:
+        """The answer to a GET, as soon as there is one. accept: the encodings that are understood."""
+        with anyio.move_on_after(limit_s):
+            while (said := await self._ask(path, accept)) is None:
+                unit = await self.engine.get(self.id)
+                assert unit is not None and unit.state != "exited", self.said()
+                await anyio.sleep(0.1)
+            return said
+        raise AssertionError(f"no answer: {self.said()}")
+
+    async def send(self, path: str) -> None:
+        """A GET whose answer, if there is one, is nobody's concern."""
+        await self._ask(path)
+
+    async def stop(self, *, grace_s: float = 5) -> Exit:
+        return await self.engine.stop(self.id, grace_s=grace_s)
+
+    async def _ask(self, path: str, accept: str = "identity") -> str | None:
+        head = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: {accept}\r\n\r\n"
+        try:
+            async with await self.engine.dial(self.id, 8080) as stream:
+                await stream.send(head.encode())
+                said = b""
+                while True:
+                    try:
+                        said += await stream.receive()
+                    except anyio.EndOfStream:
+                        break
+        except (OSError, anyio.BrokenResourceError, Exception):
+            return None
+        return said.decode(errors="replace") if b"\r\n\r\n" in said else None
 
 
 @dataclass
@@ -75,71 +123,80 @@ class BuildRig:
     host: dict[str, str] = field(default_factory=settings.host_environment)
     started: list[UnitId] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.stacks = stacks.open_stacks(self.paths.stacks, self.host, now=SystemClock().now)
+
+    def toolchains(self) -> Toolchains:
+        return open_toolchains(self.paths.toolchains, self.config.build.packages, self.host)
+
     async def build(
-        self, tree: Mapping[str, str], runtime: str, env: Mapping[str, str] | None = None, *, app: App | None = None
+        self,
+        tree: Mapping[str, str] | Path,
+        runtime: str,
+        env: Mapping[str, str] | None = None,
+        *,
+        app: App | None = None,
+        limit_s: float = 240,
     ) -> Built:
-        """Detect and build `tree`, as the steps of a deployment do."""
+        """Detect and build `tree` (the texts of its files, or a folder), as the steps of a deployment do."""
         app = app or an_app(runtime)
         deployment = a_deployment(app, env)
         release = self.paths.releases / app.id / deployment.id
+        if isinstance(tree, Path):
+            shutil.copytree(tree, release, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*LEFT))
+            tree = {}
         for name, content in tree.items():
             (release / name).parent.mkdir(parents=True, exist_ok=True)
             (release / name).write_text(content)
         source = release / deployment.env.get("APP_FOLDER", "").strip("/")
         plan = runtimes.detect(runtime, runtimes.read_tree(source), deployment.env, memory_mib=1024)
-        tools = Toolchains(self.paths.toolchains, self.host)
+        tools = self.toolchains()
         toolchains = tuple([await tools.ensure(name) for name in plan.toolchains])
+        names = dict.fromkeys((*plan.build_toolchains, *plan.toolchains))
+        of_build = tuple([await tools.ensure(name, for_build=True) for name in names])
         folder = self.paths.deployments / deployment.id
         (folder / "build").mkdir(parents=True)
         (folder / "build" / "build.sh").write_text(specs.build_script(plan.build))
-        cache = files.open_cache(self.paths.cache / app.id, specs.cache_key(plan, toolchains, source))
+        cache = files.open_cache(self.paths.cache / app.id, specs.cache_key(plan, of_build, source))
         if os.getuid() == 0:
             files.give(release, app.uid)
             files.give(cache, app.uid)
         unit_id = UnitId(new_instance_id())
+        roots = await stacks.roots(self.stacks, plan, with_build=bool(plan.build), fresh_s=86_400, tell=print)
         spec = specs.build_spec(
             config=self.config, paths=self.paths, host=self.host, app=app, deployment=deployment, plan=plan,
-            toolchains=toolchains, unit_id=unit_id, cache=cache, log=folder / "build.log",
+            toolchains=of_build, unit_id=unit_id, cache=cache, log=folder / "build.log",
+            tree=stacks.tree_of(self.stacks, roots.build),
         )  # fmt: skip
         self.started.append(unit_id)
         await self.engine.start(spec)
-        with anyio.fail_after(240):
+        with anyio.fail_after(limit_s):
             ended = await self.engine.wait(unit_id)
         said = (folder / "build.log").read_text(errors="replace")
-        return Built(app, deployment, plan, toolchains, ended, said, release)
+        return Built(app, deployment, plan, toolchains, ended, said, release, roots)
 
-    async def answer(self, built: Built, path: str = "/") -> str:
-        """Start an instance of what was built and return the body of its first answer."""
+    @asynccontextmanager
+    async def instance(self, built: Built) -> AsyncIterator[Started]:
+        """An instance of what was built, while the block runs."""
         instance = an_instance(built.app, built.deployment)
         log = self.paths.deployments / built.deployment.id / f"{instance.id}.log"
         spec = specs.instance_spec(
             paths=self.paths, app=built.app, deployment=built.deployment, plan=built.plan,
             toolchains=built.toolchains, instance=instance, listen=self.paths.app_sockets / "a.sock", log=log,
+            tree=stacks.tree_of(self.stacks, built.roots.run),
         )  # fmt: skip
         self.started.append(spec.id)
         await self.engine.start(spec)
-        with anyio.move_on_after(60):
-            while (said := await self._ask(spec.id, path)) is None:
-                unit = await self.engine.get(spec.id)
-                assert unit is not None and unit.state != "exited", log.read_text(errors="replace")
-                await anyio.sleep(0.1)
-            await self.engine.stop(spec.id, grace_s=5)
-            return said
-        raise AssertionError(f"no answer: {log.read_text(errors='replace')}")
-
-    async def _ask(self, id: UnitId, path: str) -> str | None:
         try:
-            async with await self.engine.dial(id, 8080) as stream:
-                await stream.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-                said = b""
-                while True:
-                    try:
-                        said += await stream.receive()
-                    except anyio.EndOfStream:
-                        break
-        except (OSError, anyio.BrokenResourceError, Exception):
-            return None
-        return said.decode(errors="replace") if b"\r\n\r\n" in said else None
+            yield Started(self.engine, spec.id, log)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.engine.stop(spec.id, grace_s=0)
+
+    async def answer(self, built: Built, path: str = "/") -> str:
+        """Start an instance of what was built and return the body of its first answer."""
+        async with self.instance(built) as started:
+            return await started.answer(path)
 
     async def end(self) -> None:
         for id in self.started:

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from clever_cloud.auth import ApiTokenCredentials, OAuthCredentials, SignatureMethod
 from clever_cloud.client import CleverCloudClient
+from clever_cloud.exceptions import NotFoundError
 from clever_cloud.oauth_dance import OAuthConsumer, OAuthDance
 
 from havre.client import CONSUMER, Client
@@ -97,7 +98,8 @@ def test_the_python_sdk_signs_as_it_does(havre: Installation, operator: Client, 
             await client.create_domain(owner, app.id, domain=f"{method.value.lower()}.example.test")
             domains = await client.list_domains(owner, app.id)
             assert any(f"{method.value.lower()}.example.test" in repr(each) for each in domains)
-            assert await client.get_primary_domain(owner, app.id) is None
+            with pytest.raises(NotFoundError):
+                await client.get_primary_domain(owner, app.id)
 
     asyncio.run(work())
 

@@ -31,6 +31,7 @@ from havre.api import (
     operators,
     orchestration,
     organisations,
+    stacks,
     streams,
     unbuilt,
     variables,
@@ -58,6 +59,7 @@ WHOLE = (
     orchestration.router,
     catalogue.router,
     operators.router,
+    stacks.router,
     streams.router,
     events.router,
 )

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from havre.apps.model import Instance, InstanceState
+from havre.apps.runtimes.plan import is_true
 from havre.kernel.units import Unit
 
 BACKOFF_FIRST_MS = 500
 BACKOFF_MOST_MS = 60_000
 CRASH_WINDOW_MS = 600_000
+STACK_GRACE_MS = 7_200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,21 @@ class Wait:
     ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A stack on disk as its collection sees it. packages: the names of their files, shared with other stacks."""
+
+    id: str
+    used_at: int
+    packages: frozenset[str]
+
+
 Step = Replace | Admit | Remove | Wait
+
+
+def is_task(lifetime: str, env: Mapping[str, str]) -> bool:
+    """Whether an app is a command that runs once and ends: by how it was created, or by CC_TASK."""
+    return lifetime == "TASK" or is_true(env.get("CC_TASK"))
 
 
 def decide_instances(
@@ -95,4 +111,30 @@ def decide_releases(built: Sequence[tuple[str, str]], *, used: frozenset[str], k
         spare[app_id] = spare.get(app_id, 0) + 1
         if spare[app_id] > keep:
             gone.append(release_id)
+    return tuple(gone)
+
+
+def decide_stacks(
+    held: Sequence[Holding],
+    weights: Mapping[str, int],
+    *,
+    used: frozenset[str],
+    now: int,
+    kept_ms: int,
+    limit_bytes: int,
+) -> tuple[str, ...]:
+    """Which stacks to remove: of those that nobody needs, the idle for longer than `kept_ms`, and then, while all
+    together weigh more than `limit_bytes`, the longest idle.
+
+    weights: what each package takes on disk; stacks that have it share it. One that somebody took up a moment ago
+    stays, whatever the limit: its deployment has not said yet that it needs it.
+    """
+    spare = sorted((each for each in held if each.id not in used), key=lambda each: (each.used_at, each.id))
+    gone = [each.id for each in spare if now - each.used_at > max(kept_ms, STACK_GRACE_MS)]
+    for each in spare:
+        left = {name for other in held if other.id not in gone for name in other.packages}
+        if sum(weights.get(name, 0) for name in left) <= limit_bytes:
+            break
+        if each.id not in gone and now - each.used_at > STACK_GRACE_MS:
+            gone.append(each.id)
     return tuple(gone)

@@ -7,6 +7,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -87,6 +88,19 @@ class Client:
     def audit(self, owner_id: str, *, limit: int) -> list[structs.AuditEntry]:
         found = self.call("GET", f"/v2/organisations/{owner_id}/audit?limit={limit}")
         return [structs.AuditEntry.model_validate(each) for each in found]
+
+    def stacks(self) -> models.StackList:
+        return models.StackList.model_validate(self.call("GET", "/v2/havre/stacks"))
+
+    def stack(self, id: str) -> models.StackObject:
+        return models.StackObject.model_validate(self.call("GET", f"/v2/havre/stacks/{quote(id, safe='')}"))
+
+    def upgrade_stacks(self, apps: list[str], *, all_of_them: bool) -> models.UpgradeStatus:
+        asked = {"apps": apps, "all": all_of_them}
+        return models.UpgradeStatus.model_validate(self.call("POST", "/v2/havre/stacks/upgrades", asked))
+
+    def upgrade(self, id: str) -> models.UpgradeStatus:
+        return models.UpgradeStatus.model_validate(self.call("GET", f"/v2/havre/stacks/upgrades/{quote(id, safe='')}"))
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One request. Raises one of the seven errors with the API's own words."""

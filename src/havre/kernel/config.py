@@ -37,6 +37,8 @@ class PackagesConfig:
 
     index_url: str = ""
     npm_registry: str = ""
+    maven_repository: str = ""
+    cargo_registry: str = ""
     ca_bundle: str = ""
     proxy: str = ""
     environment: dict[str, str] = field(default_factory=dict)
@@ -50,7 +52,21 @@ class BuildConfig:
     cache_bytes: int = 10 * 1024**3
     repository_bytes: int = 1024**3
     release_bytes: int = 4 * 1024**3
+    release_files: int = 500_000
+    app_cache_bytes: int = 2 * 1024**3
+    reserve_bytes: int = 512 * 1024**2
+    reserve_files: int = 20_000
     packages: PackagesConfig = field(default_factory=PackagesConfig)
+
+
+@dataclass(frozen=True)
+class StacksConfig:
+    """`[stacks]`: trees of Debian packages. refresh_s: how old the lists of packages may be at a deployment.
+    kept_s, limit_bytes: how long and how much is kept of what nobody uses."""
+
+    refresh_s: float = 86_400.0
+    kept_s: float = 7 * 86_400.0
+    limit_bytes: int = 8 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -121,6 +137,7 @@ class TrialsConfig:
 class Config:
     edge: EdgeConfig = field(default_factory=EdgeConfig)
     build: BuildConfig = field(default_factory=BuildConfig)
+    stacks: StacksConfig = field(default_factory=StacksConfig)
     apps: AppsConfig = field(default_factory=AppsConfig)
     logs: LogsConfig = field(default_factory=LogsConfig)
     mail: MailConfig = field(default_factory=MailConfig)
@@ -151,6 +168,13 @@ class Paths:
     data: Path
     run: Path
     toolchains: Path
+
+    @property
+    def stacks(self) -> Path:
+        """Shared by the installations of this environment where we may write there, else our own."""
+        shared = self.toolchains.with_name("stacks")
+        writable = os.access(shared if shared.exists() else shared.parent, os.W_OK)
+        return shared if writable else self.data / "stacks"
 
     @property
     def git(self) -> Path:

@@ -27,9 +27,14 @@ class Plan:
     """`build` runs in order, any failure ends it; `start` is a line for the shell that becomes the app.
 
     toolchains: names that `drivers.toolchains` knows. lock_files: what the dependency cache is keyed by.
-    env: for the build and the app; in its values `$APP_ROOT` stands for the app's folder and `$HEAP_MIB` for three
-    quarters of the memory that the process has. notes: lines for the build log. packages: Debian packages that the
-    build and the app need beyond the base stack. build_packages: those that only the build needs.
+    env: for the build and the app; in its values `$APP_ROOT` stands for the app's folder, `$MIB_60` for 60 per cent
+    of the memory that the process has (any other number alike), `$HEAP_MIB` for three quarters of it, `$CPUS` for its
+    processors. build_env: above it in the build. notes: lines for the build log. packages: Debian packages that the
+    build and the app need beyond the base stack. workers: lines for the shell, each a background process that runs
+    beside the app in every instance. build_packages, build_toolchains: what only the build needs. kept: the only files
+    of the build that are kept, relative to the app's folder, unless CC_OVERRIDE_BUILDCACHE says otherwise; empty: all.
+    dependencies: folders of the app with what the build installs, for CC_CACHE_DEPENDENCIES. keeps_dependencies: they
+    are kept unless the app says no.
     """
 
     runtime: str
@@ -41,6 +46,12 @@ class Plan:
     notes: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     build_packages: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
+    build_toolchains: tuple[str, ...] = ()
+    build_env: dict[str, str] = field(default_factory=dict)
+    dependencies: tuple[str, ...] = ()
+    keeps_dependencies: bool = False
+    kept: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):
@@ -51,6 +62,8 @@ class Runtime(Protocol):
     name: str
     variant_id: str
     variables: frozenset[str]  # the CC_ variables that it honours besides the common ones
+    packages: tuple[str, ...]  # Debian packages that most of its apps need beyond the base stack
+    programs: tuple[str, ...]  # those in /usr/bin that its apps need; a host without stacks must have them
 
     def detect(self, tree: Tree, env: Mapping[str, str], *, memory_mib: int) -> Plan:
         """Raises InvalidError naming what was looked for and what to do."""

@@ -11,22 +11,36 @@ from typing import Any
 from havre.base.errors import InvalidError
 
 READ_LIMIT_BYTES = 1024**2
-READ = ("package.json", "Procfile", "pyproject.toml")
+DEPLOY_FILES = ("jar", "war", "maven", "gradle", "sbt", "play")
+READ = (
+    "package.json", "Procfile", "pyproject.toml",
+    # node: versions and package managers
+    ".nvmrc", ".node-version", ".yarnrc.yml",
+    # python
+    "requirements.txt", ".python-version",
+    # php, ruby
+    "composer.json", "Gemfile", "Gemfile.lock", "gems.rb", "gems.locked", ".ruby-version",
+    # java, scala
+    "pom.xml", "project/build.properties", *(f"clevercloud/{kind}.json" for kind in DEPLOY_FILES),
+    # go, rust
+    "go.mod", "rust-toolchain", "rust-toolchain.toml",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Tree:
-    """`names` are the paths at the top (folders end in `/`); `texts` the content of the files that detection reads."""
+    """`names` are the paths at the top (folders end in `/`); `texts` the content of the files that detection reads,
+    some of which are further down."""
 
     names: frozenset[str]
     texts: Mapping[str, str]
 
     def __contains__(self, name: str) -> bool:
-        return name in self.names
+        return name in self.names or name in self.texts
 
     def first(self, *names: str) -> str | None:
         """The first of `names` that is there."""
-        return next((name for name in names if name in self.names), None)
+        return next((name for name in names if name in self), None)
 
     def json(self, name: str) -> dict[str, Any]:
         """The object in file `name`. Raises InvalidError saying where it is not JSON."""
@@ -53,4 +67,10 @@ def read_tree(folder: Path) -> Tree:
             names.add(each.name)
             if each.name in READ and each.stat().st_size <= READ_LIMIT_BYTES:
                 texts[each.name] = each.read_text(errors="replace")
+    for name in READ:
+        parent, _, _ = name.rpartition("/")
+        file = folder / name
+        is_below = parent and f"{parent}/" in names and not file.is_symlink() and file.is_file()
+        if is_below and file.stat().st_size <= READ_LIMIT_BYTES:
+            texts[name] = file.read_text(errors="replace")
     return Tree(frozenset(names), texts)

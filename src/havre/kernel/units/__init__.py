@@ -14,11 +14,27 @@ from anyio.abc import ByteStream
 
 from havre.base.errors import InvalidError
 from havre.base.ids import UnitId
-from havre.drivers.bwrap import Bind, Bubblewrap, Exit, Limits, Root, Shell, Terminal, Unit, UnitSpec
+from havre.drivers.bwrap import (
+    Bind,
+    Bubblewrap,
+    Exit,
+    Limits,
+    Quota,
+    Root,
+    Shell,
+    Terminal,
+    Tree,
+    Unit,
+    UnitSpec,
+    Usage,
+)
 from havre.kernel.clock import Clock
 from havre.kernel.config import Config, Paths
 
-__all__ = ["Bind", "Exit", "Limits", "Root", "Shell", "Terminal", "Unit", "UnitSpec", "Units", "open_units"]
+__all__ = [
+    "Bind", "Exit", "Limits", "Quota", "Root", "Shell", "Terminal", "Tree", "Unit", "UnitSpec", "Units", "Usage",
+    "open_units",
+]  # fmt: skip
 
 
 class Units(Protocol):
@@ -32,7 +48,9 @@ class Units(Protocol):
 
     async def wait(self, id: UnitId) -> Exit: ...
 
-    async def accept(self, id: UnitId) -> None: ...
+    async def usage(self, id: UnitId) -> Usage: ...
+
+    async def accept(self, id: UnitId, *, peers: int = 0) -> None: ...
 
     async def quiesce(self, id: UnitId) -> None: ...
 
@@ -45,6 +63,12 @@ class Units(Protocol):
     async def forget(self, id: UnitId) -> None: ...
 
     async def open_shell(self, id: UnitId, *, terminal: Terminal | None) -> Shell: ...
+
+    async def hold(self, path: Path) -> object: ...
+
+    def waiting(self, path: Path) -> int: ...
+
+    async def wait_called(self, path: Path) -> None: ...
 
     def close_listener(self, path: Path) -> None: ...
 
