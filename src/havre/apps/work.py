@@ -22,6 +22,7 @@ from havre.apps import (
     keys,
     launch,
     launchers,
+    linked_tables,
     logbook,
     runtimes,
     scaling,
@@ -521,6 +522,7 @@ class Work:
         if app is not None:
             edge.release_all(tx, app_id)
             observe.drop_app(tx, app_id)
+            linked_tables.drop_app(tx, app_id)
             tables.delete_app(tx, app_id)
             tx.emit("apps.app.deleted", owner_id=app.owner_id, subject=app_id)
 

@@ -107,6 +107,41 @@ class LogsConfig:
 
 
 @dataclass(frozen=True)
+class MailConfig:
+    """`[mail]`: how letters leave. Without a host they stay in the outbox (`havre outbox`)."""
+
+    host: str = ""
+    port: int = 25
+    sender: str = "Havre <havre@localhost>"
+    tls: str = "if-offered"  # no | if-offered | starttls | tls
+    username: str = ""
+    password_file: str = ""
+
+
+@dataclass(frozen=True)
+class SshConfig:
+    """`[ssh]`: the gateway into instances. Port 0: none."""
+
+    port: int = 8022
+    bind: str = ""  # empty: the edge's
+
+
+@dataclass(frozen=True)
+class OutboundConfig:
+    """`[outbound]`: where webhooks and drains may go. loopback: `auto` (when the edge itself is on it), yes, no."""
+
+    loopback: str = "auto"
+
+
+@dataclass(frozen=True)
+class QuotasConfig:
+    """`[quotas]`: what an organisation may have when nothing else was said; 0: no limit."""
+
+    apps: int = 0
+    instances: int = 0
+
+
+@dataclass(frozen=True)
 class StoreConfig:
     url: str = ""  # empty: SQLite in the data directory
 
@@ -126,6 +161,10 @@ class Config:
     stacks: StacksConfig = field(default_factory=StacksConfig)
     apps: AppsConfig = field(default_factory=AppsConfig)
     logs: LogsConfig = field(default_factory=LogsConfig)
+    mail: MailConfig = field(default_factory=MailConfig)
+    ssh: SshConfig = field(default_factory=SshConfig)
+    outbound: OutboundConfig = field(default_factory=OutboundConfig)
+    quotas: QuotasConfig = field(default_factory=QuotasConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     trials: TrialsConfig = field(default_factory=TrialsConfig)
     data: str = "data"
@@ -135,6 +174,12 @@ class Config:
         """The bare origin of the API, console and git, as clients see it."""
         port = "" if self.edge.https_port == 443 else f":{self.edge.https_port}"
         return self.edge.public_origin or f"https://localhost{port}"
+
+    @property
+    def allows_loopback(self) -> bool:
+        """Whether webhooks and drains may go to this machine itself."""
+        own = self.edge.bind in ("localhost", "::1") or self.edge.bind.startswith("127.")
+        return own if self.outbound.loopback == "auto" else self.outbound.loopback == "yes"
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,9 @@ from anyio.abc import ByteStream
 from havre.base.errors import BrokenError, ConflictError, NotFoundError, UnavailableError
 from havre.base.ids import UnitId
 from havre.drivers import cgroup, wayout
-from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp
+from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp, shell
 from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec, Usage
+from havre.drivers.bwrap.shell import Shell, Terminal
 from havre.drivers.wayout import jvm, veth
 
 log = structlog.get_logger()
@@ -408,6 +409,10 @@ class Bubblewrap:
         await anyio.to_thread.run_sync(cgroup.clear, self._hierarchies, f"{self._tag}/{id}")
         await anyio.to_thread.run_sync(shutil.rmtree, self._records.folder(id), True)
         self._records.forget(id)
+
+    async def open_shell(self, id: UnitId, *, terminal: Terminal | None) -> Shell:
+        """A shell inside the unit, as confined as it. Raises UnavailableError when the unit does not run."""
+        return await shell.open_shell(self._units / id, seccomp=self._seccomp or b"", terminal=terminal)
 
     def stop_helpers(self) -> None:
         """End the processes that serve all units."""
