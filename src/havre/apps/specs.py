@@ -29,6 +29,7 @@ __all__ = [
     "source_of",
 ]
 PRE_RUN = "CC_PRE_RUN_HOOK"
+BYTES_FOR_EACH_FILE = 8192  # a file in memory costs about one KiB even when it is empty
 
 
 def launch_folder(paths: Paths, instance: Instance) -> Path:
@@ -88,14 +89,15 @@ def instance_spec(
         argv=argv,
         env=env,
         cwd=env["APP_ROOT"],
-        limits=Limits(size.memory_bytes, float(size.cpus), shared=size.is_shared),
+        limits=Limits(size.memory_bytes, float(size.cpus), weight=10 if size.is_shared else 100),
         log=log,
         labels=labels,
         binds=binds,
         overlays=(Bind(paths.releases / app.id / release, home(app)),),
         uid=app.uid,
         listen=listen,
-        scratch_bytes=max(64 * 1024**2, size.memory_bytes // 4),
+        scratch_bytes=size.memory_bytes // 2,
+        scratch_files=size.memory_bytes // 2 // BYTES_FOR_EACH_FILE,
         logs=tuple(log.with_name(f"{source_of(instance, each)}.log") for each in launch.services(starts)),
         tree=tree,
     )

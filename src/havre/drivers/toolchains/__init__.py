@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from havre.drivers.toolchains.go import GO_VERSION
 from havre.drivers.toolchains.maven import Repository
 from havre.drivers.toolchains.node import NODE_VERSIONS, node_home, node_version
 from havre.drivers.toolchains.npm import BUN_VERSION
+from havre.drivers.toolchains.place import collect, touch, use
 from havre.drivers.toolchains.wheels import JAVA_VERSIONS
 
 __all__ = [
@@ -76,6 +77,28 @@ class Toolchains:
 
     def ensure_now(self, name: str, *, for_build: bool = False) -> Toolchain:
         """As `ensure`, blocking."""
+        found = self._find(name, for_build=for_build)
+        if found.source.parent == self._root:
+            use(self._root, f"{name}.build" if for_build else name, found.source)
+        return found
+
+    async def collect(self, needed: Iterable[str], *, idle_s: float) -> tuple[str, ...]:
+        """Remove the toolchains that were not used for `idle_s`, but ours of today and those `needed`."""
+        names = tuple(needed)
+
+        def work() -> tuple[str, ...]:
+            for name in names:
+                touch(self._root, name)
+            return collect(self._root, idle_s=idle_s, kept=self._usual())
+
+        async with self._lock:
+            return await anyio.to_thread.run_sync(work)
+
+    def _usual(self) -> tuple[str, ...]:
+        """What `make setup` fetches."""
+        return (f"node-{node_version()}", f"bun-{BUN_VERSION}")
+
+    def _find(self, name: str, *, for_build: bool) -> Toolchain:
         kind, _, asked = name.partition("@")
         if asked and not _VERSION.fullmatch(asked):
             raise UnavailableError(f"there is no toolchain {name}")
