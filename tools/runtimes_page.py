@@ -27,7 +27,8 @@ HEAD = """# Kinds of apps
 Written by `make prove`, which takes every example through `clever create -t TYPE`, `clever deploy` and `clever restart`
 of the stock command line. Seconds are the platform's own, from the push to the switch, on two cores; *again* is the
 same commit from its kept build. Variables that every kind honours are in [variables](variables.md); what an app sets
-beyond these is named in its build log.
+beyond these is named in its build log. A version that an app asks for and that cannot be had ends the build, which says
+what there is: an app is never started on another than it asked for.
 """
 
 
