@@ -275,4 +275,4 @@ def test_a_linked_folder_is_not_read(tmp_path: Path) -> None:
 
 def test_variables_that_are_honoured_are_not_named_as_unknown() -> None:
     found = plan("jar", tree("a.jar"), CC_JAR_ARGS="x", CC_JAVA_VERSION="17", CC_NODE_VERSION="22")
-    assert found.notes[-1] == "not honoured by this installation: CC_NODE_VERSION"
+    assert found.notes[-1] == "not known, and without effect: CC_NODE_VERSION"

@@ -82,10 +82,10 @@ class Started:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    async def answer(self, path: str = "/", *, limit_s: float = 60) -> str:
-        """The answer to a GET, as soon as there is one."""
+    async def answer(self, path: str = "/", *, limit_s: float = 60, accept: str = "identity") -> str:
+        """The answer to a GET, as soon as there is one. accept: the encodings that are understood."""
         with anyio.move_on_after(limit_s):
-            while (said := await self._ask(path)) is None:
+            while (said := await self._ask(path, accept)) is None:
                 unit = await self.engine.get(self.id)
                 assert unit is not None and unit.state != "exited", self.said()
                 await anyio.sleep(0.1)
@@ -99,10 +99,11 @@ class Started:
     async def stop(self, *, grace_s: float = 5) -> Exit:
         return await self.engine.stop(self.id, grace_s=grace_s)
 
-    async def _ask(self, path: str) -> str | None:
+    async def _ask(self, path: str, accept: str = "identity") -> str | None:
+        head = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: {accept}\r\n\r\n"
         try:
             async with await self.engine.dial(self.id, 8080) as stream:
-                await stream.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                await stream.send(head.encode())
                 said = b""
                 while True:
                     try:

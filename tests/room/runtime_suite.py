@@ -89,8 +89,13 @@ WEB = (
     Row("static-hugo", "static", {"/": "Ships come in", "/tide/": "High at noon"}, said=["hugo took"]),
     Row("static-mkdocs", "static", {"/": "Ships come in", "/tide/": "High at noon"}, said=["mkdocs build took"]),
     Row("static-vitepress", "static", {"/": "Ships come in", "/tide": "High at noon"}, heavy=True),
+    Row("static-mdbook", "static", {"/": "Ships come in", "/tide.html": "High at noon"}, heavy=True),
+    Row("static-nuxt", "static", {"/": "Ships come in"}, heavy=True),
+    Row("static-docusaurus", "static", {"/": "Ships come in"}, heavy=True),
+    Row("static-storybook", "static", {"/": "<html", "/index.json": "lantern--lit"}, heavy=True),
     Row("static-astro", "static", {"/": "high at noon"}, heavy=True),
     Row("static-apache-site", "static-apache", {"/": "Ships", "/harbour": "Ships"}, {"CC_WEBROOT": "/site"}),
+    Row("ruby-rails", "ruby", {"/": "Heron, Kelp"}, heavy=True),
     Row("php-slim", "php", PHP_FPM, PHP, "fpm", said=["composer install took", "PHP 8"]),
     Row("ruby-sinatra", "ruby", RUBY_ANSWERS, RUBY, said=["bundle install took", "rake tide took"]),
     Row(
@@ -102,6 +107,7 @@ WEB = (
         heavy=True,
     ),
     Row("php-slim", "php", PHP_MODULE, PHP | {"CC_CGI_IMPLEMENTATION": "mod_php"}, "mod_php", heavy=True),
+    Row("bun-hono", "node", {"/": "Hello from Hono on Bun 1.", "/people/ada": '{"hello":"ada"}'}, plan="bun"),
     Row("vinext", "node", {"/": "<html"}, plan="bun", heavy=True),
 )
 

@@ -9,22 +9,26 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from havre.apps import keys
+from havre.apps.keys import Key
 from havre.apps.model import App, Deployment
 from havre.apps.packages import HOST_CA, Packages, app_npmrc, packages
 from havre.apps.runtimes import Command, Plan
+from havre.apps.runtimes.dependencies import TOOLS
 from havre.apps.variables import CA_NAMES, HOME, home, variables
 from havre.base.errors import InvalidError
+from havre.base.flavors import flavor
 from havre.base.ids import UnitId
 from havre.drivers.toolchains import Toolchain
-from havre.kernel.config import Config, Paths
-from havre.kernel.units import Bind, Limits, UnitSpec
+from havre.kernel.config import BuildConfig, Config, Paths
+from havre.kernel.units import Bind, Limits, Quota, Tree, UnitSpec
 
 OWN_CA = "/opt/havre/ca.pem"
 FILE, PLACE = "HAVRE_FILE_", "HAVRE_PLACE_"  # files below the build's home, on their way in: content and path
-SCRATCH_BYTES = 2 * 1024**3
+SCRATCH_BYTES, SCRATCH_FILES = 2 * 1024**3, 262_144
+WEIGHT = 30  # of the processor, where a running app has 100: a build waits for those who serve
 PRELUDE = f"""#!/bin/sh
-set -u
-n=0
+set -u{keys.PRELUDE}n=0
 while eval "[ -n \\"\\${{{FILE}$n:-}}\\" ]"; do
   eval "text=\\${FILE}$n place=\\$HOME/\\${PLACE}$n"
   (umask 077 && mkdir -p "$(dirname "$place")" && printf '%s' "$text" > "$place") || exit 1
@@ -71,13 +75,16 @@ def build_spec(
     cache: Path,
     log: Path,
     tree: Path | None = None,
+    key: Key | None = None,
+    folder: str = "build",
 ) -> UnitSpec:
     """The build of one deployment: all its commands in one sandbox, the release writable at APP_HOME.
 
-    The script of `build_script` stands in `<deployments>/<id>/build/build.sh`. cache: the app's own. tree: of its
-    stack; None: the host's /usr.
+    The script of `build_script` stands in `<deployments>/<id>/<folder>/build.sh`. cache: the app's own. tree: of its
+    stack; None: the host's /usr. key: the app's, for private dependencies.
     Raises InvalidError when the configured bundle of authorities is not there.
     """
+    memory_mib, cpus = sizes(app, config)
     found = packages(config.build.packages, host)
     told = variables(
         app=app,
@@ -87,15 +94,18 @@ def build_spec(
         instance_id=unit_id,
         number=0,
         kind="build",
-        memory_mib=config.build.memory_mib,
-        cpus=config.build.cpus,
+        memory_mib=memory_mib,
+        cpus=cpus,
     )
     env = dict(found.environment) | told | _own(found, deployment.env)
+    env |= {TOOLS: " ".join(f"{each.name}-{each.version}" for each in toolchains)}
+    env |= key.environment() if key is not None else {}
     binds = (
         *(Bind(each.source, each.target) for each in toolchains),
-        Bind(paths.deployments / deployment.id / "build", "/opt/havre/build"),
+        Bind(paths.deployments / deployment.id / folder, "/opt/havre/build"),
         Bind(paths.releases / app.id / deployment.id, home(app), writable=True),
         Bind(cache, f"{HOME}/.cache", writable=True),
+        *((Bind(keys.known_hosts(paths, app), keys.KNOWN, writable=True),) if key is not None else ()),
         *_ca_bind(found),
     )
     return UnitSpec(
@@ -104,15 +114,34 @@ def build_spec(
         argv=("/bin/sh", "/opt/havre/build/build.sh"),
         env=env,
         cwd=env["APP_ROOT"],
-        limits=Limits(config.build.memory_mib * 1024**2, config.build.cpus, pids=2048),
+        limits=Limits(memory_mib * 1024**2, cpus, pids=2048, weight=WEIGHT),
         log=log,
         labels={"app": app.id, "deployment": deployment.id, "kind": "build", "commit": deployment.commit_id},
         binds=binds,
         uid=app.uid,
         deadline_s=config.build.timeout_s,
         scratch_bytes=SCRATCH_BYTES,
+        scratch_files=SCRATCH_FILES,
+        quota=_quota(config.build, paths.releases / app.id / deployment.id, cache),
         tree=tree,
     )
+
+
+def _quota(build: BuildConfig, release: Path, cache: Path) -> Quota:
+    trees = (
+        Tree("the build's folder", release, build.release_bytes, build.release_files),
+        Tree("the build cache", cache, build.app_cache_bytes, build.release_files),
+    )
+    return Quota(trees, build.reserve_bytes, build.reserve_files)
+
+
+def sizes(app: App, config: Config) -> tuple[int, float]:
+    """MiB of memory and processors of the app's builds: its build flavor's when it has separate builds, else the
+    installation's (decision 0007)."""
+    if not app.separate_build:
+        return config.build.memory_mib, config.build.cpus
+    found = flavor(app.build_flavor)
+    return found.memory_mib, float(found.cpus)
 
 
 def _own(found: Packages, app_env: Mapping[str, str]) -> dict[str, str]:

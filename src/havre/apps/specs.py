@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from havre.apps import launch
 from havre.apps.build import build_script, build_spec
 from havre.apps.cache import cache_key, release_key
+from havre.apps.launch import Launch
 from havre.apps.model import App, Deployment, Instance
 from havre.apps.runtimes import Plan
 from havre.apps.variables import home, variables
@@ -18,14 +18,28 @@ from havre.drivers.toolchains import Toolchain
 from havre.kernel.config import Paths
 from havre.kernel.units import Bind, Limits, UnitSpec
 
-__all__ = ["build_script", "build_spec", "cache_key", "home", "instance_spec", "release_key", "start_line"]
+__all__ = [
+    "build_script",
+    "build_spec",
+    "cache_key",
+    "home",
+    "instance_spec",
+    "launch_folder",
+    "release_key",
+    "source_of",
+]
+PRE_RUN = "CC_PRE_RUN_HOOK"
+BYTES_FOR_EACH_FILE = 8192  # a file in memory costs about one KiB even when it is empty
 
-_SHELL = set("&|;<>()`\n")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-_BUILTIN = frozenset(
-    {".", "cd", "command", "eval", "exec", "exit", "export", "for", "if", "set", "source", "trap", "ulimit", "umask",
-     "until", "wait", "while", "{", "!"}
-)  # fmt: skip
+
+def launch_folder(paths: Paths, instance: Instance) -> Path:
+    """Where the launcher of an instance stands, when it needs one."""
+    return paths.deployments / instance.deployment_id / f"{instance.id}.launch"
+
+
+def source_of(instance: Instance, service: str = "") -> str:
+    """The id of the source of an instance's output: the app's, or that of a service beside it."""
+    return f"{instance.id}.{service.removesuffix('.service')}" if service else instance.id
 
 
 def instance_spec(
@@ -36,11 +50,18 @@ def instance_spec(
     plan: Plan,
     toolchains: Sequence[Toolchain],
     instance: Instance,
-    listen: Path,
+    listen: Path | None,
     log: Path,
+    starts: Launch | None = None,
     tree: Path | None = None,
 ) -> UnitSpec:
-    """One instance: the release as it was built, what it writes gone with it. tree: of its stack; None: the host's."""
+    """One instance: the release as it was built, what it writes gone with it.
+
+    listen: None for a task. log: of the app; the services beside it write to files beside that.
+    starts: what it runs, by default the plan's start after the pre-run hook; unless that is plain, its launcher
+    stands in `launch_folder`. tree: of its stack; None: the host's.
+    """
+    starts = starts or launch.launch_of(start=plan.start, env={PRE_RUN: deployment.env.get(PRE_RUN, "")})
     size = flavor(instance.flavor)
     env = variables(
         app=app,
@@ -56,36 +77,27 @@ def instance_spec(
     labels = {"app": app.id, "deployment": deployment.id, "kind": "instance", "generation": str(instance.generation)}
     labels |= {"number": str(instance.number), "commit": deployment.commit_id, "flavor": size.name}
     release = deployment.release_id or deployment.id
+    binds = tuple(Bind(each.source, each.target) for each in toolchains)
+    if starts.is_plain:
+        argv: tuple[str, ...] = ("/bin/sh", "-c", launch.plain_line(starts))
+    else:
+        argv = ("/bin/sh", f"{launch.FOLDER}/{launch.SCRIPT}")
+        binds = (*binds, Bind(launch_folder(paths, instance), launch.FOLDER))
     return UnitSpec(
         id=UnitId(instance.id),
         kind="instance",
-        argv=("/bin/sh", "-c", start_line(plan.start, env)),
+        argv=argv,
         env=env,
         cwd=env["APP_ROOT"],
-        limits=Limits(size.memory_bytes, float(size.cpus), shared=size.is_shared),
+        limits=Limits(size.memory_bytes, float(size.cpus), weight=10 if size.is_shared else 100),
         log=log,
         labels=labels,
-        binds=tuple(Bind(each.source, each.target) for each in toolchains),
+        binds=binds,
         overlays=(Bind(paths.releases / app.id / release, home(app)),),
         uid=app.uid,
         listen=listen,
-        scratch_bytes=max(64 * 1024**2, size.memory_bytes // 4),
+        scratch_bytes=size.memory_bytes // 2,
+        scratch_files=size.memory_bytes // 2 // BYTES_FOR_EACH_FILE,
+        logs=tuple(log.with_name(f"{source_of(instance, each)}.log") for each in launch.services(starts)),
         tree=tree,
     )
-
-
-def start_line(start: str, env: Mapping[str, str]) -> str:
-    """The shell's line: the pre-run hook, whose failure is the instance's, then the app.
-
-    The app takes the shell's place when `start` is one plain command, so that SIGTERM reaches it.
-    """
-    words = start.split(maxsplit=1)
-    first = words[0] if words else ""
-    if any(char in _SHELL for char in start) or first in _BUILTIN:
-        line = start
-    elif _ASSIGNMENT.match(first):
-        line = f"exec env {start}"
-    else:
-        line = f"exec {start}"
-    hook = env.get("CC_PRE_RUN_HOOK", "").strip()
-    return f"/bin/sh -c {shlex.quote(hook)} || exit $?\n{line}" if hook else line

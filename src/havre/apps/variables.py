@@ -1,10 +1,14 @@
-"""The variables that a build and an instance see: the plan's, then the app's own, then the platform's, which win."""
+"""The variables that a build and an instance see: the plan's, then the app's own, then the platform's, which win.
+
+The app's SSH key is none of them: builds are given it by other means (`keys`).
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
+from havre.apps import keys
 from havre.apps.model import App, Deployment, pretty_name
 from havre.apps.packages import HOST_CA
 from havre.apps.runtimes import Plan
@@ -52,7 +56,8 @@ def variables(
     cpus: float,
 ) -> dict[str, str]:
     """All variables of one instance. kind: `build` or `production`. memory_mib, cpus: what the process may use."""
-    at, own = root(app, deployment.env), deployment.env
+    at = root(app, deployment.env)
+    own = {name: value for name, value in deployment.env.items() if name != keys.VARIABLE}
     told = plan.env | (plan.build_env if kind == "build" else {})
     told = {name: _filled(value, at=at, memory_mib=memory_mib, cpus=cpus) for name, value in told.items()}
     env = told | dict.fromkeys(CA_NAMES, HOST_CA) | own

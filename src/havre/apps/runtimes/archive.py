@@ -29,8 +29,8 @@ def archive_commands(env: Mapping[str, str], *, kept: tuple[str, ...] = ()) -> t
     kept: what the plan keeps of the app's folder when the variable says nothing.
     """
     inside = PurePosixPath(env.get("APP_FOLDER", "").strip("/"))
-    kept = _paths(env, "CC_OVERRIDE_BUILDCACHE") or tuple(f"./{inside / each}" for each in kept)
-    ignored = _paths(env, "CC_IGNORE_FROM_BUILDCACHE") or _paths(env, "IGNORE_FROM_BUILDCACHE")
+    kept = paths_of(env, "CC_OVERRIDE_BUILDCACHE") or tuple(f"./{inside / each}" for each in kept)
+    ignored = paths_of(env, "CC_IGNORE_FROM_BUILDCACHE") or paths_of(env, "IGNORE_FROM_BUILDCACHE")
     commands: tuple[Command, ...] = ()
     if kept:
         name = f"keep only {' '.join(kept)}"
@@ -42,7 +42,8 @@ def archive_commands(env: Mapping[str, str], *, kept: tuple[str, ...] = ()) -> t
     return commands
 
 
-def _paths(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+def paths_of(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The paths of a variable, separated by colons, each as `./…`."""
     found = []
     for text in env.get(name, "").split(":"):
         path = PurePosixPath(text.strip().lstrip("/"))

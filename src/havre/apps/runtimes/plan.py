@@ -33,6 +33,8 @@ class Plan:
     build and the app need beyond the base stack. workers: lines for the shell, each a background process that runs
     beside the app in every instance. build_packages, build_toolchains: what only the build needs. kept: the only files
     of the build that are kept, relative to the app's folder, unless CC_OVERRIDE_BUILDCACHE says otherwise; empty: all.
+    dependencies: folders of the app with what the build installs, for CC_CACHE_DEPENDENCIES. keeps_dependencies: they
+    are kept unless the app says no.
     """
 
     runtime: str
@@ -47,6 +49,8 @@ class Plan:
     workers: tuple[str, ...] = ()
     build_toolchains: tuple[str, ...] = ()
     build_env: dict[str, str] = field(default_factory=dict)
+    dependencies: tuple[str, ...] = ()
+    keeps_dependencies: bool = False
     kept: tuple[str, ...] = ()
 
 

@@ -84,41 +84,45 @@ def write_etc(etc: Path, *, resolv: str) -> None:
             place.touch()
 
 
-def arguments(spec: UnitSpec, root: Root, sources: Sequence[str], *, own_net: bool) -> list[str]:
+SCRATCH = (
+    ("tmp", "/tmp", 0o1777),
+    ("var-tmp", "/var/tmp", 0o1777),
+    ("shm", "/dev/shm", 0o1777),
+    ("run", "/run", 0o755),
+    ("home", "/home/bas", 0o755),
+)
+
+
+def scratch_folders(spec: UnitSpec) -> list[tuple[str, int]]:
+    """The folders, with their modes, that `arguments` expects in the unit's scratch."""
+    overlays = [(f"{name}{number}", 0o755) for number in range(len(spec.overlays)) for name in ("upper", "work")]
+    return [(name, mode) for name, _, mode in SCRATCH] + overlays
+
+
+def arguments(spec: UnitSpec, root: Root, sources: Sequence[str], *, scratch: str) -> list[str]:
     """bubblewrap's arguments. `sources[n]` is where the n-th bind of root, then of the spec, is found.
 
-    own_net: bubblewrap makes the network namespace (ordinary user); as root the monitor has made it already.
+    scratch: a bounded file system in memory, with `scratch_folders`. All that is writable and not the spec's leads
+    there; bubblewrap's own places in memory, which know no bound, become read-only.
     """
     shown = list(zip((*root.binds, *spec.binds, *spec.overlays), sources, strict=True))
     of_root, of_spec = shown[: len(root.binds)], shown[len(root.binds) : len(root.binds) + len(spec.binds)]
     argv = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     argv += ["--disable-userns", "--uid", "1000", "--gid", "1000", "--hostname", "havre"]
     argv += ["--new-session", "--die-with-parent", "--clearenv"]
-    argv += ["--unshare-net"] if own_net else []
     for bind, source in of_root:
         argv += ["--ro-bind", source, bind.target]
     for text, place in root.links:
         argv += ["--symlink", text, place]
-    argv += [
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-        "--perms",
-        "1777",
-        "--size",
-        str(spec.scratch_bytes),
-        "--tmpfs",
-        "/tmp",
-    ]
-    argv += ["--perms", "1777", "--size", str(64 * 1024**2), "--tmpfs", "/dev/shm", "--size", str(64 * 1024**2)]
-    argv += ["--tmpfs", "/run", "--size", str(spec.scratch_bytes), "--perms", "1777", "--tmpfs", "/var/tmp"]
-    argv += ["--dir", "/home/bas"]
+    argv += ["--proc", "/proc", "--dev", "/dev"]
+    for name, place, _ in SCRATCH:
+        argv += ["--bind", f"{scratch}/{name}", place]
     for bind, source in of_spec:
         argv += ["--bind" if bind.writable else "--ro-bind", source, bind.target]
-    for bind, source in shown[len(of_root) + len(of_spec) :]:
-        argv += ["--overlay-src", source, "--tmp-overlay", bind.target]
-    argv += ["--chdir", spec.cwd]
+    for number, (bind, source) in enumerate(shown[len(of_root) + len(of_spec) :]):
+        argv += ["--overlay-src", source, "--overlay", f"{scratch}/upper{number}", f"{scratch}/work{number}"]
+        argv.append(bind.target)
+    argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", spec.cwd]
     for name, value in spec.env.items():
         argv += ["--setenv", name, value]
     return argv

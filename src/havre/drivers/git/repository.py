@@ -16,10 +16,12 @@ import anyio
 import anyio.to_thread
 
 from havre.base.errors import ExhaustedError, InvalidError, UnavailableError
+from havre.drivers import disk
 
 BRANCH = "refs/heads/master"
 COMMAND_S = 300.0
 FILES_LIMIT = 500_000
+MODULES_LIMIT = 100
 SETTINGS = {
     "safe.directory": "*",
     "protocol.allow": "never",
@@ -30,6 +32,7 @@ SETTINGS = {
     "gc.autoPackLimit": "50",
     "http.receivepack": "true",
     "http.getanyfile": "false",
+    "core.logAllRefUpdates": "always",  # a commit that --force left behind can be deployed for a month more
 }
 
 
@@ -100,7 +103,7 @@ async def checkout(git_dir: Path, commit: str, into: Path, *, limit_bytes: int, 
     await _measure(git_dir, commit, limit_bytes=limit_bytes, limit_files=limit_files)
     into.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in into.parent.glob(".*.new"):
-        await anyio.to_thread.run_sync(shutil.rmtree, left, True)
+        await anyio.to_thread.run_sync(disk.remove, left)
     scratch = into.with_name(f".{into.name}.new")
     tree = scratch / "tree"
     tree.mkdir(mode=0o755, parents=True)
@@ -111,7 +114,7 @@ async def checkout(git_dir: Path, commit: str, into: Path, *, limit_bytes: int, 
         await anyio.to_thread.run_sync(_publish, tree, into)
     finally:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(shutil.rmtree, scratch, True)
+            await anyio.to_thread.run_sync(disk.remove, scratch)
 
 
 async def _measure(git_dir: Path, commit: str, *, limit_bytes: int, limit_files: int) -> None:
@@ -154,6 +157,51 @@ def _publish(tree: Path, into: Path) -> None:
         os.fsync(parent)
     finally:
         os.close(parent)
+
+
+async def write_index(git_dir: Path, commit: str, index: Path) -> None:
+    """Write git's index of `commit`, which names the commits of its submodules, to the file `index`."""
+    await _run("--git-dir", str(git_dir), "read-tree", commit, extra={"GIT_INDEX_FILE": str(index)})
+
+
+async def add_history(git_dir: Path, commit: str, tree: Path) -> None:
+    """Make `tree/.git`: a repository of its own with the history of `commit`, which `tree` has the files of."""
+    at = ("-C", str(tree))
+    await _run("init", "--quiet", "--template=", "--initial-branch=master", str(tree))
+    await _run(
+        *at,
+        "-c",
+        "protocol.file.allow=always",
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-write-fetch-head",
+        str(git_dir),
+        commit,
+    )
+    await _run(*at, "update-ref", "refs/heads/master", commit)
+    await _run(*at, "read-tree", "HEAD")
+
+
+async def submodules(git_dir: Path, commit: str) -> dict[str, str]:
+    """The addresses of the submodules that `.gitmodules` of `commit` names, by their names.
+
+    Raises InvalidError when it cannot be read or names more than MODULES_LIMIT.
+    """
+    command = ("config", "--null", "--get-regexp", r"^submodule\..*\.url$", "--blob", f"{commit}:.gitmodules")
+    done = await _ask("--git-dir", str(git_dir), *command)
+    if done.returncode == 1:
+        return {}  # no such key
+    if done.returncode != 0:
+        raise InvalidError("the repository's .gitmodules cannot be read", commit=commit)
+    found = {}
+    for entry in done.stdout.decode(errors="replace").split("\0"):
+        key, _, url = entry.partition("\n")
+        if key:
+            found[key.removeprefix("submodule.").removesuffix(".url")] = url
+    if len(found) > MODULES_LIMIT:
+        raise InvalidError(f"the repository has {len(found)} submodules; {MODULES_LIMIT} at most are fetched")
+    return found
 
 
 def size_bytes(git_dir: Path) -> int:
