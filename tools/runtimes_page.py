@@ -36,7 +36,8 @@ def source_of(row: Row) -> str:
     """What the example is built and run with, as its plan says: toolchains, then Debian packages."""
     tree = runtimes.read_tree(EXAMPLES / row.example)
     plan = runtimes.detect(row.runtime, tree, row.env, memory_mib=1024)
-    toolchains = [each for each in plan.toolchains if each not in ("front", "together", "static")]
+    known = dict.fromkeys((*plan.build_toolchains, *plan.toolchains))
+    toolchains = [each for each in known if each not in ("front", "together", "static", "trust", "catalina")]
     debian = [f"`{each}`" for each in (*plan.packages, *plan.build_packages)]
     return ", ".join([*toolchains, *debian]) or "the base stack"
 
