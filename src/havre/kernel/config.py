@@ -96,6 +96,13 @@ class AppsConfig:
     drain_s: float = 30.0
     grace_s: float = 10.0
     releases_kept: int = 2
+    health_every_s: float = 30.0
+    health_probe_s: float = 10.0
+    health_failures: int = 3
+    sample_every_s: float = 5.0
+    scale_up_after_s: float = 60.0
+    scale_down_after_s: float = 600.0
+    starts_at_once: int = 0  # 0: two for each processor
     uid_base: int = 200_000
     sandbox_network: str = "10.213.0.0/16"
 

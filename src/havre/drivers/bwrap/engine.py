@@ -5,6 +5,7 @@ Looking at units is reading files (`records`); only a command talks to a monitor
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -308,12 +309,14 @@ class Bubblewrap:
     async def wait_called(self, path: Path) -> None:
         """Return when somebody waits at `path`, which is held for that."""
         held = await self.hold(path)
-        await anyio.wait_readable(held)
+        with contextlib.suppress(anyio.ClosedResourceError):  # the app is gone
+            await anyio.wait_readable(held)
 
     def close_listener(self, path: Path) -> None:
         """Forget an app's socket: no unit of it will come back."""
         known = self._listeners.pop(str(path), None)
         if known is not None:
+            anyio.notify_closing(known)
             known.close()
         path.unlink(missing_ok=True)
 

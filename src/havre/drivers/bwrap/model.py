@@ -116,6 +116,11 @@ class Exit:
         return self.code == 0 and not self.quota
 
     @property
+    def was_seen(self) -> bool:
+        """Whether somebody was there when it ended; else it went with its monitor or its machine."""
+        return self.code is not None or self.signal is not None or self.oom
+
+    @property
     def is_stopped(self) -> bool:
         """Whether one of its bounds was the end of it."""
         return self.oom or self.deadline or bool(self.quota)
