@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,8 @@ from havre.apps.build import build_script, build_spec
 from havre.apps.cache import cache_key, release_key
 from havre.apps.model import App, Deployment, Instance
 from havre.apps.runtimes import Plan
+from havre.apps.runtimes.request_flow.launch import launch_argv
+from havre.apps.runtimes.shell import becoming
 from havre.apps.variables import home, variables
 from havre.base.flavors import flavor
 from havre.base.ids import UnitId
@@ -18,14 +19,16 @@ from havre.drivers.toolchains import Toolchain
 from havre.kernel.config import Paths
 from havre.kernel.units import Bind, Limits, UnitSpec
 
-__all__ = ["build_script", "build_spec", "cache_key", "home", "instance_spec", "release_key", "start_line"]
-
-_SHELL = set("&|;<>()`\n")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-_BUILTIN = frozenset(
-    {".", "cd", "command", "eval", "exec", "exit", "export", "for", "if", "set", "source", "trap", "ulimit", "umask",
-     "until", "wait", "while", "{", "!"}
-)  # fmt: skip
+__all__ = [
+    "build_script",
+    "build_spec",
+    "cache_key",
+    "home",
+    "instance_spec",
+    "release_key",
+    "start_argv",
+    "start_line",
+]
 
 
 def instance_spec(
@@ -57,7 +60,7 @@ def instance_spec(
     return UnitSpec(
         id=UnitId(instance.id),
         kind="instance",
-        argv=("/bin/sh", "-c", start_line(plan.start, env)),
+        argv=start_argv(plan, env),
         env=env,
         cwd=env["APP_ROOT"],
         limits=Limits(size.memory_bytes, float(size.cpus), shared=size.is_shared),
@@ -76,13 +79,17 @@ def start_line(start: str, env: Mapping[str, str]) -> str:
 
     The app takes the shell's place when `start` is one plain command, so that SIGTERM reaches it.
     """
-    words = start.split(maxsplit=1)
-    first = words[0] if words else ""
-    if any(char in _SHELL for char in start) or first in _BUILTIN:
-        line = start
-    elif _ASSIGNMENT.match(first):
-        line = f"exec env {start}"
-    else:
-        line = f"exec {start}"
+    return hook_line(env) + becoming(start)
+
+
+def start_argv(plan: Plan, env: Mapping[str, str]) -> tuple[str, ...]:
+    """What an instance is started as: the app alone, or behind its request flow, whose parts await the hook too."""
+    if not plan.flow:
+        return ("/bin/sh", "-c", start_line(plan.start, env))
+    option, script, *arguments = launch_argv(plan, becoming(plan.start))
+    return ("/bin/sh", option, hook_line(env) + script, *arguments)
+
+
+def hook_line(env: Mapping[str, str]) -> str:
     hook = env.get("CC_PRE_RUN_HOOK", "").strip()
-    return f"/bin/sh -c {shlex.quote(hook)} || exit $?\n{line}" if hook else line
+    return f"/bin/sh -c {shlex.quote(hook)} || exit $?\n" if hook else ""

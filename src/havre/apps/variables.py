@@ -45,7 +45,10 @@ def variables(
     """All variables of one instance. kind: `build` or `production`. memory_mib: what the process may use."""
     at, own = root(app, deployment.env), deployment.env
     heap = str(memory_mib * 3 // 4)
-    env = {name: value.replace("$APP_ROOT", at).replace("$HEAP_MIB", heap) for name, value in plan.env.items()}
+    told_sizes = {"$APP_ROOT": at, "$HEAP_MIB": heap, "$CACHE_MIB": str(min(1024, memory_mib // 4))}
+    env = dict(plan.env)
+    for sign, size in told_sizes.items():
+        env = {name: value.replace(sign, size) for name, value in env.items()}
     told = env.get("NODE_OPTIONS")
     env |= dict.fromkeys(CA_NAMES, HOST_CA) | own
     if told and own.get("NODE_OPTIONS") and "max-old-space-size" not in own["NODE_OPTIONS"]:
@@ -69,5 +72,5 @@ def variables(
         "COMMIT_ID": deployment.commit_id,
         "CC_APP_NAME": app.name,
         "CC_REVERSE_PROXY_IPS": "127.0.0.1",
-        "PORT": "8080",
+        "PORT": str(plan.port),
     }

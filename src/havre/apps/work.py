@@ -113,7 +113,10 @@ class Work:
         memory = flavor(app.max_flavor).memory_mib
         plan = runtimes.detect(app.runtime, tree, deployment.env, memory_mib=memory)
         self.say(
-            deployment.id, f"Detected: {plan.runtime}; start: {plan.start}", *(f"Note: {each}" for each in plan.notes)
+            deployment.id,
+            f"Detected: {plan.runtime}; start: {plan.start}",
+            *runtimes.told_flow(plan),
+            *(f"Note: {each}" for each in plan.notes),
         )
         return plan
 
@@ -206,7 +209,7 @@ class Work:
         began = self.kernel.clock.monotonic()
         await self.start_instance(app, deployment, instance, plan)
         try:
-            said = await self.until_healthy(deployment, instance)
+            said = await self.until_healthy(deployment, instance, plan)
         except InvalidError as cause:
             unit = await self.kernel.units.get(UnitId(instance.id))
             log = logbook.file_of(self.kernel.paths, deployment.id, instance.id)
@@ -267,11 +270,11 @@ class Work:
         )
         await self.kernel.units.start(spec)
 
-    async def until_healthy(self, deployment: Deployment, instance: Instance) -> str:
+    async def until_healthy(self, deployment: Deployment, instance: Instance, plan: Plan) -> str:
         kernel = self.kernel
         limit = kernel.config.apps.health_timeout_s
         return await health.wait_healthy(
-            kernel.units, UnitId(instance.id), env=deployment.env, limit_s=limit, clock=kernel.clock
+            kernel.units, UnitId(instance.id), plan=plan, env=deployment.env, limit_s=limit, clock=kernel.clock
         )
 
     async def switch(self, app: App, deployment: Deployment, names: Names) -> None:

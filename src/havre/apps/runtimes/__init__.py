@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from havre.apps.runtimes import bun, node, python, static
+from havre.apps.runtimes import bun, node, python, request_flow, static
 from havre.apps.runtimes.archive import archive_commands
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
+from havre.apps.runtimes.request_flow import checked_ports
+from havre.apps.runtimes.request_flow import told as told_flow
 from havre.apps.runtimes.tree import Tree, read_tree
 from havre.base.errors import InvalidError
 
-__all__ = ["RUNTIMES", "Command", "Plan", "Runtime", "Tree", "detect", "is_true", "of", "read_tree"]
+__all__ = [
+    "RUNTIMES",
+    "Command",
+    "Plan",
+    "Runtime",
+    "Tree",
+    "checked_ports",
+    "detect",
+    "is_true",
+    "of",
+    "read_tree",
+    "told_flow",
+]
 
 RUNTIMES: dict[str, Runtime] = {each.slug: each for each in (node.RUNTIME, python.RUNTIME, static.RUNTIME)}
 COMMON = frozenset(
@@ -19,7 +33,7 @@ COMMON = frozenset(
         "CC_PRE_BUILD_HOOK", "CC_POST_BUILD_HOOK", "CC_PRE_RUN_HOOK", "CC_RUN_COMMAND", "CC_HEALTH_CHECK_PATH",
         *(f"CC_HEALTH_CHECK_PATH_{number}" for number in range(6)),
         "CC_DISABLE_BUILD_CACHE_UPLOAD", "CC_OVERRIDE_BUILDCACHE", "CC_IGNORE_FROM_BUILDCACHE",
-        "CC_DISABLE_GIT_SUBMODULES", "CC_GIT_FULL_CLONE",
+        "CC_DISABLE_GIT_SUBMODULES", "CC_GIT_FULL_CLONE", *request_flow.VARIABLES,
         # set by the platform, and read back by people with `clever env import`
         "CC_APP_NAME", "CC_COMMIT_ID", "CC_DEPLOYMENT_ID", "CC_PRETTY_INSTANCE_NAME", "CC_REVERSE_PROXY_IPS",
     }
@@ -51,7 +65,7 @@ def detect(slug: str, tree: Tree, env: Mapping[str, str], *, memory_mib: int) ->
     unknown = sorted(name for name in env if name.startswith("CC_") and name not in COMMON | runtime.variables)
     notes = (f"not honoured by this installation: {', '.join(unknown)}",) if unknown else ()
     build = (*before, *plan.build, *after, *archive_commands(env))
-    return replace(plan, build=build, notes=(*plan.notes, *notes))
+    return request_flow.with_flow(replace(plan, build=build, notes=(*plan.notes, *notes)), tree, env)
 
 
 def _hook(env: Mapping[str, str], name: str) -> tuple[Command, ...]:

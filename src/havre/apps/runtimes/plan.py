@@ -23,13 +23,24 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One program of the request flow: listens on `port`, and `start` is the shell's line that becomes it."""
+
+    name: str
+    port: int
+    start: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """`build` runs in order, any failure ends it; `start` is a line for the shell that becomes the app.
 
     toolchains: names that `drivers.toolchains` knows. lock_files: what the dependency cache is keyed by.
-    env: for the build and the app; in its values `$APP_ROOT` stands for the app's folder and `$HEAP_MIB` for three
-    quarters of the memory that the process has. notes: lines for the build log. packages: Debian packages that the
-    build and the app need beyond the base stack. build_packages: those that only the build needs.
+    env: for the build and the app; in its values `$APP_ROOT` stands for the app's folder, `$HEAP_MIB` for three
+    quarters of the memory that the process has, `$CACHE_MIB` for a quarter of it, at most 1024. notes: lines for the
+    build log. packages: Debian packages that the build and the app need beyond the base stack. build_packages: those
+    that only the build needs. flow: what stands in front of the app inside its instance, the outermost first. port:
+    the app's own, told to it as PORT.
     """
 
     runtime: str
@@ -41,6 +52,8 @@ class Plan:
     notes: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     build_packages: tuple[str, ...] = ()
+    flow: tuple[Part, ...] = ()
+    port: int = 8080
 
 
 class Runtime(Protocol):

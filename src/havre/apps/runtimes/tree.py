@@ -12,11 +12,13 @@ from havre.base.errors import InvalidError
 
 READ_LIMIT_BYTES = 1024**2
 READ = ("package.json", "Procfile", "pyproject.toml")
+INSIDE = ("clevercloud/varnish.vcl",)  # the only names further down that detection asks for
 
 
 @dataclass(frozen=True)
 class Tree:
-    """`names` are the paths at the top (folders end in `/`); `texts` the content of the files that detection reads."""
+    """`names` are the paths at the top (folders end in `/`) and those of `INSIDE` that there are; `texts` the content
+    of the files that detection reads."""
 
     names: frozenset[str]
     texts: Mapping[str, str]
@@ -53,4 +55,6 @@ def read_tree(folder: Path) -> Tree:
             names.add(each.name)
             if each.name in READ and each.stat().st_size <= READ_LIMIT_BYTES:
                 texts[each.name] = each.read_text(errors="replace")
+    folders = {each.removesuffix("/") for each in names if each.endswith("/")}
+    names |= {each for each in INSIDE if each.split("/")[0] in folders and (folder / each).is_file()}
     return Tree(frozenset(names), texts)

@@ -32,7 +32,7 @@ class Static:
             raise InvalidError(f"CC_WEBROOT={webroot} is not a folder of the repository")
         start = (
             env.get("CC_RUN_COMMAND")
-            or f'caddy file-server --listen :8080 --root "$APP_ROOT{"" if at_top else webroot}"'
+            or f'caddy file-server --listen :$PORT --root "$APP_ROOT{"" if at_top else webroot}"'
         )
         return Plan(
             runtime=self.slug,
