@@ -14,9 +14,10 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from havre.apps import files, runtimes, specs
+from havre.apps import files, runtimes, specs, stacks
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState, Instance, InstanceState
 from havre.apps.runtimes import Plan
+from havre.apps.stacks import Roots
 from havre.base.ids import AppId, OwnerId, UnitId, new_app_id, new_deployment_id, new_instance_id
 from havre.drivers.toolchains import Toolchain, Toolchains
 from havre.kernel import config as settings
@@ -66,6 +67,7 @@ class Built:
     exit: Exit
     said: str
     release: Path
+    roots: Roots = field(default_factory=Roots)
 
 
 @dataclass
@@ -115,6 +117,9 @@ class BuildRig:
     host: dict[str, str] = field(default_factory=settings.host_environment)
     started: list[UnitId] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.stacks = stacks.open_stacks(self.paths.stacks, self.host, now=SystemClock().now)
+
     async def build(
         self,
         tree: Mapping[str, str] | Path,
@@ -145,16 +150,18 @@ class BuildRig:
             files.give(release, app.uid)
             files.give(cache, app.uid)
         unit_id = UnitId(new_instance_id())
+        roots = await stacks.roots(self.stacks, plan, with_build=True, fresh_s=86_400, tell=print)
         spec = specs.build_spec(
             config=self.config, paths=self.paths, host=self.host, app=app, deployment=deployment, plan=plan,
             toolchains=toolchains, unit_id=unit_id, cache=cache, log=folder / "build.log",
+            tree=stacks.tree_of(self.stacks, roots.build),
         )  # fmt: skip
         self.started.append(unit_id)
         await self.engine.start(spec)
         with anyio.fail_after(240):
             ended = await self.engine.wait(unit_id)
         said = (folder / "build.log").read_text(errors="replace")
-        return Built(app, deployment, plan, toolchains, ended, said, release)
+        return Built(app, deployment, plan, toolchains, ended, said, release, roots)
 
     @asynccontextmanager
     async def instance(self, built: Built) -> AsyncIterator[Started]:
@@ -164,6 +171,7 @@ class BuildRig:
         spec = specs.instance_spec(
             paths=self.paths, app=built.app, deployment=built.deployment, plan=built.plan,
             toolchains=built.toolchains, instance=instance, listen=self.paths.app_sockets / "a.sock", log=log,
+            tree=stacks.tree_of(self.stacks, built.roots.run),
         )  # fmt: skip
         self.started.append(spec.id)
         await self.engine.start(spec)

@@ -16,9 +16,16 @@ const { APP_HOME, INSTANCE_TYPE, CC_COMMIT_ID, NODE_OPTIONS, GREETING, INSTANCE_
 http.createServer((request, response) => {
   response.end(JSON.stringify({ home: APP_HOME, cwd: process.cwd(), type: INSTANCE_TYPE, commit: CC_COMMIT_ID,
     options: NODE_OPTIONS, greeting: GREETING, number: INSTANCE_NUMBER, secrets: Object.keys(process.env)
-      .filter(name => /PIP_|NPMRC|UV_INDEX/.test(name)) }))
+      .filter(name => /PIP_(?!CERT)|NPMRC|UV_INDEX/.test(name)) }))
 }).listen(8080, "0.0.0.0")
 """
+
+NUMBER = {"is-number": "7.0.0"}
+_SUM = "sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng=="
+BUN_LOCK = {
+    "lockfileVersion": 1, "configVersion": 1, "workspaces": {"": {"name": "b", "dependencies": NUMBER}},
+    "packages": {"is-number": ["is-number@7.0.0", "", {}, _SUM]},
+}  # fmt: skip
 
 
 def manifest(**more: object) -> str:
@@ -87,9 +94,10 @@ async def test_a_command_that_fails_ends_the_build_and_is_named_last(rig: BuildR
 async def test_a_bun_app_is_installed_from_its_lock_and_started_by_bun(rig: BuildRig) -> None:
     serve = 'Bun.serve({ port: 8080, hostname: "0.0.0.0", fetch: () => new Response(`bun ${process.versions.bun}`) })'
     tree = {
-        "package.json": json.dumps({"name": "b", "scripts": {"start": "bun server.js", "postinstall": "bun make.js"}}),
-        "make.js": 'await Bun.write("made.txt", "built")', "server.js": serve,
-        "bun.lock": '{"lockfileVersion": 1, "configVersion": 1, "workspaces": {"": {"name": "b"}}, "packages": {}}',
+        "package.json": json.dumps(
+            {"name": "b", "scripts": {"start": "bun server.js", "postinstall": "bun make.js"}, "dependencies": NUMBER}
+        ),
+        "make.js": 'await Bun.write("made.txt", "built")', "server.js": serve, "bun.lock": json.dumps(BUN_LOCK),
     }  # fmt: skip
     built = await rig.build(tree, "node")
     assert built.plan.runtime == "bun"
@@ -111,7 +119,7 @@ async def test_a_python_app_with_requirements_is_served_by_gunicorn(rig: BuildRi
     tree = {"requirements.txt": "colorama==0.4.6\n", "main.py": app}
     built = await rig.build(tree, "python", {"CC_PYTHON_MODULE": "main:app"})
     assert built.exit.is_success, built.said
-    assert body(await rig.answer(built)).endswith("colorama")
+    assert "colorama" in body(await rig.answer(built))
 
 
 async def test_a_static_site_is_made_and_served(rig: BuildRig) -> None:
@@ -147,7 +155,7 @@ async def test_the_operators_registry_is_asked_and_its_token_is_in_no_log(rig: B
         "//registry.example.test/:_authToken=s3cr3t\nregistry=https://registry.example.test/\n"
     )
     rig.host = {**rig.host, "HOME": str(home)}
-    env = {"CC_PRE_BUILD_HOOK": "npm config get registry; stat -c %a ~/.npmrc; env | grep -c s3cr3t; true"}
+    env = {"CC_PRE_BUILD_HOOK": "npm config get registry; stat -c %a ~/.npmrc; env | grep -c 's3cr[3]t'; true"}
     built = await rig.build({"package.json": manifest()}, "node", env)
     assert "https://registry.example.test/\n600\n0\n" in built.said
     assert "s3cr3t" not in built.said

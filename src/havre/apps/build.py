@@ -67,10 +67,12 @@ def build_spec(
     unit_id: UnitId,
     cache: Path,
     log: Path,
+    tree: Path | None = None,
 ) -> UnitSpec:
     """The build of one deployment: all its commands in one sandbox, the release writable at APP_HOME.
 
-    The script of `build_script` stands in `<deployments>/<id>/build/build.sh`. cache: the app's own.
+    The script of `build_script` stands in `<deployments>/<id>/build/build.sh`. cache: the app's own. tree: of its
+    stack; None: the host's /usr.
     Raises InvalidError when the configured bundle of authorities is not there.
     """
     found = packages(config.build.packages, host)
@@ -105,6 +107,7 @@ def build_spec(
         uid=app.uid,
         deadline_s=config.build.timeout_s,
         scratch_bytes=SCRATCH_BYTES,
+        tree=tree,
     )
 
 
@@ -114,7 +117,7 @@ def _own(found: Packages, app_env: Mapping[str, str]) -> dict[str, str]:
         "npm_config_cache": f"{HOME}/.cache/npm",
         "npm_config_update_notifier": "false",
         "YARN_CACHE_FOLDER": f"{HOME}/.cache/yarn",
-        "npm_config_store_dir": f"{HOME}/.cache/pnpm",
+        "PNPM_HOME": f"{HOME}/.cache/pnpm",
         "CI": app_env.get("CI", "1"),
         NPMRC: found.npmrc + app_npmrc(app_env),
     }

@@ -106,11 +106,15 @@ class Instance:
     created_at: int
     deleted_at: int | None
     ended_by: str = ""
+    stack: str = ""  # what it sees as its root; empty: the host's /usr
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A built tree on disk, and the plan that made it. `id` is the deployment that built it."""
+    """A built tree on disk, and the plan that made it. `id` is the deployment that built it.
+
+    stack: the one that instances of it ran on when it was built; empty: the host's /usr.
+    """
 
     id: DeploymentId
     app_id: AppId
@@ -118,6 +122,7 @@ class Release:
     key: str
     plan: dict[str, Any] = field(default_factory=dict)
     built_at: int | None = None
+    stack: str = ""
 
 
 _ADJECTIVES = ("Bold", "Brisk", "Calm", "Clear", "Eager", "Fair", "Fleet", "Gentle", "Keen", "Lucid", "Merry", "Quiet")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from havre.apps import logbook, tables
 from havre.apps.model import DeploymentState
 from havre.apps.runtimes import Plan
+from havre.apps.stacks import Roots
 from havre.apps.work import Names, Work
 from havre.kernel.operations import Operation, Run, Step
 from havre.kernel.store import Tx
@@ -14,9 +15,12 @@ from havre.kernel.store import Tx
 
 @dataclass(frozen=True)
 class DeployArgs:
+    """fresh: on today's packages, whatever the age of the lists of packages that we have."""
+
     app_id: str
     deployment_id: str
     use_cache: bool
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def _deploy(work: Work) -> Operation[DeployArgs]:
 
     async def choose(run: Run[DeployArgs]) -> Names:
         app, deployment = await work.read(run.args.app_id, run.args.deployment_id)
-        return await work.choose(app, deployment, use_cache=run.args.use_cache)
+        return await work.choose(app, deployment, use_cache=run.args.use_cache, fresh=run.args.fresh)
 
     async def fetch(run: Run[DeployArgs]) -> None:
         app, deployment = await work.read(run.args.app_id, run.args.deployment_id)
@@ -59,16 +63,20 @@ def _deploy(work: Work) -> Operation[DeployArgs]:
         app, deployment = await work.read(run.args.app_id, run.args.deployment_id)
         return await work.detect(app, deployment, run.result(name))
 
+    async def stack(run: Run[DeployArgs]) -> Roots:
+        app, deployment = await work.read(run.args.app_id, run.args.deployment_id)
+        return await work.stack(app, deployment, run.result(name), run.result(found), fresh=run.args.fresh)
+
     async def build(run: Run[DeployArgs]) -> None:
         app, deployment = await work.read(run.args.app_id, run.args.deployment_id)
-        await work.build(app, deployment, run.result(name), run.result(found))
+        await work.build(app, deployment, run.result(name), run.result(found), run.result(roots))
 
     async def stop_build(run: Run[DeployArgs]) -> None:
         await work.stop_build(run.result(name))
 
     async def boot(run: Run[DeployArgs]) -> None:
         app, deployment = await work.read(run.args.app_id, run.args.deployment_id)
-        await work.boot(app, deployment, run.result(name), run.result(found))
+        await work.boot(app, deployment, run.result(name), run.result(found), run.result(roots))
 
     async def stop_booted(run: Run[DeployArgs]) -> None:
         await work.stop_booted(run.args.app_id, run.result(name))
@@ -104,10 +112,12 @@ def _deploy(work: Work) -> Operation[DeployArgs]:
 
     name: Step[DeployArgs, Names] = Step("name", choose)
     found: Step[DeployArgs, Plan] = Step("detect", detect)
+    roots: Step[DeployArgs, Roots] = Step("stack", stack)
     steps = (
         name,
         Step("fetch", fetch, undo=drop_release),
         found,
+        roots,
         Step("build", build, undo=stop_build),
         Step("boot", boot, undo=stop_booted),
         Step("switch", switch, final=True),

@@ -41,8 +41,9 @@ def instance_spec(
     instance: Instance,
     listen: Path,
     log: Path,
+    tree: Path | None = None,
 ) -> UnitSpec:
-    """One instance: the release as it was built, what it writes gone with it."""
+    """One instance: the release as it was built, what it writes gone with it. tree: of its stack; None: the host's."""
     size = flavor(instance.flavor)
     env = variables(
         app=app,
@@ -71,6 +72,7 @@ def instance_spec(
         uid=app.uid,
         listen=listen,
         scratch_bytes=max(64 * 1024**2, size.memory_bytes // 4),
+        tree=tree,
     )
 
 

@@ -77,6 +77,7 @@ RELEASE = sa.Table(
     sa.Column("key", sa.String(64), nullable=False),
     sa.Column("plan", sa.JSON, nullable=False),
     sa.Column("built_at", sa.BigInteger),
+    sa.Column("stack", sa.String(64), nullable=False, server_default=""),
 )
 INSTANCE = sa.Table(
     "instance",
@@ -92,8 +93,18 @@ INSTANCE = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("deleted_at", sa.BigInteger),
     sa.Column("ended_by", sa.String(20), nullable=False),
+    sa.Column("stack", sa.String(64), nullable=False, server_default=""),
 )
-SCHEMA = Schema("apps", METADATA, (METADATA.create_all,))
+
+
+def _remember_stacks(conn: sa.Connection) -> None:
+    """Releases and instances know the stack that they are for; what was there before saw the host's /usr."""
+    for table in (RELEASE, INSTANCE):
+        if "stack" not in {each["name"] for each in sa.inspect(conn).get_columns(table.name)}:
+            conn.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN stack VARCHAR(64) NOT NULL DEFAULT ''"))
+
+
+SCHEMA = Schema("apps", METADATA, (METADATA.create_all, _remember_stacks))
 
 
 def _app(row: sa.Row[Any]) -> App:

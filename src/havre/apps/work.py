@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from havre import edge, observe
-from havre.apps import files, health, logbook, runtimes, specs, tables
+from havre.apps import files, health, logbook, runtimes, specs, stacks, tables
 from havre.apps.model import App, Deployment, Instance, InstanceState, Release
 from havre.apps.runtimes import Plan
+from havre.apps.stacks import Roots
 from havre.base.errors import ConflictError, InvalidError, NotFoundError
 from havre.base.flavors import flavor
 from havre.base.ids import DeploymentId, InstanceId, UnitId, new_instance_id
@@ -45,6 +46,7 @@ class Work:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.toolchains = Toolchains(kernel.paths.toolchains, kernel.environment)
+        self.stacks = stacks.open_stacks(kernel.paths.stacks, kernel.environment, now=kernel.clock.now)
 
     async def read(self, app_id: str, deployment_id: str) -> tuple[App, Deployment]:
         def look(conn: sa.Connection) -> tuple[App | None, Deployment | None]:
@@ -60,13 +62,15 @@ class Work:
 
     # name
 
-    async def choose(self, app: App, deployment: Deployment, *, use_cache: bool) -> Names:
+    async def choose(self, app: App, deployment: Deployment, *, use_cache: bool, fresh: bool = False) -> Names:
+        """fresh: with today's packages, whatever the age of the lists that we have."""
         reuse = None
         if use_cache and not runtimes.is_true(deployment.env.get("CC_DISABLE_BUILD_CACHE_UPLOAD")):
             key = specs.release_key(deployment.commit_id, deployment.env, app.runtime)
             built = await self.kernel.store.read(lambda conn: tables.releases(conn, app.id))
             for each in built:
-                if each.key == key and each.built_at and (self._release(app.id, each.id)).is_dir():
+                is_there = each.key == key and each.built_at and (self._release(app.id, each.id)).is_dir()
+                if is_there and await self._runs_on_today(deployment, each, fresh=fresh):
                     reuse = each.id
                     break
         count = app.min_instances
@@ -120,17 +124,40 @@ class Work:
         )
         return plan
 
+    # stack
+
+    async def _runs_on_today(self, deployment: Deployment, release: Release, *, fresh: bool) -> bool:
+        """Whether what was built before runs on the stack that its packages have today."""
+        found = await self._obtain(deployment, PLAN.validate_python(release.plan), with_build=False, fresh=fresh)
+        return stacks.may_run(self.stacks, built_on=release.stack, now=found.run)
+
+    async def stack(
+        self, app: App, deployment: Deployment, names: Names, plan: Plan, *, fresh: bool = False
+    ) -> Roots:
+        """The roots of the build and of the instances, made if need be."""
+        with_build = names.reuse is None and bool(plan.build)
+        found = await self._obtain(deployment, plan, with_build=with_build, fresh=fresh)
+        self.say(deployment.id, *stacks.describe(self.stacks, found))
+        return found
+
+    async def _obtain(self, deployment: Deployment, plan: Plan, *, with_build: bool, fresh: bool) -> Roots:
+        def tell(line: str) -> None:
+            self.say(deployment.id, line)
+
+        limit_s = stacks.FRESH_S if fresh else self.kernel.config.stacks.refresh_s
+        return await stacks.roots(self.stacks, plan, with_build=with_build, fresh_s=limit_s, tell=tell)
+
     async def tools(self, plan: Plan) -> tuple[Toolchain, ...]:
         return tuple([await self.toolchains.ensure(name) for name in plan.toolchains])
 
-    async def build(self, app: App, deployment: Deployment, names: Names, plan: Plan) -> None:
+    async def build(self, app: App, deployment: Deployment, names: Names, plan: Plan, roots: Roots) -> None:
         """Run the build to its end; adopted when it runs already. Raises InvalidError with its last lines."""
         kernel, paths = self.kernel, self.kernel.paths
         if names.reuse is None and plan.build:
             log = logbook.file_of(paths, deployment.id, "build")
             await kernel.store.write(lambda tx: self._add_build_source(tx, app, deployment, names, log))
             if await kernel.units.get(names.build_unit) is None:
-                await self._start_build(app, deployment, names, plan, log)
+                await self._start_build(app, deployment, names, plan, log, stacks.tree_of(self.stacks, roots.build))
             ended = await kernel.units.wait(names.build_unit)
             await kernel.store.write(lambda tx: observe.end_source(tx, names.build_unit))
             if not ended.is_success:
@@ -141,7 +168,8 @@ class Work:
             await kernel.units.forget(names.build_unit)
         if names.reuse is None:
             key = specs.release_key(deployment.commit_id, deployment.env, app.runtime)
-            made = Release(deployment.id, app.id, deployment.commit_id, key, asdict(plan), kernel.clock.now())
+            facts = (deployment.id, app.id, deployment.commit_id, key, asdict(plan), kernel.clock.now(), roots.run)
+            made = Release(*facts)
             await kernel.store.write(lambda tx: tables.insert_release(tx, made))
         release = names.reuse or deployment.id
         await kernel.store.write(lambda tx: tables.update_deployment(tx, deployment.id, release_id=release))
@@ -159,7 +187,9 @@ class Work:
         )
         observe.add_source(tx, source)
 
-    async def _start_build(self, app: App, deployment: Deployment, names: Names, plan: Plan, log: Path) -> None:
+    async def _start_build(
+        self, app: App, deployment: Deployment, names: Names, plan: Plan, log: Path, tree: Path | None
+    ) -> None:
         kernel, paths = self.kernel, self.kernel.paths
         toolchains = await self.tools(plan)
         place = self._release(app.id, deployment.id)
@@ -184,6 +214,7 @@ class Work:
             unit_id=names.build_unit,
             cache=cache,
             log=log,
+            tree=tree,
         )
         await kernel.units.start(spec)
 
@@ -194,11 +225,12 @@ class Work:
 
     # instances
 
-    async def boot(self, app: App, deployment: Deployment, names: Names, plan: Plan) -> None:
+    async def boot(self, app: App, deployment: Deployment, names: Names, plan: Plan, roots: Roots) -> None:
         """Start every instance and wait until each is healthy. Raises InvalidError when one fails."""
         _, deployment = await self.read(app.id, deployment.id)
         made = [
-            self._instance(app, deployment, names.generation, number, id) for number, id in enumerate(names.instances)
+            self._instance(app, deployment, names.generation, number, id, roots.run)
+            for number, id in enumerate(names.instances)
         ]
         await self.kernel.store.write(lambda tx: self._add_instances(tx, app, made))
         async with anyio.create_task_group() as group:
@@ -221,7 +253,9 @@ class Work:
         took = self.kernel.clock.monotonic() - began
         self.say(deployment.id, f"Instance {instance.number} ({instance.flavor}) is up after {took:.1f} s: {said}")
 
-    def _instance(self, app: App, deployment: Deployment, generation: int, number: int, id: InstanceId) -> Instance:
+    def _instance(
+        self, app: App, deployment: Deployment, generation: int, number: int, id: InstanceId, stack: str
+    ) -> Instance:
         return Instance(
             id=id,
             app_id=app.id,
@@ -233,6 +267,7 @@ class Work:
             state=InstanceState.DEPLOYING,
             created_at=self.kernel.clock.now(),
             deleted_at=None,
+            stack=stack,
         )
 
     def _add_instances(self, tx: Tx, app: App, instances: Sequence[Instance]) -> None:
@@ -267,6 +302,7 @@ class Work:
             instance=instance,
             listen=edge.app_socket(self.kernel.paths, app.id),
             log=log,
+            tree=stacks.tree_of(self.stacks, instance.stack),
         )
         await self.kernel.units.start(spec)
 

@@ -54,6 +54,16 @@ class BuildConfig:
 
 
 @dataclass(frozen=True)
+class StacksConfig:
+    """`[stacks]`: trees of Debian packages. refresh_s: how old the lists of packages may be at a deployment.
+    kept_s, limit_bytes: how long and how much is kept of what nobody uses."""
+
+    refresh_s: float = 86_400.0
+    kept_s: float = 7 * 86_400.0
+    limit_bytes: int = 8 * 1024**3
+
+
+@dataclass(frozen=True)
 class AppsConfig:
     health_timeout_s: float = 180.0
     drain_s: float = 30.0
@@ -85,6 +95,7 @@ class TrialsConfig:
 class Config:
     edge: EdgeConfig = field(default_factory=EdgeConfig)
     build: BuildConfig = field(default_factory=BuildConfig)
+    stacks: StacksConfig = field(default_factory=StacksConfig)
     apps: AppsConfig = field(default_factory=AppsConfig)
     logs: LogsConfig = field(default_factory=LogsConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
@@ -105,6 +116,13 @@ class Paths:
     data: Path
     run: Path
     toolchains: Path
+
+    @property
+    def stacks(self) -> Path:
+        """Shared by the installations of this environment where we may write there, else our own."""
+        shared = self.toolchains.with_name("stacks")
+        writable = os.access(shared if shared.exists() else shared.parent, os.W_OK)
+        return shared if writable else self.data / "stacks"
 
     @property
     def git(self) -> Path:

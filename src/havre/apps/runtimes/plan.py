@@ -64,6 +64,8 @@ class Runtime(Protocol):
     name: str
     variant_id: str
     variables: frozenset[str]  # the CC_ variables that it honours besides the common ones
+    packages: tuple[str, ...]  # Debian packages that most of its apps need beyond the base stack
+    programs: tuple[str, ...]  # those in /usr/bin that its apps need; a host without stacks must have them
 
     def detect(self, tree: Tree, env: Mapping[str, str], *, memory_mib: int) -> Plan:
         """Raises InvalidError naming what was looked for and what to do."""

@@ -72,10 +72,7 @@ class Bubblewrap:
         return unit
 
     def _prepare(self, spec: UnitSpec) -> None:
-        if self._root is None:
-            etc = self._units.parent / "root-etc"
-            sandbox.write_etc(etc, resolv="")
-            self._root = sandbox.host_root(etc)
+        self._root_of(spec)
         if spec.way_out:
             wayout.ensure_proxy(self._proxy_socket, self._units.parent / "proxy.pid")
         (self._run / "units").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,6 +86,14 @@ class Bubblewrap:
         }
         record |= {"listen": str(spec.listen) if spec.listen else None, "log": str(spec.log)}
         _write_durably(folder / "spec.json", record)
+
+    def _root_of(self, spec: UnitSpec) -> Root:
+        """What the unit sees as `/`. Raises UnavailableError when its stack is not there."""
+        if self._root is not None:
+            return self._root
+        etc = self._units.parent / "root-etc"
+        sandbox.write_etc(etc, resolv="")
+        return sandbox.host_root(etc) if spec.tree is None else sandbox.stack_root(spec.tree, etc)
 
     @property
     def _proxy_socket(self) -> Path:
@@ -119,10 +124,10 @@ class Bubblewrap:
             raise UnavailableError("the sandbox could not be started", unit=spec.id, monitor=words)
 
     def _orders(self, spec: UnitSpec, listener: socket.socket | None) -> dict[str, Any]:
-        assert self._root is not None
+        root = self._root_of(spec)
         is_root = os.getuid() == 0
         uid = spec.uid if is_root else None
-        paths = [str(bind.source) for bind in (*self._root.binds, *spec.binds, *spec.overlays)]
+        paths = [str(bind.source) for bind in (*root.binds, *spec.binds, *spec.overlays)]
         staged = [f"/mnt/{number}" for number in range(len(paths))]
         env = dict(spec.env)
         if spec.way_out:
@@ -147,7 +152,7 @@ class Bubblewrap:
             "bwrap": str(self._binary),
             "program": self._program_folders() if uid is not None else [],
             "arguments": sandbox.arguments(
-                spec_env, self._root, staged if uid is not None else paths, own_net=uid is None
+                spec_env, root, staged if uid is not None else paths, own_net=uid is None
             ),
             "argv": list(spec.argv),
             "sources": paths,

@@ -46,6 +46,7 @@ class UnitSpec:
     uid: the host user that the sandbox runs as when we are root; None: we are an ordinary user.
     listen: the unix socket whose connections the forwarder hands to `port` once it is told to accept.
     overlays: directories shown as they are; what is written there is kept in memory and gone with the unit.
+    tree: a stack, whose /usr, /etc and /var the unit sees; None: the host's /usr and an /etc of our own.
     deadline_s: the unit is killed when it has run so long; None: never.
     """
 
@@ -65,6 +66,7 @@ class UnitSpec:
     port: int = 8080
     deadline_s: float | None = None
     scratch_bytes: int = 512 * 1024**2
+    tree: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

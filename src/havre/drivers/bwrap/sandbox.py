@@ -11,6 +11,7 @@ from pathlib import Path
 from havre.base.errors import UnavailableError
 from havre.drivers.bwrap.model import Bind, Root, UnitSpec
 
+AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
 _HOST_FILES = ("/etc/ssl/certs", "/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime", "/etc/ca-certificates")
 
 
@@ -38,6 +39,22 @@ def host_root(etc: Path) -> Root:
             binds.append(Bind(path, f"/{name}"))
     binds.append(Bind(etc, "/etc"))
     binds += [Bind(Path(each), each) for each in _HOST_FILES if Path(each).exists() and not Path(each).is_symlink()]
+    return Root(tuple(binds), tuple(links))
+
+
+def stack_root(tree: Path, etc: Path) -> Root:
+    """A stack in place of the host: piece by piece, so that mount points can be made between them.
+
+    What a unit is told of its network comes from `etc`; the host's list of authorities stands in the place of the
+    stack's, because it has those that the operator added. Raises UnavailableError when the stack is gone.
+    """
+    if not (tree / "usr").is_dir() or not (tree / "etc").is_dir():
+        raise UnavailableError("the stack of the unit is not there", tree=str(tree))
+    binds = [Bind(tree / name, f"/{name}") for name in ("usr", "etc", "var") if (tree / name).is_dir()]
+    told = [(etc / name, f"etc/{name}") for name in ("hosts", "hostname", "nsswitch.conf", "resolv.conf")]
+    told.append((Path("/") / AUTHORITIES, AUTHORITIES))
+    binds += [Bind(source, f"/{place}") for source, place in told if (tree / place).is_file() and source.is_file()]
+    links = [(os.readlink(each), f"/{each.name}") for each in sorted(tree.iterdir()) if each.is_symlink()]
     return Root(tuple(binds), tuple(links))
 
 
@@ -95,7 +112,8 @@ def arguments(spec: UnitSpec, root: Root, sources: Sequence[str], *, own_net: bo
         "/tmp",
     ]
     argv += ["--perms", "1777", "--size", str(64 * 1024**2), "--tmpfs", "/dev/shm", "--size", str(64 * 1024**2)]
-    argv += ["--tmpfs", "/run", "--dir", "/var/tmp", "--dir", "/home/bas"]
+    argv += ["--tmpfs", "/run", "--size", str(spec.scratch_bytes), "--perms", "1777", "--tmpfs", "/var/tmp"]
+    argv += ["--dir", "/home/bas"]
     for bind, source in of_spec:
         argv += ["--bind" if bind.writable else "--ro-bind", source, bind.target]
     for bind, source in shown[len(of_root) + len(of_spec) :]:

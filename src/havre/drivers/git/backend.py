@@ -50,7 +50,7 @@ class _Fed:
     errors: list[Exception] = field(default_factory=list)
 
 
-async def http_backend(  # noqa: PLR0913 - one argument for each part of a request that git knows
+async def http_backend(
     *,
     git_dir: Path,
     method: str,

@@ -25,6 +25,8 @@ class Node:
     type = "node"
     name = "Node.js"
     variant_id = "395103fb-d6e2-4fdd-93bc-bc99146f1ea2"
+    packages: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
     variables = frozenset(
         {
             "CC_NODE_BUILD_TOOL", "CC_CUSTOM_BUILD_TOOL", "CC_NODE_DEV_DEPENDENCIES", "CC_NODE_VERSION",

@@ -13,6 +13,7 @@ from havre.base.errors import InvalidError
 BACKENDS = ("uwsgi", "gunicorn", "uvicorn", "daphne")
 _MODULE = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*(\(\))?)?")
 VENV = ".havre-venv"
+PYTHON = "/usr/bin/python3"
 
 
 class Python:
@@ -20,6 +21,8 @@ class Python:
     type = "python"
     name = "Python"
     variant_id = "049c84e1-56a4-4a6a-8940-7ba7e0f57c61"
+    packages: tuple[str, ...] = ("python3",)
+    programs: tuple[str, ...] = ("python3",)
     variables = frozenset(
         {
             "CC_PYTHON_MODULE",
@@ -43,7 +46,7 @@ class Python:
                 f"no {requirements}, uv.lock or pyproject.toml at the top of the repository: say what to install "
                 "(an empty requirements.txt will do)"
             )
-        venv = Command("environment", ("uv", "venv", "--quiet", "--python", "/usr/bin/python3", VENV))
+        venv = Command("environment", ("uv", "venv", "--quiet", "--python", PYTHON, VENV))
         build = [venv]
         if has_list:
             build.append(Command("uv pip install", ("uv", "pip", "install", "--requirement", requirements)))
@@ -54,7 +57,7 @@ class Python:
         return self._plan(tuple(build), start, (requirements, "pyproject.toml"), (*notes, *self._notes(env)))
 
     def _locked(self, env: Mapping[str, str]) -> Plan:
-        sync = Command("uv sync", ("uv", "sync", "--locked", "--no-dev", "--python", "/usr/bin/python3"))
+        sync = Command("uv sync", ("uv", "sync", "--locked", "--no-dev", "--python", PYTHON))
         own = env.get("CC_PYTHON_UV_RUN_COMMAND")
         start, server, notes = (f"uv run --no-sync {own}", "", ()) if own else self._start(env)
         build = (sync, *self._server(server), *self._tasks(env))
@@ -88,17 +91,17 @@ class Python:
         if backend not in BACKENDS:
             raise InvalidError(f"CC_PYTHON_BACKEND={backend} is not one of {', '.join(BACKENDS)}")
         if backend == "uvicorn":
-            return f"uvicorn --host 0.0.0.0 --port $PORT {module}", "uvicorn", ()
+            return f"uvicorn --host 0.0.0.0 --port 8080 {module}", "uvicorn", ()
         if backend == "daphne":
-            return f"daphne -b 0.0.0.0 -p $PORT {module}", "daphne", ()
+            return f"daphne -b 0.0.0.0 -p 8080 {module}", "daphne", ()
         notes = () if backend == "gunicorn" else ("uwsgi is not offered here: gunicorn serves the module instead",)
-        return f"gunicorn --bind 0.0.0.0:$PORT --workers 2 --threads 4 {module}", "gunicorn", notes
+        return f"gunicorn --bind 0.0.0.0:8080 --workers 2 --threads 4 {module}", "gunicorn", notes
 
     def _plan(self, build: tuple[Command, ...], start: str, locks: tuple[str, ...], notes: tuple[str, ...]) -> Plan:
         env = {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": VENV, "PYTHONUNBUFFERED": "1"}
         env |= {"UV_LINK_MODE": "copy", "UV_CACHE_DIR": "/home/bas/.cache/uv", "PYTHONDONTWRITEBYTECODE": "1"}
-        env |= {"UV_COMPILE_BYTECODE": "1", "UV_NO_PROGRESS": "1"}
-        return Plan("python", ("uv",), build, start, env | {"VIRTUAL_ENV": f"$APP_ROOT/{VENV}"}, locks, notes)
+        env |= {"UV_COMPILE_BYTECODE": "1", "UV_NO_PROGRESS": "1", "VIRTUAL_ENV": f"$APP_ROOT/{VENV}"}
+        return Plan("python", ("uv",), build, start, env, locks, notes, packages=self.packages)
 
 
 RUNTIME = Python()

@@ -15,6 +15,8 @@ class Static:
     type = "static"
     name = "Static"
     variant_id = "0d1c9a2f-6b1e-4e1f-9f0e-6f1f3a5b7c21"
+    packages: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
     variables = frozenset({"CC_WEBROOT", "CC_STATIC_SERVER"})
 
     def detect(self, tree: Tree, env: Mapping[str, str], *, memory_mib: int) -> Plan:

@@ -1,0 +1,104 @@
+"""Which stack a build and an instance see as their root: what every app has, and what its runtime adds.
+
+The packages here are asked for by name; what they need comes with them. Where the host has no apt, units see the
+host's own /usr, and a runtime whose programs are not in it is refused.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from havre.apps.runtimes import Plan, Runtime
+from havre.base.errors import InvalidError, UnavailableError
+from havre.drivers import debian
+from havre.drivers.debian import Stacks
+
+BASE = (
+    "base-files", "base-passwd", "bash", "ca-certificates", "coreutils", "curl", "dash", "diffutils", "findutils",
+    "grep", "gzip", "hostname", "libatomic1", "libc-bin", "libstdc++6", "mawk", "netbase", "procps", "sed", "tar",
+    "tzdata",
+    "usr-is-merged",  # else its alternative comes, with all of perl
+)  # fmt: skip
+BUILD = (
+    "bzip2", "file", "g++", "gcc", "git", "libc6-dev", "make", "openssh-client", "openssl", "patch", "pkg-config",
+    "python3", "python3-dev", "python3-venv", "unzip", "xz-utils", "zip",
+)  # fmt: skip
+
+
+FRESH_S = 600.0  # how old the lists may be when somebody asks for today's packages
+
+
+@dataclass(frozen=True)
+class Roots:
+    """What the build and the instances of one deployment see as their root: ids of stacks; empty: the host's /usr."""
+
+    build: str = ""
+    run: str = ""
+
+
+def run_packages(plan: Plan) -> tuple[str, ...]:
+    return tuple(sorted({*BASE, *plan.packages}))
+
+
+def build_packages(plan: Plan) -> tuple[str, ...]:
+    return tuple(sorted({*BASE, *BUILD, *plan.packages, *plan.build_packages}))
+
+
+def open_stacks(folder: Path, environment: Mapping[str, str], *, now: Callable[[], int]) -> Stacks | None:
+    """The stacks of this machine; None where they cannot be made."""
+    return None if debian.missing() else Stacks(folder, environment, now=now)
+
+
+def check_host(runtime: Runtime, *, has_stacks: bool) -> None:
+    """Raises InvalidError when there are no stacks and the host lacks what the runtime's apps need."""
+    absent = [name for name in runtime.programs if shutil.which(name, path="/usr/bin:/usr/local/bin") is None]
+    if not has_stacks and absent:
+        raise InvalidError(
+            f"apps of type {runtime.slug} need {', '.join(absent)}, which this machine does not have; install it, or "
+            f"apt-get and dpkg-deb, with which Havre fetches {', '.join(runtime.packages) or 'packages'} by itself"
+        )
+
+
+async def roots(
+    stacks: Stacks | None, plan: Plan, *, with_build: bool, fresh_s: float, tell: Callable[[str], None]
+) -> Roots:
+    """The roots of a deployment of `plan`, made if need be. fresh_s: how old the lists of packages may be."""
+    if stacks is None:
+        return Roots()
+    build = await stacks.obtain(build_packages(plan), fresh_s=fresh_s, tell=tell) if with_build else None
+    run = await stacks.obtain(run_packages(plan), fresh_s=fresh_s, tell=tell)
+    return Roots(build.id if build is not None else "", run.id)
+
+
+def may_run(stacks: Stacks | None, *, built_on: str, now: str) -> bool:
+    """Whether a release that was made for the stack `built_on` runs on the stack `now` without being built again."""
+    if built_on == now:
+        return True
+    old, new = (stacks.get(id) if stacks is not None and id else None for id in (built_on, now))
+    return old is not None and new is not None and debian.may_follow(old.closure, new.closure)
+
+
+def describe(stacks: Stacks | None, roots: Roots) -> tuple[str, ...]:
+    """Lines for the build log."""
+    if stacks is None:
+        return ("Stack: the programs of this machine (no apt here: see havre doctor)",)
+    shown = []
+    for what, id in (("build", roots.build), ("run", roots.run)):
+        found = stacks.get(id) if id else None
+        if found is not None:
+            size = f"{len(found.closure.packages)} packages, {found.bytes // 1024**2} MiB"
+            shown.append(f"Stack of the {what}: {found.id} ({size})")
+    return tuple(shown)
+
+
+def tree_of(stacks: Stacks | None, id: str) -> Path | None:
+    """The tree of a stack by its id; None: the host's /usr. Raises UnavailableError when the stack is gone."""
+    if not id:
+        return None
+    found = stacks.get(id) if stacks is not None else None
+    if found is None:
+        raise UnavailableError(f"{id} is not on this machine any more; deploy the app again")
+    return found.tree

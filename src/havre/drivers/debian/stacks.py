@@ -1,0 +1,280 @@
+"""The stacks of a machine: found, else made; whole or not at all; shared by all that need the same packages.
+
+One maker works at a time, under a lock of the folder, whichever process it is in; what an interrupted one left is
+swept by the next. Reading needs no lock: a stack appears and disappears by a rename.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from havre.base.errors import UnavailableError
+from havre.drivers.debian import apt, fixes
+from havre.drivers.debian.model import ID, Closure, Package, Stack, check_names, may_follow
+from havre.drivers.debian.pool import Pool
+from havre.drivers.debian.tree import Tree
+
+REFRESH_S = 86_400.0
+AGAIN_S = 600.0  # after lists that could not be fetched
+LOCK_S = 3600.0
+Tell = Callable[[str], None]
+
+
+def silent(_line: str) -> None:
+    """Tell nobody."""
+
+
+class Stacks:
+    """The stacks below `root`. environment: of this process, for apt. now: the moment, ms."""
+
+    def __init__(self, root: Path, environment: Mapping[str, str], *, now: Callable[[], int]) -> None:
+        self.root = root
+        self._now = now
+        self._trees = root / "trees"
+        self._asked = root / "asked"
+        self._apt = apt.Apt(root / "apt", environment)
+        self._pool = Pool(root / "pool")
+
+    # seeing
+
+    def get(self, id: str) -> Stack | None:
+        folder = self._trees / id
+        found = _read(folder / "stack.json") if ID.fullmatch(id) else None
+        if found is None:
+            return None
+        closure = Closure(tuple(Package(**each) for each in found["packages"]))
+        try:
+            used_at = (folder / "used").stat().st_mtime_ns // 1_000_000
+        except OSError:
+            used_at = found["made_at"]
+        asked = tuple(found["asked"])
+        return Stack(id, folder / "tree", asked, closure, found["bytes"], found["made_at"], used_at)
+
+    def all(self) -> list[Stack]:
+        """Every stack, the oldest first."""
+        found = [self.get(each.name) for each in self._trees.glob("stack_*")]
+        return sorted((each for each in found if each is not None), key=lambda each: (each.made_at, each.id))
+
+    def touch(self, id: str) -> None:
+        """The stack is being used now."""
+        now = self._now() * 1_000_000
+        try:
+            os.utime(self._trees / id / "used", ns=(now, now))
+        except OSError:
+            return
+
+    # making
+
+    async def obtain(self, packages: Sequence[str], *, fresh_s: float = REFRESH_S, tell: Tell = silent) -> Stack:
+        """The stack of today's `packages` and what they need, made if need be.
+
+        fresh_s: how old the package lists may be. tell: hears what is going on, a line at a time.
+        When today's packages cannot be had, the stack made last for the same question is taken, and it is said.
+        Raises UnavailableError when there is none.
+        """
+        asked = check_names(tuple(packages))
+        known = self._known(asked, fresh_s)
+        if known is not None:
+            self.touch(known.id)
+            return known
+        try:
+            async with self._turn(tell):
+                return await self._make(asked, fresh_s, tell)
+        except UnavailableError as error:
+            last = self._last(asked)
+            if last is None:
+                raise
+            tell(f"stack: today's packages cannot be had ({error.message}): going on with {last.id} as it was made")
+            self.touch(last.id)
+            return last
+
+    def _known(self, asked: tuple[str, ...], fresh_s: float) -> Stack | None:
+        """What was found for the same question with the lists that we still have, if they are fresh enough."""
+        found = _read(self._question(asked))
+        if found is None or found["lists"] != self._lists() or not self._is_fresh(fresh_s):
+            return None
+        closure = Closure(tuple(Package(**each) for each in found["packages"]))
+        return self.get(closure.id(fixes.recipe()))
+
+    def _last(self, asked: tuple[str, ...]) -> Stack | None:
+        found = _read(self._question(asked))
+        return self.get(found["stack"]) if found else None
+
+    def _question(self, asked: tuple[str, ...]) -> Path:
+        return self._asked / (hashlib.sha256(" ".join(asked).encode()).hexdigest()[:24] + ".json")
+
+    async def _make(self, asked: tuple[str, ...], fresh_s: float, tell: Tell) -> Stack:
+        known = self._known(asked, fresh_s)  # somebody may have been faster
+        if known is not None:
+            self.touch(known.id)
+            return known
+        await self._freshen(fresh_s, tell)
+        try:
+            closure = await self._apt.resolve(asked)
+            stack = await self._build(asked, closure, tell)
+        except UnavailableError:
+            if fresh_s <= 0 or self._is_fresh(60):
+                raise
+            await self._freshen(0, tell)  # a mirror drops what is no longer current: ask again with today's lists
+            closure = await self._apt.resolve(asked)
+            stack = await self._build(asked, closure, tell)
+        record = {"asked": asked, "lists": self._lists(), "stack": stack.id}
+        _write(self._question(asked), record | {"packages": [asdict(each) for each in closure.packages]})
+        return stack
+
+    async def _build(self, asked: tuple[str, ...], closure: Closure, tell: Tell) -> Stack:
+        id = closure.id(fixes.recipe())
+        found = self.get(id)
+        if found is not None:
+            self.touch(id)
+            return found
+        await anyio.to_thread.run_sync(self._sweep)
+        wanted = [each for each in closure.packages if not self._pool.has(each)]
+        debs = self.root / "debs"
+        if wanted:
+            size = sum(each.download_bytes for each in wanted)
+            tell(f"stack: fetching {len(wanted)} packages, {size / 1e6:.0f} MB")
+            await self._apt.fetch(wanted, debs)
+            tell(f"stack: unpacking {len(wanted)} packages")
+            await self._pool.unpack(wanted, debs)
+        tell(f"stack: putting {len(closure.packages)} packages together")
+        scratch = Path(tempfile.mkdtemp(dir=self._trees, prefix=".new-"))
+        try:
+            await self._assemble(asked, closure, scratch)
+            await anyio.to_thread.run_sync(_sync, scratch)
+            scratch.rename(self._trees / id)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        made = self.get(id)
+        if made is None:
+            raise UnavailableError("the stack that was just made is gone", stack=id)
+        return made
+
+    async def _assemble(self, asked: tuple[str, ...], closure: Closure, folder: Path) -> None:
+        folder.chmod(0o755)
+        tree = Tree(folder / "tree", closure.names)
+        tree.root.mkdir()
+        tree.root.chmod(0o755)
+        await anyio.to_thread.run_sync(self._pool.link, closure.packages, tree.root)
+        await fixes.mend(tree)
+        size = sum(self._pool.bytes(each) for each in closure.packages)
+        record = {"asked": asked, "bytes": size, "made_at": self._now(), "recipe": fixes.recipe()}
+        _write(folder / "stack.json", record | {"packages": [asdict(each) for each in closure.packages]})
+        (folder / "used").touch()
+
+    # the package lists
+
+    def _lists(self) -> str:
+        return str((_read(self.root / "lists.json") or {}).get("stamp", ""))
+
+    def _is_fresh(self, fresh_s: float) -> bool:
+        found = _read(self.root / "lists.json") or {}
+        return self._now() - int(found.get("at", 0)) < fresh_s * 1000
+
+    async def _freshen(self, fresh_s: float, tell: Tell) -> None:
+        """Fetch the package lists when ours are older than `fresh_s`; old ones are better than none.
+
+        Raises UnavailableError when there are none at all.
+        """
+        found = _read(self.root / "lists.json") or {}
+        now = self._now()
+        if self._is_fresh(fresh_s) or (found and fresh_s > 0 and now - int(found.get("failed_at", 0)) < AGAIN_S * 1000):
+            return
+        tell("stack: fetching the lists of packages")
+        try:
+            await self._apt.refresh()
+        except UnavailableError as error:
+            if not self._apt.stamp() and not await anyio.to_thread.run_sync(self._apt.borrow):
+                raise
+            tell(f"stack: {error.message}: going on with older lists")
+            old = {"stamp": self._apt.stamp(), "at": int(found.get("at", 0)), "failed_at": now}
+            _write(self.root / "lists.json", old)
+            return
+        _write(self.root / "lists.json", {"stamp": self._apt.stamp(), "at": now, "failed_at": 0})
+
+    # turns
+
+    @asynccontextmanager
+    async def _turn(self, tell: Tell) -> AsyncIterator[None]:
+        """The one maker at a time. Raises UnavailableError when the others take longer than an hour."""
+        for each in (self.root, self._trees, self._asked):
+            each.mkdir(mode=0o755, parents=True, exist_ok=True)
+        told = False
+        fd = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with anyio.fail_after(LOCK_S):
+                while True:
+                    try:
+                        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        break
+                    except BlockingIOError:
+                        if not told:
+                            tell("stack: waiting for another one to be made")
+                        told = True
+                        await anyio.sleep(0.05)  # noqa: TID251 - the lock of another process tells nobody
+            yield
+        except TimeoutError as cause:
+            raise UnavailableError("another stack is being made for an hour already") from cause
+        finally:
+            os.close(fd)
+
+    def _sweep(self) -> None:
+        for each in self._trees.glob(".*"):
+            shutil.rmtree(each, ignore_errors=True)
+        self._pool.sweep()
+
+    # collecting
+
+    async def remove(self, ids: Sequence[str]) -> None:
+        """Remove stacks, and from the pool what no stack is left with. The caller knows that nobody uses them."""
+        async with self._turn(silent):
+            await anyio.to_thread.run_sync(self._remove, ids)
+
+    def _remove(self, ids: Sequence[str]) -> None:
+        for id in ids:
+            if ID.fullmatch(id) and (self._trees / id).exists():
+                (self._trees / id).rename(self._trees / f".gone-{id}")
+        self._sweep()
+        self._pool.collect(each for stack in self.all() for each in stack.closure.packages)
+
+
+def may_keep(old: Stack, new: Stack) -> bool:
+    """Whether what was built on `old` runs on `new` as it is."""
+    return may_follow(old.closure, new.closure)
+
+
+def _sync(folder: Path) -> None:
+    """What is recorded as made is on the disk (syncfs(2))."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        ctypes.CDLL(None).syncfs(fd)
+    finally:
+        os.close(fd)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    fresh = file.with_suffix(".new")
+    fresh.write_text(json.dumps(content))
+    fresh.rename(file)
