@@ -131,9 +131,7 @@ class Work:
         found = await self._obtain(deployment, PLAN.validate_python(release.plan), with_build=False, fresh=fresh)
         return stacks.may_run(self.stacks, built_on=release.stack, now=found.run)
 
-    async def stack(
-        self, app: App, deployment: Deployment, names: Names, plan: Plan, *, fresh: bool = False
-    ) -> Roots:
+    async def stack(self, app: App, deployment: Deployment, names: Names, plan: Plan, *, fresh: bool = False) -> Roots:
         """The roots of the build and of the instances, made if need be."""
         with_build = names.reuse is None and bool(plan.build)
         found = await self._obtain(deployment, plan, with_build=with_build, fresh=fresh)

