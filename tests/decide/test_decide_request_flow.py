@@ -101,7 +101,7 @@ def test_a_blocked_app_is_not_asked_for_its_health() -> None:
     ],
 )
 def test_what_cannot_be_had_is_refused_with_its_reason(env: dict[str, str], says: str) -> None:
-    with pytest.raises(InvalidError, match=".*") as refused:
+    with pytest.raises(InvalidError) as refused:
         detected(env)
     assert says in refused.value.message
 
