@@ -81,10 +81,10 @@ class Started:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    async def answer(self, path: str = "/", *, limit_s: float = 60) -> str:
+    async def answer(self, path: str = "/", *, port: int = 8080, limit_s: float = 60) -> str:
         """The answer to a GET, as soon as there is one."""
         with anyio.move_on_after(limit_s):
-            while (said := await self._ask(path)) is None:
+            while (said := await self.ask(path, port=port)) is None:
                 unit = await self.engine.get(self.id)
                 assert unit is not None and unit.state != "exited", self.said()
                 await anyio.sleep(0.1)
@@ -94,10 +94,12 @@ class Started:
     async def stop(self, *, grace_s: float = 5) -> Exit:
         return await self.engine.stop(self.id, grace_s=grace_s)
 
-    async def _ask(self, path: str) -> str | None:
+    async def ask(self, path: str, *, port: int = 8080, **headers: str) -> str | None:
+        """The answer to one GET; None when there is none."""
+        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
         try:
-            async with await self.engine.dial(self.id, 8080) as stream:
-                await stream.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            async with await self.engine.dial(self.id, port) as stream:
+                await stream.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n".encode())
                 said = b""
                 while True:
                     try:
