@@ -117,7 +117,8 @@ def install_packages() -> None:
 
 def install_toolchains() -> None:
     began = time.monotonic()
-    value = digest(ROOT / "requirements.lock", ROOT / "src/havre/drivers/toolchains/__init__.py")
+    code = sorted((ROOT / "src/havre/drivers/toolchains").glob("*.py"))
+    value = digest(ROOT / "requirements.lock", *code)
     if is_done("toolchains", value):
         return
     place = "Path(sys.prefix) / 'share/havre/toolchains'"

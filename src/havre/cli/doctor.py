@@ -34,8 +34,8 @@ def examine(config: Config, paths: Paths, *, running: bool) -> Iterator[Finding]
     yield from _sandbox()
     yield _limits()
     yield _filter()
-    way = wayout.probe_way_out()
-    yield Finding("way out", True, way.kind, way.why)
+    way = wayout.probe()
+    yield Finding("way out", way.kind != "proxy", way.kind, way.why)
     yield _node()
     for name, port in (("https port", config.edge.https_port), ("http port", config.edge.http_port)):
         yield _port(name, port, config.edge.bind, running=running)

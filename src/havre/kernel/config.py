@@ -70,6 +70,7 @@ class AppsConfig:
     grace_s: float = 10.0
     releases_kept: int = 2
     uid_base: int = 200_000
+    sandbox_network: str = "10.213.0.0/16"
 
 
 @dataclass(frozen=True)

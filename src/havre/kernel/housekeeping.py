@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import anyio.to_thread
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from havre.kernel.events import forget_events_before
@@ -35,7 +36,15 @@ def setup(kernel: Kernel) -> Room:
         error = f"operation {stuck[0].id} ({stuck[0].kind}) is stuck: {stuck[0].progress}" if stuck else ""
         return Health(error=error, backlog=len(live))
 
-    return Room("kernel", reconcilers=(Reconciler("kernel.retention", forget, every_s=3600),), health=health)
+    async def keep_way_out() -> Pass:
+        await anyio.to_thread.run_sync(kernel.units.keep_way_out)
+        return Pass()
+
+    reconcilers = (
+        Reconciler("kernel.retention", forget, every_s=3600),
+        Reconciler("kernel.way_out", keep_way_out, every_s=30),
+    )
+    return Room("kernel", reconcilers=reconcilers, health=health)
 
 
 class _LoopFigures:

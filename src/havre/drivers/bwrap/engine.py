@@ -15,11 +15,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
+import structlog
 from anyio.abc import ByteStream
 
 from havre.base.errors import BrokenError, ConflictError, NotFoundError, UnavailableError
@@ -27,6 +29,9 @@ from havre.base.ids import UnitId
 from havre.drivers import cgroup, wayout
 from havre.drivers.bwrap import identity, sandbox, seccomp
 from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec
+from havre.drivers.wayout import veth
+
+log = structlog.get_logger()
 
 COMMAND_S = 10.0
 START_S = 20.0
@@ -36,7 +41,9 @@ BACKLOG = 1024
 class Bubblewrap:
     """The engine of one installation. Several may look at the same directories; one starts units."""
 
-    def __init__(self, *, units: Path, run: Path, now: Callable[[], int], root: Root | None = None) -> None:
+    def __init__(
+        self, *, units: Path, run: Path, now: Callable[[], int], network: IPv4Network, root: Root | None = None
+    ) -> None:
         self._units = units
         self._run = run
         self._now = now
@@ -48,6 +55,8 @@ class Bubblewrap:
         self._tag = "havre-" + hashlib.sha256(str(units).encode()).hexdigest()[:8]
         self._binary = sandbox.binary()
         self._seccomp = seccomp.program()
+        self._network = network
+        self._way_out: wayout.WayOut | None = None
 
     # starting
 
@@ -73,7 +82,7 @@ class Bubblewrap:
 
     def _prepare(self, spec: UnitSpec) -> None:
         self._root_of(spec)
-        if spec.way_out:
+        if spec.way_out and self.way_out().kind == "proxy":
             wayout.ensure_proxy(self._proxy_socket, self._units.parent / "proxy.pid")
         (self._run / "units").mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self._units / spec.id
@@ -92,15 +101,46 @@ class Bubblewrap:
         if self._root is not None:
             return self._root
         etc = self._units.parent / "root-etc"
-        sandbox.write_etc(etc, resolv="")
+        sandbox.write_etc(etc, resolv=self.way_out().resolv_conf)
         return sandbox.host_root(etc) if spec.tree is None else sandbox.stack_root(spec.tree, etc)
+
+    def way_out(self) -> wayout.WayOut:
+        """The way out that units get; opened at the first call."""
+        if self._way_out is None:
+            self._way_out = wayout.probe()
+            self.keep_way_out()
+        return self._way_out
+
+    def keep_way_out(self) -> None:
+        """Put back what an operator's reload may have taken from the sandboxes' network."""
+        if self._way_out is None or self._way_out.kind != "veth":
+            return
+        try:
+            veth.ensure_rules(self._network)
+        except UnavailableError as error:
+            log.warning("kernel.way_out.failed", error=error.message, **{k: str(v) for k, v in error.facts.items()})
+            self._way_out = wayout.by_proxy(error.message)
 
     @property
     def _proxy_socket(self) -> Path:
         return self._run / "proxy.sock"
 
     def _spawn(self, spec: UnitSpec, listener: socket.socket | None) -> None:
-        orders = json.dumps(self._orders(spec, listener)).encode()
+        netns = self._own_network(spec)
+        try:
+            self._start_monitor(spec, listener, netns)
+        finally:
+            if netns is not None:
+                os.close(netns)
+
+    def _own_network(self, spec: UnitSpec) -> int | None:
+        """The network namespace of a unit with a way out of its own, when it is ours to make."""
+        is_wanted = spec.way_out and spec.uid is not None and os.getuid() == 0
+        return veth.attach(self._network) if is_wanted and self.way_out().kind == "veth" else None
+
+    def _start_monitor(self, spec: UnitSpec, listener: socket.socket | None, netns: int | None) -> None:
+        orders = json.dumps(self._orders(spec, listener, netns)).encode()
+        passed = [each for each in (listener.fileno() if listener is not None else None, netns) if each is not None]
         monitor = Path(__file__).with_name("monitor.py")
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(monitor), str(self._units / spec.id)],
@@ -110,7 +150,7 @@ class Bubblewrap:
             start_new_session=True,
             env={},
             cwd="/",
-            pass_fds=(listener.fileno(),) if listener is not None else (),
+            pass_fds=passed,
         )
         try:
             said, _ = process.communicate(orders, timeout=START_S)
@@ -123,7 +163,7 @@ class Bubblewrap:
             words = log.read_text(errors="replace")[-500:] if log.exists() else said.decode(errors="replace")
             raise UnavailableError("the sandbox could not be started", unit=spec.id, monitor=words)
 
-    def _orders(self, spec: UnitSpec, listener: socket.socket | None) -> dict[str, Any]:
+    def _orders(self, spec: UnitSpec, listener: socket.socket | None, netns: int | None) -> dict[str, Any]:
         root = self._root_of(spec)
         is_root = os.getuid() == 0
         uid = spec.uid if is_root else None
@@ -131,7 +171,7 @@ class Bubblewrap:
         staged = [f"/mnt/{number}" for number in range(len(paths))]
         env = dict(spec.env)
         if spec.way_out:
-            env = wayout.environment() | env
+            env = wayout.environment(self.way_out()) | env
         spec_env = _with_env(spec, env)
         limits = spec.limits
         groups = cgroup.groups(
@@ -162,8 +202,14 @@ class Bubblewrap:
             "port": spec.port,
             "listen_fd": listener.fileno() if listener is not None else None,
             "deadline_s": spec.deadline_s,
-            "proxy": str(self._proxy_socket) if spec.way_out else None,
+            "netns_fd": netns,
+            "proxy": str(self._proxy_socket) if spec.way_out and self.way_out().kind == "proxy" else None,
+            "pasta": self._pasta(spec),
         }
+
+    def _pasta(self, spec: UnitSpec) -> list[str] | None:
+        program = wayout.pasta() if spec.way_out and self.way_out().kind == "pasta" else None
+        return wayout.pasta_arguments(program) if program is not None else None
 
     def _program_folders(self) -> list[str]:
         """What the monitor stages beside the binds so that the sandbox's user can run bubblewrap of the wheel."""

@@ -26,6 +26,7 @@ PR_SET_PDEATHSIG = 1
 STAGE = "/mnt"
 LOG_LIMIT_BYTES, LOG_KEPT_BYTES = 64 * 1024**2, 32 * 1024**2
 LINGER_S = 30.0
+ROUTE_S = 5.0
 
 
 def check(result, what):
@@ -121,7 +122,7 @@ def stage_binds(orders):
         check(_LIBC.mount(source.encode(), place.encode(), None, MS_BIND | MS_REC, None), f"bind {source}")
 
 
-def run_sandbox(orders, status_fd, netns_fd):
+def run_sandbox(orders, status_fd, netns_fd, hold_fd):
     """In the child: become the sandbox."""
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     join_cgroups(orders)
@@ -148,6 +149,9 @@ def run_sandbox(orders, status_fd, netns_fd):
         os.lseek(seccomp_fd, 0, os.SEEK_SET)
         os.set_inheritable(seccomp_fd, True)
         argv += ["--seccomp", str(seccomp_fd)]
+    if hold_fd is not None:
+        argv += ["--block-fd", str(hold_fd)]
+        os.set_inheritable(hold_fd, True)
     argv += ["--args", str(args_fd), "--", *orders["argv"]]
     for fd in (status_fd, args_fd):
         os.set_inheritable(fd, True)
@@ -177,6 +181,20 @@ def enter_network(child, is_root):
     os.close(net)
 
 
+def release_once_routed(hold):
+    """Let the sandbox go on once its network has a default route, or when none comes."""
+    give_up = time.monotonic() + ROUTE_S
+    while time.monotonic() < give_up:
+        with open("/proc/thread-self/net/route") as file:
+            if any(line.split()[1] == "00000000" for line in file.readlines()[1:]):
+                break
+        time.sleep(0.005)
+    else:
+        print("pasta: no route came", file=sys.stderr, flush=True)
+    os.write(hold, b"1")
+    os.close(hold)
+
+
 class Monitor:
     def __init__(self, orders):
         self.orders = orders
@@ -196,24 +214,32 @@ class Monitor:
         self.answers = []
         self.log_checked = 0.0
         self.netns = None
+        self.hold = None
         self.ended_at = None
 
     def start(self):
         enter_limits(self.orders)
-        if self.orders["uid"] is not None:
+        self.netns = self.orders["netns_fd"]
+        if self.orders["uid"] is not None and self.netns is None:
             self.make_network()
+        hold = os.pipe() if self.orders["pasta"] else None
         reading, writing = os.pipe()
         self.sandbox = os.fork()
         if self.sandbox == 0:
             try:
                 os.close(reading)
                 os.setsid()
-                run_sandbox(self.orders, writing, self.netns)
+                run_sandbox(self.orders, writing, self.netns, hold[0] if hold else None)
             except BaseException as error:
                 os.write(2, f"havre: the sandbox could not be started: {error}\n".encode())
             finally:
                 os._exit(125)
         os.close(writing)
+        if hold:
+            os.close(hold[0])
+            self.hold = hold[1]
+        if self.netns is not None:
+            os.close(self.netns)  # it lives as long as the sandbox, and no longer
         self.loop.register(reading, selectors.EVENT_READ, self.read_status)
         self.open_control()
         self.wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -274,7 +300,28 @@ class Monitor:
                     continue
                 self.start_forwarder()
 
+    def start_pasta(self):
+        """As an ordinary user: pasta in the sandbox's network, which it sets up while the sandbox waits."""
+        import fcntl
+
+        net = os.open(f"/proc/{self.child}/ns/net", os.O_RDONLY)
+        owner = fcntl.ioctl(net, 0xB701)
+        here = f"/proc/{os.getpid()}/fd"
+        argv = [*self.orders["pasta"], "--userns", f"{here}/{owner}", "--netns", f"{here}/{net}"]
+        if os.fork() == 0:
+            try:
+                _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                os.setsid()
+                os.execve(argv[0], argv, {"PATH": "/usr/bin:/bin"})
+            finally:
+                os._exit(125)
+
     def start_forwarder(self):
+        if self.orders["pasta"]:
+            self.start_pasta()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.forwarder_pid = os.fork()
         if self.forwarder_pid == 0:
@@ -288,12 +335,17 @@ class Monitor:
                 import forwarder
 
                 enter_network(self.child, self.orders["uid"] is not None)
+                if self.hold is not None:
+                    release_once_routed(self.hold)
                 forwarder.run(theirs, self.listener, self.orders)
                 code = 0
             except BaseException as error:
                 print(f"forwarder: {error!r}", file=sys.stderr, flush=True)
             finally:
                 os._exit(code)
+        if self.hold is not None:
+            os.close(self.hold)
+            self.hold = None
         theirs.close()
         ours.setblocking(False)
         self.forwarder = ours

@@ -1,38 +1,106 @@
-"""The way out of a sandbox to the network.
+"""The way out of a sandbox to the network, of three kinds.
 
-Today one kind for everybody: an egress proxy (see `proxy.py`), named to programs by `HTTP_PROXY` and its like,
-without a privilege and without a route to the host. Programs that ignore proxies cannot leave; `havre doctor` says so.
+`veth`: as root, a pair and masquerading (`veth.py`). `pasta`: as an ordinary user, where the program is and
+/dev/net/tun can be opened. `proxy`: otherwise, an egress proxy (`proxy.py`) named to programs by `HTTP_PROXY` and its
+like; those that ignore it cannot leave. None leads to the services of this machine or to another sandbox.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from havre.drivers.bwrap import identity
+from havre.drivers.wayout import veth
 
 PROXY_URL = "http://127.0.0.1:3128"
+PASTA_DNS = "169.254.53.53"  # stands for the host's resolver, wherever that listens
+_RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 
 
 @dataclass(frozen=True, slots=True)
 class WayOut:
-    """`kind` and what follows from it for an app."""
+    """`kind`, what follows from it for an app, and the name servers that programs ask (none: the proxy looks up)."""
 
-    kind: str
+    kind: Literal["veth", "pasta", "proxy"]
     why: str
+    resolvers: tuple[str, ...] = ()
+
+    @property
+    def resolv_conf(self) -> str:
+        return "".join(f"nameserver {each}\n" for each in self.resolvers)
 
 
-def probe_way_out() -> WayOut:
-    return WayOut(
-        "proxy", "apps and builds leave through an HTTP(S) proxy; programs must honour HTTP_PROXY/HTTPS_PROXY"
-    )
+def probe() -> WayOut:
+    """The best kind that this machine and this user have. Changes nothing."""
+    if os.getuid() == 0:
+        return _probe_veth()
+    program, may_open = pasta(), os.access("/dev/net/tun", os.R_OK | os.W_OK)
+    if program is not None and may_open:
+        return WayOut("pasta", "apps and builds have a network of their own, through pasta", (PASTA_DNS,))
+    lacking = "pasta is not installed (apt install passt)" if program is None else "/dev/net/tun cannot be opened"
+    return by_proxy(lacking)
 
 
-def environment() -> dict[str, str]:
-    """What tells the programs in a sandbox about the proxy."""
+def by_proxy(reason: str) -> WayOut:
+    """The last resort, and why."""
+    return WayOut("proxy", f"{reason}: apps and builds leave through an HTTP(S) proxy, which programs must honour")
+
+
+def _probe_veth() -> WayOut:
+    if veth.nft() is None:
+        return by_proxy("nft is not installed (apt install nftables)")
+    found = resolvers([Path(each) for each in _RESOLVERS])
+    if not found:
+        return by_proxy("this machine's resolver listens on loopback alone, where sandboxes do not come")
+    return WayOut("veth", "apps and builds have a network of their own, masqueraded (IPv4)", found)
+
+
+def resolvers(files: Sequence[Path]) -> tuple[str, ...]:
+    """The name servers of the first file that names one beyond this machine's loopback (resolv.conf(5))."""
+    for file in files:
+        try:
+            words = [line.split() for line in file.read_text().splitlines()]
+        except OSError:
+            continue
+        named = [each[1] for each in words if len(each) > 1 and each[0] == "nameserver"]
+        found = tuple(each for each in named if _is_beyond(each))
+        if found:
+            return found
+    return ()
+
+
+def _is_beyond(server: str) -> bool:
+    try:
+        address = ipaddress.ip_address(server.partition("%")[0])
+    except ValueError:
+        return False
+    return address.version == 4 and not address.is_loopback
+
+
+def pasta() -> str | None:
+    """The program, if the machine has it."""
+    return shutil.which("pasta")
+
+
+def pasta_arguments(program: str) -> list[str]:
+    """How it is run: nothing of the host's loopback is mapped in or out (the monitor adds whose network it is)."""
+    nothing = ["-t", "none", "-u", "none", "-T", "none", "-U", "none"]
+    return [program, "--foreground", "--quiet", "--ipv4-only", "--config-net", "--no-map-gw", *nothing,
+            "--dns-forward", PASTA_DNS]  # fmt: skip
+
+
+def environment(way: WayOut) -> dict[str, str]:
+    """What tells the programs in a sandbox about the proxy, when it is the way out."""
+    if way.kind != "proxy":
+        return {}
     names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
     local = {"NO_PROXY": "localhost,127.0.0.1,::1", "no_proxy": "localhost,127.0.0.1,::1"}
     return {name: PROXY_URL for name in names} | local | {"NODE_USE_ENV_PROXY": "1"}

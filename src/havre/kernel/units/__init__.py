@@ -6,11 +6,13 @@ status go to files, and one unit may own several host processes, so that another
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Protocol
 
 from anyio.abc import ByteStream
 
+from havre.base.errors import InvalidError
 from havre.base.ids import UnitId
 from havre.drivers.bwrap import Bind, Bubblewrap, Exit, Limits, Root, Unit, UnitSpec
 from havre.kernel.clock import Clock
@@ -46,7 +48,13 @@ class Units(Protocol):
 
     def stop_helpers(self) -> None: ...
 
+    def keep_way_out(self) -> None: ...
+
 
 def open_units(config: Config, paths: Paths, *, clock: Clock) -> Units:
     """The engine of this installation."""
-    return Bubblewrap(units=paths.units, run=paths.run, now=clock.now)
+    try:
+        network = ipaddress.IPv4Network(config.apps.sandbox_network)
+    except ValueError as cause:
+        raise InvalidError(f"apps.sandbox_network = {config.apps.sandbox_network!r} is not an IPv4 prefix") from cause
+    return Bubblewrap(units=paths.units, run=paths.run, now=clock.now, network=network)
