@@ -225,6 +225,12 @@ async def test_a_unit_sees_its_own_processes_user_and_variables_alone(rig: Rig) 
     assert "HVD_SECRET" not in said and "of the host" not in said
 
 
+async def test_a_variable_may_be_empty_and_hold_any_character(rig: Rig) -> None:
+    env = {"PATH": "/usr/bin:/bin", "ODD": "a'b\n\"c $HOME", "EMPTY": ""}
+    _, said = await rig.bash('echo "$ODD|${EMPTY-unset}|"', env=env)
+    assert said == "a'b\n\"c $HOME||\n"
+
+
 async def test_a_unit_cannot_write_below_its_root_or_make_namespaces(rig: Rig) -> None:
     ended, said = await rig.bash("touch /usr/x /etc/x /opt/caddy; unshare -U true; mount -t tmpfs none /tmp; exit 5")
     assert ended.code == 5

@@ -140,7 +140,7 @@ def run_sandbox(orders, status_fd, netns_fd, hold_fd):
     for each, limit in orders["rlimits"]:
         resource.setrlimit(each, (limit, limit))
     args_fd = os.memfd_create("args", 0)
-    os.write(args_fd, b"\0".join(each.encode() for each in orders["arguments"]))
+    os.write(args_fd, b"".join(each.encode() + b"\0" for each in orders["arguments"]))
     os.lseek(args_fd, 0, os.SEEK_SET)
     argv = ["bwrap", "--json-status-fd", str(status_fd)]
     if orders["seccomp"]:
@@ -306,14 +306,15 @@ class Monitor:
 
         net = os.open(f"/proc/{self.child}/ns/net", os.O_RDONLY)
         owner = fcntl.ioctl(net, 0xB701)
-        here = f"/proc/{os.getpid()}/fd"
-        argv = [*self.orders["pasta"], "--userns", f"{here}/{owner}", "--netns", f"{here}/{net}"]
+        os.close(net)
+        owned = ["--userns", f"/proc/{os.getpid()}/fd/{owner}", "--netns", f"/proc/{self.child}/ns/net"]
+        argv = [*self.orders["pasta"], *owned]
         if os.fork() == 0:
             try:
                 _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
                 signal.set_wakeup_fd(-1)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE):
+                    signal.signal(number, signal.SIG_DFL)  # pasta refuses to start with SIGPIPE ignored
                 os.setsid()
                 os.execve(argv[0], argv, {"PATH": "/usr/bin:/bin"})
             finally:
