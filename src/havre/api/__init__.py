@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from havre import __version__, governance
-from havre.api import account, applications, catalogue, errors, events, streams
+from havre.api import account, applications, catalogue, errors, events, stacks, streams
 from havre.api.context import Context
 from havre.api.git import GitDoor
 from havre.api.limits import Attempts
@@ -42,6 +42,7 @@ def create_app(kernel: Kernel, rooms: tuple[Room, ...], apps: Apps, *, pages: Pa
     errors.install(app)
     app.include_router(account.router)
     app.include_router(catalogue.router)
+    app.include_router(stacks.router)
     for prefix in ("/v2/self", "/v2/organisations/{owner_id}"):
         app.include_router(applications.router, prefix=prefix)
     app.include_router(streams.router)

@@ -24,6 +24,8 @@ from havre.apps.model import (
 from havre.apps.operations import operations
 from havre.apps.reconcile import Reconcile
 from havre.apps.repos import Repositories
+from havre.apps.stack_views import StackUse, StackViews
+from havre.apps.upgrades import Move, Upgrade, Upgrades
 from havre.apps.work import Work
 from havre.kernel.kernel import Kernel
 from havre.kernel.reconcile import Reconciler
@@ -31,24 +33,28 @@ from havre.kernel.rooms import Health, Loop, Room
 
 __all__ = [
     "Action", "App", "AppState", "Apps", "Deployment", "DeploymentState", "Instance", "InstanceState", "Intents",
-    "NewApp", "Repositories", "pretty_name", "runtimes", "setup", "views",
+    "Move", "NewApp", "Repositories", "StackUse", "StackViews", "Upgrade", "Upgrades", "pretty_name", "runtimes",
+    "setup", "views",
 ]  # fmt: skip
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Apps:
-    """The room for its callers: what may be asked, and the repositories. Reading is `views`."""
+    """The room for its callers: what may be asked, the repositories, the stacks. Reading is `views`."""
 
     intents: Intents
     repositories: Repositories
+    upgrades: Upgrades
+    stacks: StackViews
 
 
 def setup(kernel: Kernel) -> tuple[Room, Apps]:
     """The room and its face."""
     work = Work(kernel)
     made = operations(work)
-    intents = Intents(kernel, made)
+    intents = Intents(kernel, made, has_stacks=work.stacks is not None)
+    upgrades = Upgrades(work, intents)
     repositories = Repositories(kernel, intents)
     reconcile = Reconcile(work)
 
@@ -65,7 +71,7 @@ def setup(kernel: Kernel) -> tuple[Room, Apps]:
     room = Room(
         "apps",
         tables.SCHEMA,
-        operations=(made.deploy, made.undeploy, made.delete),
+        operations=(made.deploy, made.undeploy, made.delete, upgrades.operation),
         reconcilers=(
             Reconciler("apps.instances", reconcile.instances, wake_on=("apps.", "kernel.operation."), every_s=10),
             Reconciler("apps.garbage", reconcile.garbage, wake_on=("kernel.operation.done",), every_s=600),
@@ -74,4 +80,4 @@ def setup(kernel: Kernel) -> tuple[Room, Apps]:
         health=health,
         start=start,
     )
-    return room, Apps(intents, repositories)
+    return room, Apps(intents, repositories, upgrades, StackViews(work.stacks))

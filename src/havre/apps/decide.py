@@ -11,6 +11,7 @@ from havre.kernel.units import Unit
 BACKOFF_FIRST_MS = 500
 BACKOFF_MOST_MS = 60_000
 CRASH_WINDOW_MS = 600_000
+STACK_GRACE_MS = 7_200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,15 @@ class Wait:
 
     app_id: str
     ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A stack on disk as its collection sees it. packages: the names of their files, shared with other stacks."""
+
+    id: str
+    used_at: int
+    packages: frozenset[str]
 
 
 Step = Replace | Admit | Remove | Wait
@@ -95,4 +105,30 @@ def decide_releases(built: Sequence[tuple[str, str]], *, used: frozenset[str], k
         spare[app_id] = spare.get(app_id, 0) + 1
         if spare[app_id] > keep:
             gone.append(release_id)
+    return tuple(gone)
+
+
+def decide_stacks(
+    held: Sequence[Holding],
+    weights: Mapping[str, int],
+    *,
+    used: frozenset[str],
+    now: int,
+    kept_ms: int,
+    limit_bytes: int,
+) -> tuple[str, ...]:
+    """Which stacks to remove: of those that nobody needs, the idle for longer than `kept_ms`, and then, while all
+    together weigh more than `limit_bytes`, the longest idle.
+
+    weights: what each package takes on disk; stacks that have it share it. One that somebody took up a moment ago
+    stays, whatever the limit: its deployment has not said yet that it needs it.
+    """
+    spare = sorted((each for each in held if each.id not in used), key=lambda each: (each.used_at, each.id))
+    gone = [each.id for each in spare if now - each.used_at > max(kept_ms, STACK_GRACE_MS)]
+    for each in spare:
+        left = {name for other in held if other.id not in gone for name in other.packages}
+        if sum(weights.get(name, 0) for name in left) <= limit_bytes:
+            break
+        if each.id not in gone and now - each.used_at > STACK_GRACE_MS:
+            gone.append(each.id)
     return tuple(gone)

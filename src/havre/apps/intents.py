@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from havre import edge, governance, observe
-from havre.apps import logbook, runtimes, tables
+from havre.apps import logbook, runtimes, stacks, tables
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState
 from havre.apps.operations import DeployArgs, Operations, StopArgs
 from havre.base import names
@@ -49,8 +49,9 @@ class NewApp:
 class Intents:
     """The writes of the apps room. Every method runs inside the caller's transaction."""
 
-    def __init__(self, kernel: Kernel, operations: Operations) -> None:
+    def __init__(self, kernel: Kernel, operations: Operations, *, has_stacks: bool = True) -> None:
         self._kernel = kernel
+        self._has_stacks = has_stacks
         self._operations = operations
 
     def find(self, tx: Tx, actor: Actor, owner_id: str | None, app_id: str, right: Right) -> App:
@@ -62,7 +63,7 @@ class Intents:
 
     def create(self, tx: Tx, actor: Actor, owner_id: str, given: NewApp) -> App:
         owner = governance.authorise(tx.conn, actor, owner_id, Right.WRITE)
-        runtimes.of(given.runtime)
+        stacks.check_host(runtimes.of(given.runtime), has_stacks=self._has_stacks)
         if given.lifetime == "TASK":
             raise InvalidError("tasks are not offered by this installation yet")
         id = new_app_id()
@@ -205,10 +206,22 @@ class Intents:
         self._kernel.operations.cancel(tx, found.operation_id)  # type: ignore[arg-type]
         return found
 
+    def serve_again(self, tx: Tx, actor: Actor, app: App, *, cause: str) -> Deployment:
+        """What serves, with the variables that it has, on a stack of today's packages. The caller has authorised."""
+        serving = tables.deployment(tx.conn, app.id, app.serving or "")
+        if serving is None:
+            raise ConflictError(f"{app.name} does not run")
+        made = self._row(tx, actor, app, serving.commit_id, Action.DEPLOY, cause, env=serving.env)
+        args = DeployArgs(app.id, made.id, use_cache=True, fresh=True, again=serving.release_id or "")
+        return self._begin(tx, app, made, args)
+
     def _deploy(
         self, tx: Tx, actor: Actor, app: App, commit: str, action: Action, cause: str, *, use_cache: bool = True
     ) -> Deployment:
         made = self._row(tx, actor, app, commit, action, cause)
+        return self._begin(tx, app, made, DeployArgs(app.id, made.id, use_cache))
+
+    def _begin(self, tx: Tx, app: App, made: Deployment, args: DeployArgs) -> Deployment:
         tables.update_app(tx, app.id, state=AppState.SHOULD_BE_UP)
         source = observe.LogSource(
             id=made.id,
@@ -216,16 +229,25 @@ class Intents:
             owner_id=app.owner_id,
             path=logbook.file_of(self._kernel.paths, made.id, "deploy"),
             deployment_id=made.id,
-            commit=commit,
+            commit=made.commit_id,
             service=observe.DEPLOY_SERVICE,
         )
         observe.add_source(tx, source)
-        args = DeployArgs(app.id, made.id, use_cache)
         operation = self._kernel.operations.start(tx, self._operations.deploy, args, key=app.id)
         tables.update_deployment(tx, made.id, operation_id=operation)
         return made
 
-    def _row(self, tx: Tx, actor: Actor, app: App, commit: str, action: Action, cause: str) -> Deployment:
+    def _row(
+        self,
+        tx: Tx,
+        actor: Actor,
+        app: App,
+        commit: str,
+        action: Action,
+        cause: str,
+        *,
+        env: dict[str, str] | None = None,
+    ) -> Deployment:
         made = Deployment(
             id=new_deployment_id(),
             number=tables.next_number(tx.conn, app.id),
@@ -238,7 +260,7 @@ class Intents:
             author_name=actor.name,
             operation_id=None,
             release_id=None,
-            env=tables.env(tx.conn, app.id),
+            env=tables.env(tx.conn, app.id) if env is None else env,
             instances=app.min_instances,
             error="",
             created_at=tx.now,

@@ -15,12 +15,13 @@ from havre.kernel.store import Tx
 
 @dataclass(frozen=True)
 class DeployArgs:
-    """fresh: on today's packages, whatever the age of the lists of packages that we have."""
+    """again: a release to serve as it is, if it can be. fresh: on today's packages, whatever the age of our lists."""
 
     app_id: str
     deployment_id: str
     use_cache: bool
     fresh: bool = False
+    again: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ def _deploy(work: Work) -> Operation[DeployArgs]:
 
     async def choose(run: Run[DeployArgs]) -> Names:
         app, deployment = await work.read(run.args.app_id, run.args.deployment_id)
-        return await work.choose(app, deployment, use_cache=run.args.use_cache, fresh=run.args.fresh)
+        asked = run.args
+        return await work.choose(app, deployment, use_cache=asked.use_cache, fresh=asked.fresh, again=asked.again)
 
     async def fetch(run: Run[DeployArgs]) -> None:
         app, deployment = await work.read(run.args.app_id, run.args.deployment_id)

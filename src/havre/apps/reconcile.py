@@ -13,6 +13,7 @@ import structlog
 from havre import observe
 from havre.apps import decide, files, tables
 from havre.apps.model import App, Deployment, Instance, InstanceState
+from havre.apps.stack_garbage import collect_stacks
 from havre.apps.work import PLAN, Work
 from havre.base.errors import HavreError
 from havre.base.ids import UnitId, new_instance_id
@@ -77,7 +78,6 @@ class Reconcile:
     async def _replace(self, old: Instance, *, crashed: bool) -> None:
         kernel, work = self._kernel, self._work
         unit = await kernel.units.get(UnitId(old.id))
-        new = replace(old, id=new_instance_id(), created_at=kernel.clock.now())
 
         def look(conn: sa.Connection) -> tuple[App | None, Deployment | None, object]:
             deployment = tables.deployment(conn, old.app_id, old.deployment_id)
@@ -87,6 +87,9 @@ class Reconcile:
         app, deployment, plan = await kernel.store.read(look)
         if app is None or deployment is None or plan is None or app.serving != deployment.id:
             return
+        plan = PLAN.validate_python(plan)
+        stack = await work.same_stack(deployment, plan, old.stack)
+        new = replace(old, id=new_instance_id(), created_at=kernel.clock.now(), stack=stack)
 
         def swap(tx: Tx) -> bool:
             current = tables.instance(tx.conn, old.id)
@@ -104,7 +107,7 @@ class Reconcile:
             return
         log.warning("apps.instance.replaced", app=app.id, instance=old.id, by=new.id, crashed=crashed)
         await kernel.units.forget(UnitId(old.id))
-        await work.start_instance(app, deployment, new, PLAN.validate_python(plan))
+        await work.start_instance(app, deployment, new, plan)
         await kernel.units.accept(UnitId(new.id))
 
     async def _remove(self, id: UnitId) -> None:
@@ -120,11 +123,13 @@ class Reconcile:
         await kernel.units.forget(id)
 
     async def garbage(self) -> Pass:
-        """One pass: releases past what is kept, logs of old deployments, caches past the quota. Only what is ours."""
+        """One pass: releases past what is kept, logs of old deployments, caches past the quota, stacks that nobody
+        needs. Only what is ours."""
         kernel = self._kernel
         changed = await self._collect_releases()
         changed += await self._collect_logs()
         changed += await self._collect_caches()
+        changed += await collect_stacks(self._work)
         await kernel.store.write(lambda tx: tables.forget_instances(tx, before=tx.now - INSTANCES_KEPT_MS))
         return Pass(changed=changed)
 

@@ -73,12 +73,12 @@ async def roots(
     return Roots(build.id if build is not None else "", run.id)
 
 
-def may_run(stacks: Stacks | None, *, built_on: str, now: str) -> bool:
-    """Whether a release that was made for the stack `built_on` runs on the stack `now` without being built again."""
-    if built_on == now:
-        return True
-    old, new = (stacks.get(id) if stacks is not None and id else None for id in (built_on, now))
-    return old is not None and new is not None and debian.may_follow(old.closure, new.closure)
+async def may_run(stacks: Stacks | None, built_on: str, plan: Plan, *, fresh_s: float) -> bool:
+    """Whether a release made for the stack `built_on` runs, without being built again, on the one of today."""
+    if stacks is None or not built_on:
+        return stacks is None and not built_on
+    old = stacks.get(built_on)
+    return old is not None and debian.may_follow(old.closure, await stacks.today(run_packages(plan), fresh_s=fresh_s))
 
 
 def describe(stacks: Stacks | None, roots: Roots) -> tuple[str, ...]:

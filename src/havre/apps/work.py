@@ -62,15 +62,19 @@ class Work:
 
     # name
 
-    async def choose(self, app: App, deployment: Deployment, *, use_cache: bool, fresh: bool = False) -> Names:
-        """fresh: with today's packages, whatever the age of the lists that we have."""
+    async def choose(
+        self, app: App, deployment: Deployment, *, use_cache: bool, fresh: bool = False, again: str = ""
+    ) -> Names:
+        """again: a release to serve as it is, if it runs on today's stack. fresh: today's, whatever the age of the
+        lists of packages that we have."""
         reuse = None
-        if use_cache and not runtimes.is_true(deployment.env.get("CC_DISABLE_BUILD_CACHE_UPLOAD")):
+        if again or (use_cache and not runtimes.is_true(deployment.env.get("CC_DISABLE_BUILD_CACHE_UPLOAD"))):
             key = specs.release_key(deployment.commit_id, deployment.env, app.runtime)
             built = await self.kernel.store.read(lambda conn: tables.releases(conn, app.id))
             for each in built:
-                is_there = each.key == key and each.built_at and (self._release(app.id, each.id)).is_dir()
-                if is_there and await self._runs_on_today(deployment, each, fresh=fresh):
+                is_same = each.id == again if again else each.key == key
+                is_there = is_same and each.built_at and (self._release(app.id, each.id)).is_dir()
+                if is_there and await self._runs_on_today(each, fresh=fresh):
                     reuse = each.id
                     break
         count = app.min_instances
@@ -126,10 +130,10 @@ class Work:
 
     # stack
 
-    async def _runs_on_today(self, deployment: Deployment, release: Release, *, fresh: bool) -> bool:
+    async def _runs_on_today(self, release: Release, *, fresh: bool) -> bool:
         """Whether what was built before runs on the stack that its packages have today."""
-        found = await self._obtain(deployment, PLAN.validate_python(release.plan), with_build=False, fresh=fresh)
-        return stacks.may_run(self.stacks, built_on=release.stack, now=found.run)
+        plan = PLAN.validate_python(release.plan)
+        return await stacks.may_run(self.stacks, release.stack, plan, fresh_s=self._fresh_s(fresh=fresh))
 
     async def stack(self, app: App, deployment: Deployment, names: Names, plan: Plan, *, fresh: bool = False) -> Roots:
         """The roots of the build and of the instances, made if need be."""
@@ -142,8 +146,18 @@ class Work:
         def tell(line: str) -> None:
             self.say(deployment.id, line)
 
-        limit_s = stacks.FRESH_S if fresh else self.kernel.config.stacks.refresh_s
+        limit_s = self._fresh_s(fresh=fresh)
         return await stacks.roots(self.stacks, plan, with_build=with_build, fresh_s=limit_s, tell=tell)
+
+    def _fresh_s(self, *, fresh: bool) -> float:
+        """How old the lists of packages may be."""
+        return stacks.FRESH_S if fresh else self.kernel.config.stacks.refresh_s
+
+    async def same_stack(self, deployment: Deployment, plan: Plan, id: str) -> str:
+        """The stack `id`, so that an instance's successor sees what it saw; today's when that one is gone."""
+        if not id or (self.stacks is not None and self.stacks.get(id) is not None):
+            return id
+        return (await self._obtain(deployment, plan, with_build=False, fresh=False)).run
 
     async def tools(self, plan: Plan) -> tuple[Toolchain, ...]:
         return tuple([await self.toolchains.ensure(name) for name in plan.toolchains])

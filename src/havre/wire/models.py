@@ -337,6 +337,62 @@ class RoomStatus(Wire):
     figures: dict[str, float]
 
 
+class PackageObject(Wire):
+    name: str
+    version: str
+
+
+class StackApp(Wire):
+    id: str
+    name: str
+
+
+class StackObject(Wire):
+    """A stack. `packages` is given when one is asked for, else empty."""
+
+    id: str
+    asked: list[str]
+    packageCount: int
+    bytes: int
+    madeAt: int
+    usedAt: int
+    needed: bool
+    apps: list[StackApp]
+    packages: list[PackageObject] = Field(default_factory=list)
+
+
+class StackList(Wire):
+    """`available`: whether this machine can have stacks; where it cannot, apps see its own /usr."""
+
+    available: bool
+    stacks: list[StackObject]
+
+
+class UpgradeRequest(Wire):
+    apps: list[str] = Field(default_factory=list)
+    all: bool = False
+
+
+class UpgradeMove(Wire):
+    """What an app moves to; no `changes` means that it stays, and `problem` says why when that is not by itself."""
+
+    app: StackApp
+    old: str
+    new: str
+    changes: list[str]
+    rebuilds: bool
+    problem: str
+    deployment: str | None
+    state: str | None
+
+
+class UpgradeStatus(Wire):
+    id: str
+    status: str
+    error: str
+    moves: list[UpgradeMove]
+
+
 class OperationStatus(Wire):
     id: str
     kind: str

@@ -53,12 +53,19 @@ class Apt:
             digest.update(each.name.encode() + each.read_bytes())
         return digest.hexdigest()[:16]
 
-    async def refresh(self) -> None:
-        """Fetch the package lists that the host's sources name. Raises UnavailableError with apt's own words."""
+    async def refresh(self) -> str:
+        """Fetch the package lists that the host's sources name.
+
+        Returns apt's words when some sources answered and others did not, else nothing. Raises UnavailableError with
+        them when none did.
+        """
         self._prepare()
-        done = await self._run(["update", "-qq", "--error-on=any"], limit_s=REFRESH_S)
-        if done.returncode != 0 or not self.stamp():
-            raise UnavailableError("the package lists could not be fetched: " + words(done.stderr))
+        done = await self._run(["update", "-q", "--error-on=any"], limit_s=REFRESH_S)
+        said = words(done.stderr)
+        answered = done.returncode == 0 or _some_answered(done.stdout.decode(errors="replace"))
+        if not answered or not self.stamp():
+            raise UnavailableError(f"the package lists could not be fetched: {said}")
+        return said if done.returncode != 0 else ""
 
     def borrow(self) -> bool:
         """Take the host's own lists, when there are any that we may read: better than none. Whether there were."""
@@ -156,6 +163,11 @@ Dir::Cache::archives "{root}/empty";
 Dir::Cache::pkgcache "pkgcache.bin";
 Dir::Cache::srcpkgcache "srcpkgcache.bin";
 """
+
+
+def _some_answered(printed: str) -> bool:
+    """Whether apt-get update got a release file, or heard that it has not changed, from any source."""
+    return any(line.startswith(("Get:", "Hit:")) and "Release" in line for line in printed.splitlines())
 
 
 def words(stderr: bytes) -> str:

@@ -13,8 +13,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import anyio.to_thread
 
 from havre.base.errors import UnavailableError
 from havre.drivers.debian import apt, fixes
-from havre.drivers.debian.model import ID, Closure, Package, Stack, check_names, may_follow
+from havre.drivers.debian.model import ID, Closure, Package, Stack, check_names
 from havre.drivers.debian.pool import Pool
 from havre.drivers.debian.tree import Tree
 
@@ -46,6 +46,7 @@ class Stacks:
         self._now = now
         self._trees = root / "trees"
         self._asked = root / "asked"
+        self._owners = root / "owners"
         self._apt = apt.Apt(root / "apt", environment)
         self._pool = Pool(root / "pool")
 
@@ -69,13 +70,15 @@ class Stacks:
         found = [self.get(each.name) for each in self._trees.glob("stack_*")]
         return sorted((each for each in found if each is not None), key=lambda each: (each.made_at, each.id))
 
-    def touch(self, id: str) -> None:
-        """The stack is being used now."""
-        now = self._now() * 1_000_000
-        try:
-            os.utime(self._trees / id / "used", ns=(now, now))
-        except OSError:
-            return
+    def _use(self, id: str) -> Stack | None:
+        """The stack, if it is there; it counts as used from now on, so that nobody collects it meanwhile."""
+        with self._guard(fcntl.LOCK_SH):
+            now = self._now() * 1_000_000
+            try:
+                os.utime(self._trees / id / "used", ns=(now, now))
+            except OSError:
+                return None
+            return self.get(id)
 
     # making
 
@@ -88,9 +91,9 @@ class Stacks:
         """
         asked = check_names(tuple(packages))
         known = self._known(asked, fresh_s)
-        if known is not None:
-            self.touch(known.id)
-            return known
+        found = self._use(known.id(fixes.recipe())) if known is not None else None
+        if found is not None:
+            return found
         try:
             async with self._turn(tell):
                 return await self._make(asked, fresh_s, tell)
@@ -99,35 +102,49 @@ class Stacks:
             if last is None:
                 raise
             tell(f"stack: today's packages cannot be had ({error.message}): going on with {last.id} as it was made")
-            self.touch(last.id)
             return last
 
-    def _known(self, asked: tuple[str, ...], fresh_s: float) -> Stack | None:
+    async def today(self, packages: Sequence[str], *, fresh_s: float = REFRESH_S, tell: Tell = silent) -> Closure:
+        """What `packages` and all that they need are today; nothing is made. As for the rest, see `obtain`."""
+        asked = check_names(tuple(packages))
+        known = self._known(asked, fresh_s)
+        if known is not None:
+            return known
+        try:
+            async with self._turn(tell):
+                await self._freshen(fresh_s, tell)
+                return self._known(asked, fresh_s) or await self._apt.resolve(asked)
+        except UnavailableError:
+            last = self._last(asked)
+            if last is None:
+                raise
+            return last.closure
+
+    def id_of(self, closure: Closure) -> str:
+        """The id of the stack that is made of `closure`, made or not."""
+        return closure.id(fixes.recipe())
+
+    def _known(self, asked: tuple[str, ...], fresh_s: float) -> Closure | None:
         """What was found for the same question with the lists that we still have, if they are fresh enough."""
         found = _read(self._question(asked))
-        if found is None or found["lists"] != self._lists() or not self._is_fresh(fresh_s):
+        if found is None or found["lists"] != self._lists() or not self._is_settled(fresh_s):
             return None
-        closure = Closure(tuple(Package(**each) for each in found["packages"]))
-        return self.get(closure.id(fixes.recipe()))
+        return Closure(tuple(Package(**each) for each in found["packages"]))
 
     def _last(self, asked: tuple[str, ...]) -> Stack | None:
         found = _read(self._question(asked))
-        return self.get(found["stack"]) if found else None
+        return self._use(found["stack"]) if found else None
 
     def _question(self, asked: tuple[str, ...]) -> Path:
         return self._asked / (hashlib.sha256(" ".join(asked).encode()).hexdigest()[:24] + ".json")
 
     async def _make(self, asked: tuple[str, ...], fresh_s: float, tell: Tell) -> Stack:
-        known = self._known(asked, fresh_s)  # somebody may have been faster
-        if known is not None:
-            self.touch(known.id)
-            return known
         await self._freshen(fresh_s, tell)
+        closure = self._known(asked, fresh_s) or await self._apt.resolve(asked)
         try:
-            closure = await self._apt.resolve(asked)
             stack = await self._build(asked, closure, tell)
         except UnavailableError:
-            if fresh_s <= 0 or self._is_fresh(60):
+            if self._is_fresh(AGAIN_S):
                 raise
             await self._freshen(0, tell)  # a mirror drops what is no longer current: ask again with today's lists
             closure = await self._apt.resolve(asked)
@@ -137,10 +154,9 @@ class Stacks:
         return stack
 
     async def _build(self, asked: tuple[str, ...], closure: Closure, tell: Tell) -> Stack:
-        id = closure.id(fixes.recipe())
-        found = self.get(id)
+        id = self.id_of(closure)
+        found = self._use(id)
         if found is not None:
-            self.touch(id)
             return found
         await anyio.to_thread.run_sync(self._sweep)
         wanted = [each for each in closure.packages if not self._pool.has(each)]
@@ -185,18 +201,23 @@ class Stacks:
         found = _read(self.root / "lists.json") or {}
         return self._now() - int(found.get("at", 0)) < fresh_s * 1000
 
+    def _is_settled(self, fresh_s: float) -> bool:
+        """Whether there is nothing to fetch: fresh, or tried in vain a moment ago."""
+        found = _read(self.root / "lists.json") or {}
+        tried = bool(found.get("stamp")) and self._now() - int(found.get("failed_at", 0)) < AGAIN_S * 1000
+        return self._is_fresh(fresh_s) or (tried and fresh_s > 0)
+
     async def _freshen(self, fresh_s: float, tell: Tell) -> None:
         """Fetch the package lists when ours are older than `fresh_s`; old ones are better than none.
 
         Raises UnavailableError when there are none at all.
         """
-        found = _read(self.root / "lists.json") or {}
-        now = self._now()
-        if self._is_fresh(fresh_s) or (found and fresh_s > 0 and now - int(found.get("failed_at", 0)) < AGAIN_S * 1000):
+        if self._is_settled(fresh_s):
             return
+        found, now = _read(self.root / "lists.json") or {}, self._now()
         tell("stack: fetching the lists of packages")
         try:
-            await self._apt.refresh()
+            remark = await self._apt.refresh()
         except UnavailableError as error:
             if not self._apt.stamp() and not await anyio.to_thread.run_sync(self._apt.borrow):
                 raise
@@ -204,31 +225,35 @@ class Stacks:
             old = {"stamp": self._apt.stamp(), "at": int(found.get("at", 0)), "failed_at": now}
             _write(self.root / "lists.json", old)
             return
+        if remark:
+            tell(f"stack: some sources did not answer: {remark}")
         _write(self.root / "lists.json", {"stamp": self._apt.stamp(), "at": now, "failed_at": 0})
 
     # turns
 
     @asynccontextmanager
     async def _turn(self, tell: Tell) -> AsyncIterator[None]:
-        """The one maker at a time. Raises UnavailableError when the others take longer than an hour."""
-        for each in (self.root, self._trees, self._asked):
-            each.mkdir(mode=0o755, parents=True, exist_ok=True)
-        told = False
-        fd = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """One maker at a time. Raises UnavailableError when the others take longer than an hour."""
         try:
-            with anyio.fail_after(LOCK_S):
-                while True:
-                    try:
-                        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        break
-                    except BlockingIOError:
-                        if not told:
-                            tell("stack: waiting for another one to be made")
-                        told = True
-                        await anyio.sleep(0.05)  # noqa: TID251 - the lock of another process tells nobody
+            for each in (self.root, self._trees, self._asked):
+                each.mkdir(mode=0o755, parents=True, exist_ok=True)
+            fd = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as cause:
+            raise UnavailableError(f"stacks cannot be made in {self.root}: {cause.strerror}") from cause
+        try:
+            await _lock(fd, tell)
             yield
-        except TimeoutError as cause:
-            raise UnavailableError("another stack is being made for an hour already") from cause
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def _guard(self, kind: int) -> Iterator[None]:
+        """For a moment: shared to say that a stack is used, exclusive to take one away."""
+        self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        fd = os.open(self.root / "guard", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, kind)
+            yield
         finally:
             os.close(fd)
 
@@ -237,24 +262,71 @@ class Stacks:
             shutil.rmtree(each, ignore_errors=True)
         self._pool.sweep()
 
+    # owners
+
+    def claim(self, owner: Path, ids: Iterable[str]) -> None:
+        """Say that the installation in `owner` needs the stacks `ids` and no others."""
+        place = self._owners / (hashlib.sha256(str(owner).encode()).hexdigest()[:16] + ".json")
+        self._owners.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _write(place, {"owner": str(owner), "stacks": sorted(ids)})
+
+    def claimed(self) -> frozenset[str]:
+        """The stacks that any installation of this machine needs; one whose directory is gone needs none."""
+        found: set[str] = set()
+        for file in self._owners.glob("*.json"):
+            claim = _read(file) or {}
+            if Path(claim.get("owner", "/nonexistent")).is_dir():
+                found.update(claim["stacks"])
+            else:
+                file.unlink(missing_ok=True)
+        return frozenset(found)
+
     # collecting
 
-    async def remove(self, ids: Sequence[str]) -> None:
-        """Remove stacks, and from the pool what no stack is left with. The caller knows that nobody uses them."""
-        async with self._turn(silent):
-            await anyio.to_thread.run_sync(self._remove, ids)
+    def weights(self) -> dict[str, int]:
+        """What each package of any stack takes on disk, by the name of its file. Stacks share them."""
+        packages = {each for stack in self.all() for each in stack.closure.packages}
+        return {each.file: self._pool.bytes(each) for each in packages}
 
-    def _remove(self, ids: Sequence[str]) -> None:
-        for id in ids:
-            if ID.fullmatch(id) and (self._trees / id).exists():
-                (self._trees / id).rename(self._trees / f".gone-{id}")
+    async def remove(self, stacks: Sequence[Stack]) -> tuple[str, ...]:
+        """Remove stacks that nobody claims and that were not used since they were read, and what only they had.
+
+        Returns the ids of those that went.
+        """
+        if not stacks:
+            return ()
+        async with self._turn(silent):
+            return await anyio.to_thread.run_sync(self._remove, stacks)
+
+    def _remove(self, stacks: Sequence[Stack]) -> tuple[str, ...]:
+        gone = []
+        with self._guard(fcntl.LOCK_EX):
+            claimed = self.claimed()
+            for each in stacks:
+                now = self.get(each.id)
+                if now is not None and now.used_at == each.used_at and each.id not in claimed:
+                    (self._trees / each.id).rename(self._trees / f".gone-{each.id}")
+                    gone.append(each.id)
         self._sweep()
         self._pool.collect(each for stack in self.all() for each in stack.closure.packages)
+        return tuple(gone)
 
 
-def may_keep(old: Stack, new: Stack) -> bool:
-    """Whether what was built on `old` runs on `new` as it is."""
-    return may_follow(old.closure, new.closure)
+async def _lock(fd: int, tell: Tell) -> None:
+    told = False
+    try:
+        with anyio.fail_after(LOCK_S):
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                except BlockingIOError:
+                    if not told:
+                        tell("stack: waiting for another one to be made")
+                    told = True
+                    await anyio.sleep(0.05)  # noqa: TID251 - the lock of another process tells nobody
+    except TimeoutError as cause:
+        raise UnavailableError("another stack is being made for an hour already") from cause
 
 
 def _sync(folder: Path) -> None:

@@ -9,7 +9,7 @@ Why this is ours and not a library: docs/decisions/0003-operations.md.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from havre.base.ids import OperationId, new_operation_id
 from havre.kernel.clock import Clock
 from havre.kernel.events import Bus
 from havre.kernel.operations import tables
-from havre.kernel.operations.model import A, Operation, OperationView, Run, Step
+from havre.kernel.operations.model import A, Operation, OperationView, R, Run, Step
 from havre.kernel.store import Store, Tx
 
 log = structlog.get_logger()
@@ -80,6 +80,13 @@ class Operations:
     def view(self, conn: sa.Connection, id: OperationId) -> OperationView | None:
         found = tables.row(conn, id)
         return tables.view(conn, found) if found else None
+
+    def result(self, conn: sa.Connection, id: OperationId, step: Step[Any, R]) -> R | None:
+        """What `step` of an operation returned; None while it has not."""
+        for each in tables.steps(conn, id):
+            if each.name == step.name and each.status == "done":
+                return cast(R, step.result_type.validate_python(each.result))
+        return None
 
     def of_key(self, conn: sa.Connection, key: str, *, limit: int = 50) -> list[OperationView]:
         """The operations of one key, newest first."""

@@ -28,8 +28,10 @@ async def places(tree: Tree) -> None:
     """Folders and links that base-files' script and the system's start would make."""
     for name in ("etc", "var/tmp", "var/log", "var/cache", "var/lib", "usr/local/bin"):
         tree.folder(name)
-    tree.link("var/run", "/run")
-    tree.link("var/lock", "/run/lock")
+    for name, text in (("var/run", "/run"), ("var/lock", "/run/lock")):
+        if (tree.root / name).is_dir() and not any((tree.root / name).iterdir()):
+            (tree.root / name).rmdir()
+        tree.link(name, text)
     tree.link("etc/localtime", "/usr/share/zoneinfo/Etc/UTC")
     tree.link("etc/mtab", "/proc/self/mounts")
     for name in SHOWN:
@@ -55,3 +57,4 @@ async def loader_cache(tree: Tree) -> None:
     """The cache of ld.so(8), by the tree's own ldconfig."""
     if tree.has("usr/sbin/ldconfig"):
         await tree.run(["/usr/sbin/ldconfig"])
+        (tree.root / "var/cache/ldconfig/aux-cache").unlink(missing_ok=True)  # for its next run, and for root alone
