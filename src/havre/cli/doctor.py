@@ -61,7 +61,9 @@ def _sandbox() -> Iterator[Finding]:
         if made.returncode == 0
         else "apps cannot be isolated: allow user namespaces (sysctl user.max_user_namespaces)"
     )
-    seen = "user, pid, mount, network" if made.returncode == 0 else (made.stderr.strip().splitlines() or ["?"])[-1][:200]
+    seen = (
+        "user, pid, mount, network" if made.returncode == 0 else (made.stderr.strip().splitlines() or ["?"])[-1][:200]
+    )
     yield Finding("namespaces", made.returncode == 0, seen, follows, fatal=made.returncode != 0)
     root = os.getuid() == 0
     yield Finding(
