@@ -51,7 +51,17 @@ WEB = (
 
 JVM: tuple[Row, ...] = ()
 
-NATIVE: tuple[Row, ...] = ()
+NATIVE = (
+    Row("linux-make", "linux", {"/": "Hello from shop in C"}, said=("make build took",)),
+    Row("linux-mise", "linux", {"/": "Hello from mise"}, said=("mise run build took",)),
+    Row("linux-mise", "linux", {"/": "Hello by hand"}, {
+        "CC_BUILD_COMMAND": "mkdir public && echo Hello by hand > public/index.html",
+        "CC_RUN_COMMAND": "cd public && exec python3 -m http.server $PORT",
+    }),
+    Row("elixir-hello", "elixir", {"/": "Hello from shop, Elixir 1."}, heavy=True),
+    Row("elixir-hello", "elixir", {"/": "Hello from shop, Elixir 1."}, {"CC_MIX_BUILD_GOAL": "release"}, heavy=True),
+    Row("haskell-hello", "haskell", {"/": "Hello from shop with Scotty"}, heavy=True),
+)  # fmt: skip
 
 ROWS = (*WEB, *JVM, *NATIVE)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from havre.apps.runtimes import bun, node, python, request_flow, static
+from havre.apps.runtimes import bun, elixir, haskell, linux, node, python, request_flow, static
 from havre.apps.runtimes.archive import archive_commands
+from havre.apps.runtimes.debian_packages import with_packages
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
 from havre.apps.runtimes.request_flow import checked_ports
 from havre.apps.runtimes.request_flow import told as told_flow
@@ -27,7 +28,9 @@ __all__ = [
     "told_flow",
 ]
 
-RUNTIMES: dict[str, Runtime] = {each.slug: each for each in (node.RUNTIME, python.RUNTIME, static.RUNTIME)}
+RUNTIMES: dict[str, Runtime] = {each.slug: each for each in (
+    node.RUNTIME, python.RUNTIME, static.RUNTIME, linux.RUNTIME, elixir.RUNTIME, haskell.RUNTIME,
+)}  # fmt: skip
 COMMON = frozenset(
     {
         "CC_PRE_BUILD_HOOK", "CC_POST_BUILD_HOOK", "CC_PRE_RUN_HOOK", "CC_RUN_COMMAND", "CC_HEALTH_CHECK_PATH",
@@ -65,7 +68,8 @@ def detect(slug: str, tree: Tree, env: Mapping[str, str], *, memory_mib: int) ->
     unknown = sorted(name for name in env if name.startswith("CC_") and name not in COMMON | runtime.variables)
     notes = (f"not honoured by this installation: {', '.join(unknown)}",) if unknown else ()
     build = (*before, *plan.build, *after, *archive_commands(env))
-    return request_flow.with_flow(replace(plan, build=build, notes=(*plan.notes, *notes)), tree, env)
+    whole = with_packages(replace(plan, build=build, notes=(*plan.notes, *notes)), env)
+    return request_flow.with_flow(whole, tree, env)
 
 
 def _hook(env: Mapping[str, str], name: str) -> tuple[Command, ...]:

@@ -19,7 +19,10 @@ READ = (
     "requirements.txt", ".python-version",
     # php, ruby
     "composer.json", "Gemfile", "Gemfile.lock", "gems.rb", "gems.locked", ".ruby-version",
+    # linux, elixir
+    "GNUmakefile", "makefile", "Makefile", "mise.toml", ".mise.toml", "mix.exs", "mix.lock",
 )  # fmt: skip
+READ_ENDINGS = (".cabal",)
 INSIDE = ("clevercloud/varnish.vcl",)  # the only names further down that detection asks for
 
 
@@ -61,7 +64,7 @@ def read_tree(folder: Path) -> Tree:
             names.add(each.name + "/")
         else:
             names.add(each.name)
-            if each.name in READ and each.stat().st_size <= READ_LIMIT_BYTES:
+            if (each.name in READ or each.suffix in READ_ENDINGS) and each.stat().st_size <= READ_LIMIT_BYTES:
                 texts[each.name] = each.read_text(errors="replace")
     folders = {each.removesuffix("/") for each in names if each.endswith("/")}
     names |= {each for each in INSIDE if each.split("/")[0] in folders and (folder / each).is_file()}
