@@ -61,6 +61,7 @@ NATIVE = (
     Row("elixir-hello", "elixir", {"/": "Hello from shop, Elixir 1."}, heavy=True),
     Row("elixir-hello", "elixir", {"/": "Hello from shop, Elixir 1."}, {"CC_MIX_BUILD_GOAL": "release"}, heavy=True),
     Row("haskell-hello", "haskell", {"/": "Hello from shop with Scotty"}, heavy=True),
+    Row("haskell-plain", "haskell", {"/": "plain ghc"}, {"HAVRE_PACKAGES": "libghc-network-dev"}, heavy=True),
 )  # fmt: skip
 
 ROWS = (*WEB, *JVM, *NATIVE)
