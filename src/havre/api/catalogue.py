@@ -19,15 +19,15 @@ router = APIRouter(tags=["catalogue"])
 
 
 @router.get("/v2/products/instances")
-async def products() -> list[models.Product]:
-    return [render.product(each) for each in runtimes.RUNTIMES.values()]
+async def products(ctx: Ctx) -> list[models.Product]:
+    return [render.product(each, lack=ctx.apps.intents.lack(each)) for each in runtimes.RUNTIMES.values()]
 
 
 @router.get("/v2/products/instances/{name}")
-async def product(name: str) -> models.Product:
+async def product(ctx: Ctx, name: str) -> models.Product:
     for each in runtimes.RUNTIMES.values():
         if name in (each.type, f"{each.type}-{render.IMAGE}"):
-            return render.product(each)
+            return render.product(each, lack=ctx.apps.intents.lack(each))
     raise NotFoundError(f"there is no product {name}")
 
 

@@ -129,13 +129,14 @@ def summary_application(app: App) -> models.SummaryApplication:
     )
 
 
-def product(runtime: runtimes.Runtime) -> models.Product:
+def product(runtime: runtimes.Runtime, *, lack: str = "") -> models.Product:
+    """lack: why its apps cannot run on this machine."""
     return models.Product(
         type=runtime.type,
         version=IMAGE,
         name=runtime.name,
         variant=variant(runtime),
-        description=f"{runtime.name} applications",
+        description=f"{runtime.name} applications" + (f" (not on this machine: {lack})" if lack else ""),
         flavors=flavor_objects(),
         defaultFlavor=flavor_object(flavor("XS")),
         buildFlavor=flavor_object(flavor("S")),

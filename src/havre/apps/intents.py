@@ -54,6 +54,10 @@ class Intents:
         self._has_stacks = has_stacks
         self._operations = operations
 
+    def lack(self, runtime: runtimes.Runtime) -> str:
+        """What this machine lacks for apps of that kind, with what to do; empty: nothing."""
+        return "" if self._has_stacks else stacks.lack(runtime)
+
     def find(self, tx: Tx, actor: Actor, owner_id: str | None, app_id: str, right: Right) -> App:
         """The app, if `actor` may. With `owner_id` None it may be in any of the actor's organisations.
 
@@ -63,7 +67,8 @@ class Intents:
 
     def create(self, tx: Tx, actor: Actor, owner_id: str, given: NewApp) -> App:
         owner = governance.authorise(tx.conn, actor, owner_id, Right.WRITE)
-        stacks.check_host(runtimes.of(given.runtime), has_stacks=self._has_stacks)
+        if lack := self.lack(runtimes.of(given.runtime)):
+            raise InvalidError(f"apps of type {given.runtime} cannot run here: {lack}")
         if given.lifetime == "TASK":
             raise InvalidError("tasks are not offered by this installation yet")
         id = new_app_id()

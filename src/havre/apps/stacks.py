@@ -7,12 +7,13 @@ host's own /usr, and a runtime whose programs are not in it is refused.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from havre.apps.runtimes import Plan, Runtime
-from havre.base.errors import InvalidError, UnavailableError
+from havre.base.errors import UnavailableError
 from havre.drivers import debian
 from havre.drivers.debian import Stacks
 
@@ -28,6 +29,7 @@ BUILD = (
 )  # fmt: skip
 
 
+PROGRAMS = "/usr/local/bin:/usr/bin"
 FRESH_S = 600.0  # how old the lists may be when somebody asks for today's packages
 
 
@@ -52,14 +54,15 @@ def open_stacks(folder: Path, environment: Mapping[str, str], *, now: Callable[[
     return None if debian.missing() else Stacks(folder, environment, now=now)
 
 
-def check_host(runtime: Runtime, *, has_stacks: bool) -> None:
-    """Raises InvalidError when there are no stacks and the host lacks what the runtime's apps need."""
-    absent = [name for name in runtime.programs if shutil.which(name, path="/usr/bin:/usr/local/bin") is None]
-    if not has_stacks and absent:
-        raise InvalidError(
-            f"apps of type {runtime.slug} need {', '.join(absent)}, which this machine does not have; install it, or "
-            f"apt-get and dpkg-deb, with which Havre fetches {', '.join(runtime.packages) or 'packages'} by itself"
-        )
+def lack(runtime: Runtime) -> str:
+    """What a host without stacks lacks for the apps of `runtime`, with what to do; empty: nothing."""
+    absent = [name for name in runtime.programs if shutil.which(name, path=PROGRAMS) is None]
+    if not absent:
+        return ""
+    return (
+        f"this machine has no {' and no '.join(absent)}; install it, or apt-get and dpkg-deb, with which Havre fetches "
+        f"{', '.join(runtime.packages)} by itself"
+    )
 
 
 async def roots(
@@ -102,3 +105,15 @@ def tree_of(stacks: Stacks | None, id: str) -> Path | None:
     if found is None:
         raise UnavailableError(f"{id} is not on this machine any more; deploy the app again")
     return found.tree
+
+
+async def prepare(folder: Path, environment: Mapping[str, str]) -> str:
+    """Make the stacks that every installation needs, for `make setup`; a sentence about them."""
+    stacks = open_stacks(folder, environment, now=lambda: time.time_ns() // 1_000_000)
+    if stacks is None:
+        return f"none: no {', no '.join(debian.missing())}; apps see this machine's programs"
+    plan = Plan("any", (), (), "")
+    found = await roots(stacks, plan, with_build=True, fresh_s=debian.REFRESH_S, tell=debian.silent)
+    build, run = stacks.get(found.build), stacks.get(found.run)
+    sizes = [f"{each.bytes // 1024**2} MiB" for each in (build, run) if each is not None]
+    return f"Debian packages for builds ({sizes[0]}) and apps ({sizes[-1]})"

@@ -174,6 +174,8 @@ class _Steps:
             self._name, self._began, self._told = line[2:], time.monotonic(), ""
         elif line.startswith("Detected: "):
             self._told = line.removeprefix("Detected: ")
+        elif line.startswith(("Stack of ", "stack: ")):
+            self._told = line.removeprefix("stack: ")
         elif line.startswith(("Instance ", "Using the build")) or (line.startswith("$ ") and not self._told):
             self._told = line.removeprefix("$ ")
         elif line.startswith(("Note: ", "Deploy failed")):

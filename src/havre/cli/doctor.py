@@ -8,10 +8,10 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
 
 from havre.base.errors import HavreError
-from havre.drivers import cgroup, toolchains, wayout
+from havre.drivers import cgroup, debian, toolchains, wayout
 from havre.drivers.bwrap import sandbox, seccomp
 from havre.kernel.config import Config, Paths
 
@@ -40,7 +40,7 @@ def examine(config: Config, paths: Paths, *, running: bool) -> Iterator[Finding]
     for name, port in (("https port", config.edge.https_port), ("http port", config.edge.http_port)):
         yield _port(name, port, config.edge.bind, running=running)
     yield _disk(paths)
-    yield _root(paths)
+    yield _stacks(paths)
 
 
 def _git() -> Finding:
@@ -118,10 +118,16 @@ def _disk(paths: Paths) -> Finding:
     return Finding("disk", ok, f"{free} MiB free at {place}", "" if ok else "builds will fail: free some")
 
 
-def _root(paths: Paths) -> Finding:
-    return Finding(
-        "root of apps",
-        Path("/usr/bin/env").exists(),
-        "the host's /usr, read-only",
-        "apps see the programs of this machine, nothing else of it",
-    )
+def _stacks(paths: Paths) -> Finding:
+    missing = debian.missing()
+    if missing:
+        return Finding(
+            "stacks",
+            False,
+            f"no {', no '.join(missing)}: apps see the host's own /usr, read-only",
+            "kinds of apps whose programs this host lacks are refused: install those, or apt and dpkg",
+        )
+    made = debian.Stacks(paths.stacks, {}, now=lambda: 0)
+    at = made.lists_at()
+    lists = datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M") if at else "not fetched yet"
+    return Finding("stacks", True, f"{len(made.all())} in {paths.stacks}, lists of packages: {lists}")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -15,11 +14,10 @@ from havre import __version__
 from havre.base.errors import HavreError, UnavailableError
 from havre.cli import demo as demonstration
 from havre.cli import doctor as examination
-from havre.cli import process, shell
+from havre.cli import options, process, shell
+from havre.cli import stacks as stack_commands
 from havre.client import Client
 from havre.kernel import config as settings
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Group(click.Group):
@@ -33,21 +31,6 @@ class _Group(click.Group):
             ctx.exit(1)
 
 
-def _data(function: F) -> F:
-    option = click.option("--data", type=click.Path(path_type=Path), default=None, help="The data directory (./data).")
-    return option(function)
-
-
-def _config(function: F) -> F:
-    return click.option("--config", "file", type=click.Path(path_type=Path), default=None, help="The settings file.")(
-        function
-    )
-
-
-def _place(data: Path | None, file: Path | None = None) -> Path:
-    return (data or Path(settings.load(file).data)).absolute()
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
@@ -57,8 +40,8 @@ def main() -> None:
 @main.command()
 @click.option("--detach", is_flag=True, help="Run in the background; return when it is ready.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object about what runs (with --detach).")
-@_data
-@_config
+@options.data
+@options.config
 @click.option("--base-domain", help="Apps are <name>.<this> (havre.localhost).")
 @click.option("--http-port", type=int)
 @click.option("--https-port", type=int)
@@ -84,7 +67,7 @@ def up(
         "build.packages.npm_registry": npm_registry,
     }
     settings.load(file, overrides)
-    place = _place(data, file)
+    place = options.place(data, file)
     config_file = file.absolute() if file is not None else None
     if not detach and not as_json:
         if process.status_of(place) is not None:
@@ -113,12 +96,12 @@ def shell_command(data: Path) -> str:
 
 
 @main.command()
-@_data
-@_config
+@options.data
+@options.config
 @click.option("--control-plane", is_flag=True, help="Stop the control plane alone: apps go on serving.")
 def down(data: Path | None, file: Path | None, control_plane: bool) -> None:
     """Stop Havre: the control plane, every instance, the edge. The data stays."""
-    place = _place(data, file)
+    place = options.place(data, file)
     if control_plane:
         was = process.stop_control_plane(place)
     else:
@@ -129,10 +112,10 @@ def down(data: Path | None, file: Path | None, control_plane: bool) -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True)
-@_data
+@options.data
 def status(as_json: bool, data: Path | None) -> None:
     """What runs, how the rooms are, which operations are under way."""
-    place = _place(data)
+    place = options.place(data)
     found = process.status_of(place)
     if found is None:
         if as_json:
@@ -158,10 +141,10 @@ def status(as_json: bool, data: Path | None) -> None:
 
 
 @main.command()
-@_data
+@options.data
 def env(data: Path | None) -> None:
     """Lines for your shell: eval "$(havre env)" and clever, git and curl work."""
-    place = _place(data)
+    place = options.place(data)
     found = process.status_of(place)
     if found is None:
         raise UnavailableError(f"Havre does not run on {place} (start it: havre up --detach)")
@@ -170,12 +153,12 @@ def env(data: Path | None) -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True)
-@_data
-@_config
+@options.data
+@options.config
 def doctor(as_json: bool, data: Path | None, file: Path | None) -> None:
     """What this machine can and cannot do, and what follows."""
     config = settings.load(file)
-    place = _place(data, file)
+    place = options.place(data, file)
     running = process.status_of(place) is not None
     findings = list(examination.examine(config, settings.paths_of(place), running=running))
     if as_json:
@@ -188,11 +171,14 @@ def doctor(as_json: bool, data: Path | None, file: Path | None) -> None:
 
 
 @main.command()
-@_data
-@_config
+@options.data
+@options.config
 def demo(data: Path | None, file: Path | None) -> None:
     """Create, deploy and open an app with the stock command line, and say what to do next."""
-    demonstration.run(_place(data, file), file.absolute() if file is not None else None)
+    demonstration.run(options.place(data, file), file.absolute() if file is not None else None)
+
+
+main.add_command(stack_commands.stacks)
 
 
 @main.group()
@@ -204,10 +190,10 @@ def people() -> None:
 @click.argument("email")
 @click.option("--operator", is_flag=True)
 @click.option("--json", "as_json", is_flag=True)
-@_data
+@options.data
 def people_add(email: str, operator: bool, as_json: bool, data: Path | None) -> None:
     """Make an account; its password and token are shown once."""
-    made = Client.of_data(_place(data)).add_person(email, is_operator=operator)
+    made = Client.of_data(options.place(data)).add_person(email, is_operator=operator)
     if as_json:
         click.echo(json.dumps(made))
         return
@@ -216,10 +202,10 @@ def people_add(email: str, operator: bool, as_json: bool, data: Path | None) -> 
 
 
 @people.command("list")
-@_data
+@options.data
 def people_list(data: Path | None) -> None:
     """Everybody with an account."""
-    for each in Client.of_data(_place(data)).people():
+    for each in Client.of_data(options.place(data)).people():
         click.echo(f"{each['email']:<40} {each['id']} {'operator' if each['isOperator'] else ''}".rstrip())
 
 
@@ -230,8 +216,8 @@ def orgs() -> None:
 
 @orgs.command("create")
 @click.argument("name")
-@_data
+@options.data
 def orgs_create(name: str, data: Path | None) -> None:
     """Make an organisation of yours."""
-    made = Client.of_data(_place(data)).create_organisation(name)
+    made = Client.of_data(options.place(data)).create_organisation(name)
     click.echo(f"{made.id} {made.name}")

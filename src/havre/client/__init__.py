@@ -7,6 +7,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -45,6 +46,19 @@ class Client:
     def people(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.call("GET", "/v2/havre/people")
         return found
+
+    def stacks(self) -> models.StackList:
+        return models.StackList.model_validate(self.call("GET", "/v2/havre/stacks"))
+
+    def stack(self, id: str) -> models.StackObject:
+        return models.StackObject.model_validate(self.call("GET", f"/v2/havre/stacks/{quote(id, safe='')}"))
+
+    def upgrade_stacks(self, apps: list[str], *, all_of_them: bool) -> models.UpgradeStatus:
+        asked = {"apps": apps, "all": all_of_them}
+        return models.UpgradeStatus.model_validate(self.call("POST", "/v2/havre/stacks/upgrades", asked))
+
+    def upgrade(self, id: str) -> models.UpgradeStatus:
+        return models.UpgradeStatus.model_validate(self.call("GET", f"/v2/havre/stacks/upgrades/{quote(id, safe='')}"))
 
     def create_organisation(self, name: str) -> models.Organisation:
         return models.Organisation.model_validate(self.call("POST", "/v2/organisations", {"name": name}))

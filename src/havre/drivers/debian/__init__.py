@@ -5,7 +5,7 @@
 
 from havre.drivers.debian.apt import missing
 from havre.drivers.debian.model import Closure, Package, Stack, differences, may_follow, parse_uris
-from havre.drivers.debian.stacks import REFRESH_S, Stacks, Tell
+from havre.drivers.debian.stacks import REFRESH_S, Stacks, Tell, silent
 
 __all__ = [
     "REFRESH_S",
@@ -18,4 +18,5 @@ __all__ = [
     "may_follow",
     "missing",
     "parse_uris",
+    "silent",
 ]

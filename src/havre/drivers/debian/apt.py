@@ -41,6 +41,7 @@ class Apt:
         self._root = root
         self._lists = root / "state" / "lists"
         kept = {name: value for name, value in environment.items() if not name.startswith(("DPKG_", "DEB"))}
+        self.held: tuple[int, ...] = ()  # the lock: apt-get keeps it when its caller dies, until it has ended
         self._environment = kept | {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 
     def stamp(self) -> str:
@@ -89,10 +90,9 @@ class Apt:
 
     async def fetch(self, packages: Sequence[Package], folder: Path) -> None:
         """The files of `packages` into `folder`, checked against the signed lists. Raises UnavailableError."""
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         wanted = [f"{each.name}:{architecture()}={each.version}" for each in packages]
-        for each in folder.glob("*.deb"):
-            each.unlink()
         done = await self._run(["download", "-qq", *wanted], limit_s=FETCH_S, cwd=folder)
         absent = [each.file for each in packages if not (folder / each.file).is_file()]
         if done.returncode != 0 or absent:
@@ -106,7 +106,12 @@ class Apt:
         try:
             with anyio.fail_after(limit_s):
                 return await anyio.run_process(
-                    command, check=False, env=self._environment, cwd=cwd or self._root, stdin=subprocess.DEVNULL
+                    command,
+                    check=False,
+                    env=self._environment,
+                    cwd=cwd or self._root,
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=self.held,
                 )
         except FileNotFoundError as cause:
             raise UnavailableError("apt-get is not installed on this machine") from cause

@@ -8,8 +8,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from havre.base.errors import InvalidError
+
 _FILE = re.compile(r"([a-z0-9][a-z0-9+.-]*)_([A-Za-z0-9.+~%:-]+)_([a-z0-9-]+)\.deb")
-_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.]")  # one that ends in - would be removed by apt
 ID = re.compile(r"stack_[0-9a-f]{16}")
 
 
@@ -92,8 +94,8 @@ def differences(old: Closure, new: Closure) -> tuple[str, ...]:
 
 
 def check_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Sorted, each once. Raises ValueError for what is no package name (it would be an option, or a file)."""
+    """Sorted, each once. Raises InvalidError for what is no package name (it would be an option, or a file)."""
     for name in names:
         if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is not the name of a Debian package")
+            raise InvalidError(f"{name!r} is not the name of a Debian package")
     return tuple(sorted(set(names)))

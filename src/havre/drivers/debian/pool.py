@@ -57,12 +57,18 @@ class Pool:
             return 0
 
     async def unpack(self, packages: Sequence[Package], debs: Path) -> None:
-        """Unpack the files of `packages` in `debs`, as many at a time as there are processors, large ones first."""
+        """Unpack the files of `packages` in `debs`, as many at a time as there are processors, large ones first.
+
+        Raises UnavailableError, OSError: what the first that failed met.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         limiter = anyio.CapacityLimiter(max(2, os.cpu_count() or 2))
-        async with anyio.create_task_group() as group:
-            for each in sorted(packages, key=lambda each: -each.download_bytes):
-                group.start_soon(self._unpack_one, each, debs, limiter)
+        try:
+            async with anyio.create_task_group() as group:
+                for each in sorted(packages, key=lambda each: -each.download_bytes):
+                    group.start_soon(self._unpack_one, each, debs, limiter)
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
 
     async def _unpack_one(self, package: Package, debs: Path, limiter: anyio.CapacityLimiter) -> None:
         async with limiter:

@@ -25,7 +25,7 @@ import anyio.to_thread
 from havre.base.errors import UnavailableError
 from havre.drivers.debian import apt, fixes
 from havre.drivers.debian.model import ID, Closure, Package, Stack, check_names
-from havre.drivers.debian.pool import Pool
+from havre.drivers.debian.pool import Pool, normalise
 from havre.drivers.debian.tree import Tree
 
 REFRESH_S = 86_400.0
@@ -187,12 +187,17 @@ class Stacks:
         tree.root.chmod(0o755)
         await anyio.to_thread.run_sync(self._pool.link, closure.packages, tree.root)
         await fixes.mend(tree)
-        size = sum(self._pool.bytes(each) for each in closure.packages)
+        size = await anyio.to_thread.run_sync(normalise, tree.root)  # what the fixes' programs wrote, too
         record = {"asked": asked, "bytes": size, "made_at": self._now(), "recipe": fixes.recipe()}
         _write(folder / "stack.json", record | {"packages": [asdict(each) for each in closure.packages]})
         (folder / "used").touch()
+        os.utime(folder / "used", ns=(self._now() * 1_000_000,) * 2)
 
     # the package lists
+
+    def lists_at(self) -> int:
+        """When our lists of packages were fetched, ms; 0: never."""
+        return int((_read(self.root / "lists.json") or {}).get("at", 0))
 
     def _lists(self) -> str:
         return str((_read(self.root / "lists.json") or {}).get("stamp", ""))
@@ -242,7 +247,13 @@ class Stacks:
             raise UnavailableError(f"stacks cannot be made in {self.root}: {cause.strerror}") from cause
         try:
             await _lock(fd, tell)
-            yield
+            self._apt.held = (fd,)
+            try:
+                yield
+            except OSError as cause:
+                raise UnavailableError(f"stacks cannot be made in {self.root}: {cause.strerror}") from cause
+            finally:
+                self._apt.held = ()
         finally:
             os.close(fd)
 
