@@ -10,7 +10,7 @@ from havre.apps.build import build_script, build_spec
 from havre.apps.cache import cache_key, release_key
 from havre.apps.model import App, Deployment, Instance
 from havre.apps.runtimes import Plan
-from havre.apps.runtimes.request_flow.launch import launch_argv
+from havre.apps.runtimes.request_flow.launch import start_line as request_flow_line
 from havre.apps.runtimes.shell import becoming
 from havre.apps.variables import home, variables
 from havre.base.flavors import flavor
@@ -26,7 +26,6 @@ __all__ = [
     "home",
     "instance_spec",
     "release_key",
-    "start_argv",
     "start_line",
 ]
 
@@ -61,7 +60,7 @@ def instance_spec(
     return UnitSpec(
         id=UnitId(instance.id),
         kind="instance",
-        argv=start_argv(plan, env),
+        argv=("/bin/sh", "-c", start_line(request_flow_line(plan), env)),
         env=env,
         cwd=env["APP_ROOT"],
         limits=Limits(size.memory_bytes, float(size.cpus), shared=size.is_shared),
@@ -81,17 +80,5 @@ def start_line(start: str, env: Mapping[str, str]) -> str:
 
     The app takes the shell's place when `start` is one plain command, so that SIGTERM reaches it.
     """
-    return hook_line(env) + becoming(start)
-
-
-def start_argv(plan: Plan, env: Mapping[str, str]) -> tuple[str, ...]:
-    """What an instance is started as: the app alone, or behind its request flow, whose parts await the hook too."""
-    if not plan.flow:
-        return ("/bin/sh", "-c", start_line(plan.start, env))
-    option, script, *arguments = launch_argv(plan, becoming(plan.start))
-    return ("/bin/sh", option, hook_line(env) + script, *arguments)
-
-
-def hook_line(env: Mapping[str, str]) -> str:
     hook = env.get("CC_PRE_RUN_HOOK", "").strip()
-    return f"/bin/sh -c {shlex.quote(hook)} || exit $?\n" if hook else ""
+    return f"/bin/sh -c {shlex.quote(hook)} || exit $?\n{becoming(start)}" if hook else becoming(start)
