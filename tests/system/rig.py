@@ -4,6 +4,7 @@ but what an operator's script could use."""
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -42,12 +43,21 @@ server.listen(8080, "0.0.0.0")
 }
 
 
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+PORTS = itertools.count(20_000 + 6_000 * (WORKER % 2) + os.getpid() * 97 % 5_500)
+
+
 def free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
+    """Ports of loopback that nobody listens on, of a range that no other worker of this run takes from."""
+    found: list[int] = []
+    while len(found) < count:
+        port = next(PORTS)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        found.append(port)
+    return found
 
 
 def until(claim: Callable[[], Any], *, what: str, limit_s: float = 60) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from havre.apps.runtimes import bun, elixir, haskell, linux, node, python, request_flow, static
+from havre.apps.runtimes import bun, docker, elixir, haskell, linux, node, python, request_flow, static
 from havre.apps.runtimes.archive import archive_commands
 from havre.apps.runtimes.debian_packages import with_packages
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 RUNTIMES: dict[str, Runtime] = {each.slug: each for each in (
-    node.RUNTIME, python.RUNTIME, static.RUNTIME, linux.RUNTIME, elixir.RUNTIME, haskell.RUNTIME,
+    node.RUNTIME, python.RUNTIME, static.RUNTIME, linux.RUNTIME, elixir.RUNTIME, haskell.RUNTIME, docker.RUNTIME,
 )}  # fmt: skip
 COMMON = frozenset(
     {

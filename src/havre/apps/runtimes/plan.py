@@ -40,7 +40,8 @@ class Plan:
     quarters of the memory that the process has, `$CACHE_MIB` for a quarter of it, at most 1024. notes: lines for the
     build log. packages: Debian packages that the build and the app need beyond the base stack. build_packages: those
     that only the build needs. flow: what stands in front of the app inside its instance, the outermost first. port:
-    the app's own, told to it as PORT. workers: lines for the shell, each a background process that runs beside the
+    the app's own, told to it as PORT. image: the build leaves an image, which is the instance's whole root and says
+    how it starts. workers: lines for the shell, each a background process that runs beside the
     app in every instance.
     """
 
@@ -55,6 +56,7 @@ class Plan:
     build_packages: tuple[str, ...] = ()
     flow: tuple[Part, ...] = ()
     port: int = 8080
+    image: bool = False
     workers: tuple[str, ...] = ()
 
 

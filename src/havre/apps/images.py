@@ -1,0 +1,116 @@
+"""Images of docker apps: what a build has left, and how its instances start.
+
+All of it was written by the app's build, so nothing is believed: no link is followed, and every text has a bound.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from havre.apps.runtimes.docker.script import DESCRIPTION, IMAGE_FOLDER, ROOT
+from havre.base.errors import InvalidError
+
+LIMIT_BYTES = 1024**2
+MOST_USERS = 65_536
+
+
+@dataclass(frozen=True)
+class Image:
+    """root: its files. argv: what starts, with the entry point first. uid, gid: who it starts as, inside."""
+
+    root: Path
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    uid: int = 0
+    gid: int = 0
+
+
+def read_image(release: Path) -> Image:
+    """The image in a release. Raises InvalidError saying what is missing or not as it should be."""
+    folder = release / IMAGE_FOLDER
+    try:
+        with _folder(folder) as at:
+            described = json.loads(_text(at, DESCRIPTION))
+        with _folder(folder, ROOT):
+            pass
+    except (OSError, ValueError) as cause:
+        raise InvalidError("the build left no image") from cause
+    said = described.get("OCIv1", {}).get("config", {}) if isinstance(described, dict) else None
+    if not isinstance(said, dict):
+        raise InvalidError("the build left an image without a description")
+    argv = (*_texts(said, "Entrypoint"), *_texts(said, "Cmd"))
+    if not argv:
+        raise InvalidError("the image does not say what it starts: its Dockerfile needs CMD or ENTRYPOINT")
+    cwd = said.get("WorkingDir") or "/"
+    if not isinstance(cwd, str) or not cwd.startswith("/") or "\0" in cwd:
+        raise InvalidError("the image's WORKDIR is not a path")
+    pairs = (each.partition("=") for each in _texts(said, "Env"))
+    uid, gid = _user(folder / ROOT, said.get("User") or "")
+    return Image(folder / ROOT, argv, {name: value for name, _, value in pairs if name}, cwd, uid, gid)
+
+
+def _texts(said: dict[str, Any], key: str) -> tuple[str, ...]:
+    found = said.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(each, str) and "\0" not in each for each in found):
+        raise InvalidError(f"the image's {key} is not a list of texts")
+    return tuple(found)
+
+
+def _user(root: Path, text: object) -> tuple[int, int]:
+    """USER: a name or a number, and with a colon its group. Names are those of the image's own /etc."""
+    if not isinstance(text, str):
+        raise InvalidError("the image's USER is not a text")
+    name, _, group = text.partition(":")
+    uid, gid = (0, 0) if not name else _known(root, "passwd", name)
+    if group:
+        gid, _ = _known(root, "group", group)
+    if uid >= MOST_USERS or gid >= MOST_USERS:
+        raise InvalidError(f"the image's USER {text} is past {MOST_USERS - 1}, the last that an image may have")
+    return uid, gid
+
+
+def _known(root: Path, file: str, name: str) -> tuple[int, int]:
+    """The number of a name in passwd(5) or group(5), and the group of a user (0 when it is not listed)."""
+    try:
+        with _folder(root, "etc") as at:
+            lines = [line.split(":") for line in _text(at, file).splitlines()]
+    except OSError:
+        lines = []
+    for line in lines:
+        if len(line) > 3 and name in (line[0], line[2]) and line[2].isdecimal():
+            return int(line[2]), int(line[3]) if file == "passwd" and line[3].isdecimal() else 0
+    if name.isdecimal():
+        return int(name), 0
+    raise InvalidError(f"the image's USER {name} is not in its /etc/{file}")
+
+
+@contextmanager
+def _folder(*parts: Path | str) -> Iterator[int]:
+    """An open directory; none of `parts` may be a link. Raises OSError."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    at = os.open(parts[0], flags)
+    try:
+        for each in parts[1:]:
+            inner = os.open(each, flags, dir_fd=at)
+            os.close(at)
+            at = inner
+        yield at
+    finally:
+        os.close(at)
+
+
+def _text(at: int, name: str) -> str:
+    """The text of a plain file in the open directory `at`. Raises OSError."""
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(f"{name} is not a plain file")
+        return file.read(LIMIT_BYTES).decode(errors="replace")

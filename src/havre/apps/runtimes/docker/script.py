@@ -1,0 +1,66 @@
+"""The build of an image inside the build's sandbox: buildah, without a daemon and without the host's root.
+
+It runs as the root of a range of users of its own (`Plan.image`), so that a Dockerfile may change users and owners.
+Base images come from the operator's OCI layouts by their names, else from the operator's registry. The result is a
+folder with the image's files and one file that describes it; `images` reads both.
+"""
+
+from __future__ import annotations
+
+LAYOUTS = "/opt/havre/images"  # where the operator's layouts are shown
+IMAGE_FOLDER, ROOT, DESCRIPTION = ".havre-image", "root", "image.json"
+
+# $1 the Dockerfile, then the names of the build arguments, whose values buildah takes from the environment
+BUILD = f"""
+set -eu
+file=$1
+shift
+conf=/tmp/containers
+mkdir -p "$conf" "$HOME/.cache/tmp"
+cat > "$conf/storage.conf" <<END
+[storage]
+driver = "overlay"
+graphroot = "$HOME/.cache/containers"
+runroot = "$conf/run"
+END
+registry=${{HAVRE_REGISTRY:-}}
+{{
+  echo 'short-name-mode = "disabled"'
+  if [ -z "$registry" ] || [ "$registry" = docker.io ]; then
+    echo 'unqualified-search-registries = ["docker.io"]'
+  else
+    printf 'unqualified-search-registries = ["%s", "docker.io"]\\n' "$registry"
+    printf '[[registry]]\\nprefix = "docker.io"\\nlocation = "%s"\\ninsecure = %s\\n' "$registry" "$HAVRE_INSECURE"
+    printf '[[registry]]\\nlocation = "%s"\\ninsecure = %s\\n' "$registry" "$HAVRE_INSECURE"
+  fi
+}} > "$conf/registries.conf"
+export CONTAINERS_STORAGE_CONF="$conf/storage.conf" CONTAINERS_REGISTRIES_CONF="$conf/registries.conf"
+export REGISTRY_AUTH_FILE="$conf/auth.json" TMPDIR="$HOME/.cache/tmp" BUILDAH_ISOLATION=chroot
+export _CONTAINERS_USERNS_CONFIGURED=done _CONTAINERS_ROOTLESS_UID=1000 XDG_RUNTIME_DIR="$conf"
+if [ -n "${{CC_DOCKER_LOGIN_USERNAME:-}}" ]; then
+  printf %s "${{CC_DOCKER_LOGIN_PASSWORD:-}}" | buildah login --username "$CC_DOCKER_LOGIN_USERNAME" \\
+    --password-stdin "${{CC_DOCKER_LOGIN_SERVER:-docker.io}}"
+fi
+pull=false
+[ -n "$registry" ] || [ -n "${{CC_DOCKER_LOGIN_USERNAME:-}}" ] || pull=never
+for name in $(sed -n 's/^[[:space:]]*[Ff][Rr][Oo][Mm][[:space:]]\\{{1,\\}}\\(--[^[:space:]]*[[:space:]]\\{{1,\\}}\\)*\\([^[:space:]$]*\\).*/\\2/p' "$file"); do
+  plain=${{name#docker.io/}}
+  plain=${{plain#library/}}
+  case ${{plain##*/}} in *:*) path=${{plain%:*}} tag=${{plain##*:}} ;; *) path=$plain tag=latest ;; esac
+  if [ -f "{LAYOUTS}/$path/index.json" ]; then
+    echo "FROM $name: {LAYOUTS}/$path, tag $tag"
+    id=$(buildah pull -q "oci:{LAYOUTS}/$path:$tag")
+    case $path in */*) full=$path ;; *) full=docker.io/library/$path ;; esac
+    buildah tag "$id" "$full:$tag"
+  fi
+done
+arguments=''
+for name in "$@"; do arguments="$arguments --build-arg $name"; done
+buildah build --layers --pull="$pull" --format oci --file "$file" $arguments --tag havre-app .
+rm -rf "$APP_HOME/{IMAGE_FOLDER}"
+mkdir "$APP_HOME/{IMAGE_FOLDER}"
+container=$(buildah from --pull-never havre-app)
+cp -a "$(buildah mount "$container")" "$APP_HOME/{IMAGE_FOLDER}/{ROOT}"
+buildah inspect --type image havre-app > "$APP_HOME/{IMAGE_FOLDER}/{DESCRIPTION}"
+buildah rm "$container" > /dev/null
+"""
