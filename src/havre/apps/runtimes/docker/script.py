@@ -43,7 +43,14 @@ if [ -n "${{CC_DOCKER_LOGIN_USERNAME:-}}" ]; then
 fi
 pull=false
 [ -n "$registry" ] || [ -n "${{CC_DOCKER_LOGIN_USERNAME:-}}" ] || pull=never
-for name in $(sed -n 's/^[[:space:]]*[Ff][Rr][Oo][Mm][[:space:]]\\{{1,\\}}\\(--[^[:space:]]*[[:space:]]\\{{1,\\}}\\)*\\([^[:space:]$]*\\).*/\\2/p' "$file"); do
+# the images that the Dockerfile begins with; those with a variable in their name are left to the registry
+bases() {{
+  sed -n 's/^[[:space:]]*[Ff][Rr][Oo][Mm][[:space:]]//p' "$file" | while read -r first second _; do
+    case $first in --*) first=$second ;; esac
+    case $first in *'$'* | scratch) ;; *) echo "$first" ;; esac
+  done
+}}
+for name in $(bases); do
   plain=${{name#docker.io/}}
   plain=${{plain#library/}}
   case ${{plain##*/}} in *:*) path=${{plain%:*}} tag=${{plain##*:}} ;; *) path=$plain tag=latest ;; esac
