@@ -29,7 +29,7 @@ part() {{
   trap '[ -z "$child" ] || kill -TERM "$child"' USR1
   /bin/sh -c "$2" < /dev/null 3>&- &
   child=$!
-  while wait "$child"; status=$?; kill -0 "$child" 2> /dev/null; do :; done
+  while wait "$child" 2> /dev/null; status=$?; kill -0 "$child" 2> /dev/null; do :; done
   child=
   printf '%s %s\\n' "$status" "$1" >&3
 }}

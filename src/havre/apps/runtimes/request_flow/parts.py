@@ -37,8 +37,8 @@ mkdir -p /tmp/varnish && {{
 }} > /tmp/varnish/havre.vcl || exit
 if command -v tcc > /dev/null; then cc='exec tcc -shared -o %o %s'
 else cc='exec gcc -g0 -O2 -fpic -shared -Wl,-x -o %o %s'; fi
-exec /usr/sbin/varnishd -F -j none -n /tmp/varnish/run -a {host}:{port} -f /tmp/varnish/havre.vcl \\
-  -s "malloc,$HAVRE_VARNISH_STORAGE" -p "cc_command=$cc" -p vsl_space=1M -p thread_pools=1 -p thread_pool_min=10 \\
+exec /usr/sbin/varnishd -F -j none -n /tmp/varnish/run -a {host}:{port} -p "cc_command=$cc" \\
+  -f /tmp/varnish/havre.vcl -s "malloc,$HAVRE_VARNISH_STORAGE" -p vsl_space=1M -p thread_pools=1 -p thread_pool_min=10 \\
   -p thread_pool_max=200"""
 INCLUDE = """\
 if [ -r "$vcl" ]; then printf 'include "%s";\\n' "$vcl"; else echo "varnish: there is no file {file}" >&2; false; fi"""
