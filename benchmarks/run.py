@@ -9,6 +9,7 @@ Runs a whole installation in a temporary directory on free ports of loopback and
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -16,6 +17,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import anyio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -126,6 +129,34 @@ def bench_memory(havre: Installation) -> None:
     )
 
 
+def bench_stacks(havre: Installation) -> None:
+    """The stacks that every app needs: out of packages that are fetched, and out of those that are unpacked."""
+    from havre.apps.stacks import BASE, BUILD
+
+    for what, names, goal_s in (("app", BASE, 10), ("build", (*BASE, *BUILD), 40)):
+        took, again, mib = stack_seconds(havre.base / f"stacks of the {what}", names)
+        name = f"stack of the {what}, {mib:.0f} MiB: packages fetched, unpacked"
+        show(name, f"{took:.1f} s, {again:.1f} s", f"<= {goal_s} s", took <= goal_s, "make bench ONLY=stacks")
+
+
+def stack_seconds(root: Path, names: tuple[str, ...]) -> tuple[float, float, float]:
+    """Seconds from the fetched packages on, seconds from the unpacked ones on, MiB."""
+    from havre.drivers.debian import Stacks
+
+    made = Stacks(root, dict(os.environ), now=lambda: time.time_ns() // 1_000_000)
+    told: dict[str, float] = {}
+
+    def tell(line: str) -> None:
+        told.setdefault(line, time.monotonic())
+
+    stack = anyio.run(lambda: made.obtain(names, tell=tell))
+    took = time.monotonic() - next(at for line, at in told.items() if line.startswith("stack: unpacking"))
+    shutil.rmtree(stack.tree.parent)
+    began = time.monotonic()
+    anyio.run(made.obtain, names)
+    return took, time.monotonic() - began, stack.bytes / 1024**2
+
+
 def children_named(name: str, havre: Installation) -> list[int]:
     return [pid for pid in havre.processes() if Path(f"/proc/{pid}/comm").read_text().strip() == name]
 
@@ -138,6 +169,7 @@ def pss_kib(pid: int) -> int:
 BENCHES: dict[str, Callable[[Installation], None]] = {
     "memory": bench_memory,
     "start": bench_start,
+    "stacks": bench_stacks,
     "push": bench_push,
     "vinext": bench_vinext,
     "deploys": bench_deploys,

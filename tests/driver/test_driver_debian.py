@@ -148,6 +148,14 @@ async def test_a_package_that_the_archive_has_replaced_is_fetched_by_new_lists(a
     assert told.count("stack: fetching the lists of packages") == 1
 
 
+async def test_an_archive_that_nobody_signed_is_not_used(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("havre.drivers.debian.apt.HOST_LISTS", archive.base / "none")
+    sources = archive.base / "sources.list"
+    sources.write_text(sources.read_text().replace("[trusted=yes] ", ""))
+    with pytest.raises(UnavailableError, match="is not signed"):
+        await archive.stacks().obtain(["alpha"])
+
+
 async def test_an_unknown_package_is_named_and_an_option_is_no_package(archive: Archive) -> None:
     with pytest.raises(UnavailableError, match="Unable to locate package omega"):
         await archive.stacks().obtain(["omega"])
@@ -251,7 +259,7 @@ def test_the_trust_store_of_java_is_sealed_with_the_word_that_java_knows() -> No
 def real() -> Iterator[tuple[Path, Stack]]:
     base = Path(tempfile.mkdtemp(prefix="hv r", dir="/tmp"))
     stacks = Stacks(base / "stacks", dict(os.environ), now=lambda: 1_700_000_000_000)
-    asked = ("base-files", "base-passwd", "ca-certificates", "dash", "coreutils", "mawk", "usr-is-merged", "libc-bin")
+    asked = ("base-files", "base-passwd", "ca-certificates", "dash", "coreutils", "mawk", "libc-bin")
     try:
         yield base, anyio.run(stacks.obtain, (*asked, "tzdata"))
     finally:
@@ -300,6 +308,10 @@ async def test_a_stack_knows_the_loader_the_authorities_and_its_users(real: tupl
         and users.endswith("bas:x:1000:1000:bas:/home/bas:/bin/sh\n")
     )
     assert os.readlink(tree / "usr/bin/awk") == "mawk"
+
+
+async def test_a_stack_of_the_host_needs_no_perl_to_merge_usr(real: tuple[Path, Stack]) -> None:
+    assert not {"perl", "perl-base", "usrmerge"} & real[1].closure.names
 
 
 async def test_no_link_of_the_base_stack_leads_nowhere(real: tuple[Path, Stack]) -> None:

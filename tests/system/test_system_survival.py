@@ -11,7 +11,7 @@ import pytest
 from tests.system.rig import Installation, Load, alive, commit, installation, until
 
 HOST = "hello.havre.localhost"
-STEPS = ("name", "fetch", "detect", "build", "boot", "switch", "retire")
+STEPS = ("name", "fetch", "detect", "stack", "build", "boot", "switch", "retire")
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import structlog
 
 from havre.apps import decide, tables
 from havre.apps.work import Work
+from havre.base.errors import UnavailableError
 from havre.drivers.debian import Stack
 
 log = structlog.get_logger()
@@ -38,7 +39,10 @@ async def collect_stacks(work: Work) -> int:
         gone = decide.decide_stacks(held, stacks.weights(), used=stacks.claimed(), now=now, **limits)
         return [seen[id] for id in gone]
 
-    gone = await stacks.remove(await anyio.to_thread.run_sync(choose))
+    try:
+        gone = await stacks.remove(await anyio.to_thread.run_sync(choose))
+    except UnavailableError:
+        return 0  # one is being made: another time
     for id in gone:
         log.info("apps.stack.collected", stack=id)
     return len(gone)

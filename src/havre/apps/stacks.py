@@ -21,7 +21,6 @@ BASE = (
     "base-files", "base-passwd", "bash", "ca-certificates", "coreutils", "curl", "dash", "diffutils", "findutils",
     "grep", "gzip", "hostname", "libatomic1", "libc-bin", "libstdc++6", "mawk", "netbase", "procps", "sed", "tar",
     "tzdata",
-    "usr-is-merged",  # else its alternative comes, with all of perl
 )  # fmt: skip
 BUILD = (
     "bzip2", "file", "g++", "gcc", "git", "libc6-dev", "make", "openssh-client", "openssl", "patch", "pkg-config",
@@ -89,7 +88,7 @@ def describe(stacks: Stacks | None, roots: Roots) -> tuple[str, ...]:
     if stacks is None:
         return ("Stack: the programs of this machine (no apt here: see havre doctor)",)
     shown = []
-    for what, id in (("build", roots.build), ("run", roots.run)):
+    for what, id in (("build", roots.build), ("app", roots.run)):
         found = stacks.get(id) if id else None
         if found is not None:
             size = f"{len(found.closure.packages)} packages, {found.bytes // 1024**2} MiB"

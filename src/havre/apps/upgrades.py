@@ -131,7 +131,8 @@ class Upgrades:
         if new == old:
             return Move(id, app.name, old, new)
         if before is None:
-            return Move(id, app.name, old, new, ("all: its stack is not there any more",), rebuilds=True)
+            why = "all: its stack is not there any more" if old else "all: it saw the programs of this machine"
+            return Move(id, app.name, old, new, (why,), rebuilds=True)
         changes = debian.differences(before.closure, closure) or ("how stacks are made",)
         return Move(id, app.name, old, new, changes, rebuilds=not debian.may_follow(before.closure, closure))
 

@@ -21,6 +21,18 @@ from havre.drivers.debian.model import Closure, Package, parse_uris
 HOST_LISTS = Path("/var/lib/apt/lists")
 COMMAND_S, REFRESH_S, FETCH_S = 120.0, 180.0, 1800.0
 NEEDED = ("apt-get", "dpkg-deb", "tar")
+# what apt takes for installed: trees have a merged /usr already, so that the package which would make one, with all of
+# perl, need not come
+INSTALLED = """\
+Package: usr-is-merged
+Status: install ok installed
+Architecture: all
+Multi-Arch: foreign
+Version: 99
+Maintainer: Havre <havre@localhost>
+Description: trees are made with a merged /usr
+
+"""
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "i686": "i386"}
 
 
@@ -40,6 +52,7 @@ class Apt:
     def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
         self._root = root
         self._lists = root / "state" / "lists"
+        self._conf = root / "apt.conf"
         kept = {name: value for name, value in environment.items() if not name.startswith(("DPKG_", "DEB"))}
         self.held: tuple[int, ...] = ()  # the lock: apt-get keeps it when its caller dies, until it has ended
         self._environment = kept | {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
@@ -102,7 +115,7 @@ class Apt:
         self, argv: list[str], *, limit_s: float, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         """Run apt-get to its end; killed when the caller is cancelled or `limit_s` have passed."""
-        command = ["apt-get", "-c", str(self._root / "apt.conf"), *argv]
+        command = ["apt-get", "-c", str(self._conf), *argv]
         try:
             with anyio.fail_after(limit_s):
                 return await anyio.run_process(
@@ -121,14 +134,11 @@ class Apt:
     def _prepare(self) -> None:
         for each in (self._lists / "partial", self._root / "cache", self._root / "empty" / "partial"):
             each.mkdir(parents=True, exist_ok=True)
-        status = self._root / "state" / "status"
-        if not status.exists():
-            status.touch()
-        conf, content = self._root / "apt.conf", self._configuration()
-        if not conf.exists() or conf.read_text() != content:
-            fresh = conf.with_suffix(".new")
-            fresh.write_text(content)
-            fresh.rename(conf)
+        for file, content in ((self._root / "state" / "status", INSTALLED), (self._conf, self._configuration())):
+            if not file.exists() or file.read_text() != content:
+                fresh = file.with_suffix(".new")
+                fresh.write_text(content)
+                fresh.rename(file)
 
     def _configuration(self) -> str:
         """Read by apt after the host's own (apt.conf(5)): what it must not follow of those is cleared first.

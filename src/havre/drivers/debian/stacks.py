@@ -237,8 +237,8 @@ class Stacks:
     # turns
 
     @asynccontextmanager
-    async def _turn(self, tell: Tell) -> AsyncIterator[None]:
-        """One maker at a time. Raises UnavailableError when the others take longer than an hour."""
+    async def _turn(self, tell: Tell, *, limit_s: float = LOCK_S) -> AsyncIterator[None]:
+        """One maker at a time. Raises UnavailableError when the others take longer than `limit_s`."""
         try:
             for each in (self.root, self._trees, self._asked):
                 each.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -246,7 +246,7 @@ class Stacks:
         except OSError as cause:
             raise UnavailableError(f"stacks cannot be made in {self.root}: {cause.strerror}") from cause
         try:
-            await _lock(fd, tell)
+            await _lock(fd, tell, limit_s)
             self._apt.held = (fd,)
             try:
                 yield
@@ -302,11 +302,11 @@ class Stacks:
     async def remove(self, stacks: Sequence[Stack]) -> tuple[str, ...]:
         """Remove stacks that nobody claims and that were not used since they were read, and what only they had.
 
-        Returns the ids of those that went.
+        Returns the ids of those that went. Raises UnavailableError while a stack is being made.
         """
         if not stacks:
             return ()
-        async with self._turn(silent):
+        async with self._turn(silent, limit_s=1):
             return await anyio.to_thread.run_sync(self._remove, stacks)
 
     def _remove(self, stacks: Sequence[Stack]) -> tuple[str, ...]:
@@ -323,10 +323,10 @@ class Stacks:
         return tuple(gone)
 
 
-async def _lock(fd: int, tell: Tell) -> None:
+async def _lock(fd: int, tell: Tell, limit_s: float) -> None:
     told = False
     try:
-        with anyio.fail_after(LOCK_S):
+        with anyio.fail_after(limit_s):
             while True:
                 try:
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -337,7 +337,7 @@ async def _lock(fd: int, tell: Tell) -> None:
                     told = True
                     await anyio.sleep(0.05)  # noqa: TID251 - the lock of another process tells nobody
     except TimeoutError as cause:
-        raise UnavailableError("another stack is being made for an hour already") from cause
+        raise UnavailableError(f"another stack is being made, for longer than {limit_s:.0f} s") from cause
 
 
 def _sync(folder: Path) -> None:
