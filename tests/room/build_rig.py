@@ -91,6 +91,10 @@ class Started:
             return said
         raise AssertionError(f"no answer: {self.said()}")
 
+    async def send(self, path: str) -> None:
+        """A GET whose answer, if there is one, is nobody's concern."""
+        await self._ask(path)
+
     async def stop(self, *, grace_s: float = 5) -> Exit:
         return await self.engine.stop(self.id, grace_s=grace_s)
 
@@ -152,7 +156,7 @@ class BuildRig:
             files.give(release, app.uid)
             files.give(cache, app.uid)
         unit_id = UnitId(new_instance_id())
-        roots = await stacks.roots(self.stacks, plan, with_build=True, fresh_s=86_400, tell=print)
+        roots = await stacks.roots(self.stacks, plan, with_build=bool(plan.build), fresh_s=86_400, tell=print)
         spec = specs.build_spec(
             config=self.config, paths=self.paths, host=self.host, app=app, deployment=deployment, plan=plan,
             toolchains=toolchains, unit_id=unit_id, cache=cache, log=folder / "build.log",

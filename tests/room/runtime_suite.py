@@ -23,7 +23,7 @@ GRACE_S = 10
 class Row:
     """An example and what it answers.
 
-    example: a folder below `examples/`. runtime: the slug that `clever create -t` takes. answers: for each path, a
+    example: a folder below `examples/`. runtime: the slug that `clever create -t` takes. way: what tells its rows apart. answers: for each path, a
     text that the body of a 200 holds. plan: the runtime that the plan names, where it is not the slug. said: texts
     that the build log holds. heavy: too long for every run (`make soak`).
     """
@@ -32,20 +32,74 @@ class Row:
     runtime: str
     answers: Mapping[str, str]
     env: Mapping[str, str] = field(default_factory=dict)
+    way: str = ""
     plan: str = ""
     said: Sequence[str] = ()
     heavy: bool = False
 
     def __str__(self) -> str:
-        return self.example + "".join(f" {name}={value}" for name, value in self.env.items())
+        return f"{self.example} {self.way}".strip()
 
+
+DJANGO = {
+    "CC_PYTHON_MODULE": "shop.wsgi", "CC_PYTHON_MANAGE_TASKS": "migrate, collectstatic --noinput",
+    "STATIC_FILES_PATH": "static", "STATIC_URL_PREFIX": "/static", "CC_PYTHON_CELERY_MODULE": "shop.celery",
+}  # fmt: skip
+UV_RUN = {"CC_PYTHON_UV_RUN_COMMAND": "uvicorn main:app --host 0.0.0.0 --port 8080"}
+GEVENT = {"CC_PYTHON_MODULE": "app:app", "CC_PYTHON_USE_GEVENT": "true"}
+STARLETTE = {"CC_PYTHON_MODULE": "web:app"}
+PHP = {"CC_WEBROOT": "/public", "CC_PHP_VERSION": "8", "MEMORY_LIMIT": "64M"}
+SETTINGS = '{"memory_limit":"64M","precision":"9","type":"production"}'
+PHP_FPM = {"/": "by fpm-fcgi", "/ships": "Heron, Kelp", "/settings": SETTINGS}
+PHP_MODULE = PHP_FPM | {"/": "by apache2handler"}
+RUBY = {"CC_RAKEGOALS": "tide", "STATIC_FILES_PATH": "public", "STATIC_URL_PREFIX": "/public"}
+RUBY_ANSWERS = {
+    "/": "Hello from Sinatra", "/ships": "Heron, Kelp", "/public/style.css": "sans-serif", "/public/tide.txt": "high",
+}  # fmt: skip
 
 WEB = (
     Row("node-hello", "node", {"/": "Hello from shop v24."}),
     Row("node-express", "node", {"/": "on v22.", "/visitor/ada": '{"hello":"ada"}'}, said=["yarn install"]),
     Row("node-fastify", "node", {"/": '{"hello":"Fastify","node":"v24.'}, said=["pnpm install"]),
-    Row("python-hello", "python", {"/": "Hello from shop"}, {"CC_PYTHON_MODULE": "app:app"}),
-    Row("static-site", "static", {"/": "<h1>"}),
+    Row("python-hello", "python", {"/": "Hello from shop"}, {"CC_PYTHON_MODULE": "app:app"}, "uwsgi", said=["pyuwsgi"]),
+    Row(
+        "python-hello",
+        "python",
+        {"/": "Hello"},
+        {"CC_PYTHON_MODULE": "app:app", "CC_PYTHON_BACKEND": "gunicorn"},
+        "gunicorn",
+    ),
+    Row("python-hello", "python", {"/": "Hello"}, GEVENT, "uwsgi gevent", heavy=True),
+    Row("python-hello", "python", {"/": "Hello"}, GEVENT | {"CC_PYTHON_BACKEND": "gunicorn"}, "gevent", heavy=True),
+    Row("python-django", "python", {"/": "a lantern", "/static/style.css": "sans-serif"}, DJANGO),
+    Row("python-fastapi", "python", {"/": '{"hello":"FastAPI"}'}, UV_RUN, said=["uv sync"]),
+    Row("python-starlette", "python", {"/": "Starlette"}, STARLETTE | {"CC_PYTHON_BACKEND": "uvicorn"}, "uvicorn"),
+    Row(
+        "python-starlette",
+        "python",
+        {"/": "Starlette"},
+        STARLETTE | {"CC_PYTHON_BACKEND": "daphne"},
+        "daphne",
+        heavy=True,
+    ),
+    Row("static-site", "static", {"/": "<h1>", "/index.html": "<h1>"}),
+    Row("static-site", "static", {"/": "<h1>"}, {"CC_STATIC_SERVER": "caddy"}, "caddy"),
+    Row("static-hugo", "static", {"/": "Ships come in", "/tide/": "High at noon"}, said=["hugo took"]),
+    Row("static-mkdocs", "static", {"/": "Ships come in", "/tide/": "High at noon"}, said=["mkdocs build took"]),
+    Row("static-vitepress", "static", {"/": "Ships come in", "/tide": "High at noon"}, heavy=True),
+    Row("static-astro", "static", {"/": "high at noon"}, heavy=True),
+    Row("static-apache-site", "static-apache", {"/": "Ships", "/harbour": "Ships"}, {"CC_WEBROOT": "/site"}),
+    Row("php-slim", "php", PHP_FPM, PHP, "fpm", said=["composer install took", "PHP 8"]),
+    Row("ruby-sinatra", "ruby", RUBY_ANSWERS, RUBY, said=["bundle install took", "rake tide took"]),
+    Row(
+        "ruby-sinatra",
+        "ruby",
+        {"/ships": "Heron"},
+        {"CC_PUMA_THREADS": "2", "CC_PUMA_WORKERS": "2"},
+        "puma workers",
+        heavy=True,
+    ),
+    Row("php-slim", "php", PHP_MODULE, PHP | {"CC_CGI_IMPLEMENTATION": "mod_php"}, "mod_php", heavy=True),
     Row("vinext", "node", {"/": "<html"}, plan="bun", heavy=True),
 )
 

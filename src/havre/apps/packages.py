@@ -13,7 +13,18 @@ from urllib.parse import urlsplit
 
 from havre.kernel.config import PackagesConfig
 
-PREFIXES = ("PIP_", "UV_", "BUN_CONFIG_", "YARN_", "CARGO_", "GOPROXY", "GONOSUMDB", "GOFLAGS", "GOPRIVATE")
+PREFIXES = (
+    "PIP_",
+    "UV_",
+    "BUN_CONFIG_",
+    "YARN_",
+    "BUNDLE_MIRROR",
+    "CARGO_",
+    "GOPROXY",
+    "GONOSUMDB",
+    "GOFLAGS",
+    "GOPRIVATE",
+)
 # what names a place on the host, or a way out that a sandbox does not have: its own proxy is set for it
 IGNORED = (
     "_CERT", "_CONFIG_FILE", "_CACHE_DIR", "_FIND_LINKS", "_PROXY", "_TARGET", "_PREFIX", "_USER", "_PYTHON",

@@ -28,7 +28,7 @@ BUILD = (
 )  # fmt: skip
 
 
-PROGRAMS = "/usr/local/bin:/usr/bin"
+PROGRAMS = "/usr/bin:/usr/sbin:/usr/local/bin"
 FRESH_S = 600.0  # how old the lists may be when somebody asks for today's packages
 
 

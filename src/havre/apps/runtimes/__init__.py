@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from havre.apps.runtimes import bun, docker, elixir, haskell, linux, node, python, request_flow, static
+from havre.apps.runtimes import (
+    bun,
+    docker,
+    elixir,
+    haskell,
+    linux,
+    node,
+    php,
+    python,
+    request_flow,
+    ruby,
+    static,
+    static_apache,
+)
 from havre.apps.runtimes.archive import archive_commands
 from havre.apps.runtimes.debian_packages import with_packages
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
@@ -28,9 +41,22 @@ __all__ = [
     "told_flow",
 ]
 
-RUNTIMES: dict[str, Runtime] = {each.slug: each for each in (
-    node.RUNTIME, python.RUNTIME, static.RUNTIME, linux.RUNTIME, elixir.RUNTIME, haskell.RUNTIME, docker.RUNTIME,
-)}  # fmt: skip
+# the first of a type is what is meant by the type alone
+RUNTIMES: dict[str, Runtime] = {
+    each.slug: each
+    for each in (
+        docker.RUNTIME,
+        elixir.RUNTIME,
+        haskell.RUNTIME,
+        linux.RUNTIME,
+        node.RUNTIME,
+        php.RUNTIME,
+        python.RUNTIME,
+        ruby.RUNTIME,
+        static.RUNTIME,
+        static_apache.RUNTIME,
+    )
+}
 COMMON = frozenset(
     {
         "CC_PRE_BUILD_HOOK", "CC_POST_BUILD_HOOK", "CC_PRE_RUN_HOOK", "CC_RUN_COMMAND", "CC_HEALTH_CHECK_PATH",
@@ -67,9 +93,9 @@ def detect(slug: str, tree: Tree, env: Mapping[str, str], *, memory_mib: int) ->
     after = _hook(env, "CC_POST_BUILD_HOOK")
     unknown = sorted(name for name in env if name.startswith("CC_") and name not in COMMON | runtime.variables)
     notes = (f"not honoured by this installation: {', '.join(unknown)}",) if unknown else ()
-    build = (*before, *plan.build, *after, *archive_commands(env))
+    build = (*before, *plan.build, *after, *(() if plan.image else archive_commands(env, kept=plan.kept)))
     whole = with_packages(replace(plan, build=build, notes=(*plan.notes, *notes)), env)
-    return request_flow.with_flow(whole, tree, env)
+    return whole if plan.image else request_flow.with_flow(whole, tree, env)
 
 
 def _hook(env: Mapping[str, str], name: str) -> tuple[Command, ...]:

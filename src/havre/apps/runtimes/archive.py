@@ -22,9 +22,13 @@ find "$keep" -mindepth 1 -maxdepth 1 -exec mv -- {} . ';' && rmdir "$keep"
 """
 
 
-def archive_commands(env: Mapping[str, str]) -> tuple[Command, ...]:
-    """What leaves the kept files, none when nothing is asked. Raises InvalidError for a path that leads outside."""
-    kept = _paths(env, "CC_OVERRIDE_BUILDCACHE")
+def archive_commands(env: Mapping[str, str], *, kept: tuple[str, ...] = ()) -> tuple[Command, ...]:
+    """What leaves the kept files, none when nothing is asked. Raises InvalidError for a path that leads outside.
+
+    kept: what the plan keeps of the app's folder when the variable says nothing.
+    """
+    inside = PurePosixPath(env.get("APP_FOLDER", "").strip("/"))
+    kept = _paths(env, "CC_OVERRIDE_BUILDCACHE") or tuple(f"./{inside / each}" for each in kept)
     ignored = _paths(env, "CC_IGNORE_FROM_BUILDCACHE") or _paths(env, "IGNORE_FROM_BUILDCACHE")
     commands: tuple[Command, ...] = ()
     if kept:

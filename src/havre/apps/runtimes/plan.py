@@ -41,8 +41,9 @@ class Plan:
     build log. packages: Debian packages that the build and the app need beyond the base stack. build_packages: those
     that only the build needs. flow: what stands in front of the app inside its instance, the outermost first. port:
     the app's own, told to it as PORT. image: the build leaves an image, which is the instance's whole root and says
-    how it starts. workers: lines for the shell, each a background process that runs beside the
-    app in every instance.
+    how it starts. workers: lines for the shell, each a background process that runs beside the app in every instance.
+    kept: the only files of the build that are kept, relative to the app's folder, unless CC_OVERRIDE_BUILDCACHE says
+    otherwise; empty: all.
     """
 
     runtime: str
@@ -58,6 +59,7 @@ class Plan:
     port: int = 8080
     image: bool = False
     workers: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):

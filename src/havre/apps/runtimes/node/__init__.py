@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from havre.apps.runtimes.node.managers import (
+from havre.apps.runtimes.node_versions import toolchain
+from havre.apps.runtimes.package_json import manifest, plain_start, start_line
+from havre.apps.runtimes.package_managers import (
     BERRY_ENV,
     BERRY_PROGRAM,
     NPM_LOCKS,
@@ -13,8 +15,6 @@ from havre.apps.runtimes.node.managers import (
     is_berry,
     is_plug_and_play,
 )
-from havre.apps.runtimes.node.versions import toolchain
-from havre.apps.runtimes.package_json import manifest, plain_start, start_line
 from havre.apps.runtimes.plan import Plan
 from havre.apps.runtimes.tree import Tree
 

@@ -20,9 +20,9 @@ async def extensions(tree: Tree) -> None:
             if template:
                 tree.write(f"etc/php/{version}/{way}/php.ini", template)
         for file in tree.find(f"usr/share/php{version}-*/*/*.ini"):
-            content = file.read_text(errors="replace")
-            tree.write(f"etc/php/{version}/mods-available/{file.name}", content)
-            found = _PRIORITY.search(content)
+            tree.write(f"etc/php/{version}/mods-available/{file.name}", file.read_text(errors="replace"))
+        for file in tree.find(f"etc/php/{version}/mods-available/*.ini"):  # these, and what extensions brought
+            found = _PRIORITY.search(file.read_text(errors="replace"))
             number = found.group(1) if found else "20"
             for way in ways:
                 place = f"etc/php/{version}/{way}/conf.d/{number}-{file.name}"

@@ -1,0 +1,1 @@
+export default { title: "A harbour", cleanUrls: true, srcExclude: ["README.md"] }
