@@ -5,10 +5,12 @@ What the operator's package indexes ask for is handed in here and nowhere else: 
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from havre.apps import images
 from havre.apps.model import App, Deployment
 from havre.apps.packages import Packages, app_npmrc, packages
 from havre.apps.runtimes import Command, Plan
@@ -73,7 +75,7 @@ def build_spec(
 
     The script of `build_script` stands in `<deployments>/<id>/build/build.sh`. cache: the app's own. tree: of its
     stack; None: the host's /usr.
-    Raises InvalidError when the configured bundle of authorities is not there.
+    Raises InvalidError when the configured bundle of authorities is not there, or images cannot be built here.
     """
     found = packages(config.build.packages, host)
     told = variables(
@@ -86,13 +88,15 @@ def build_spec(
         kind="build",
         memory_mib=config.build.memory_mib,
     )
-    env = dict(found.environment) | told | _own(found, deployment.env)
+    shown, asked = images.bases(config.build.images, is_root=os.getuid() == 0) if plan.image else ((), {})
+    env = dict(found.environment) | told | _own(found, deployment.env) | asked
     binds = (
         *(Bind(each.source, each.target) for each in toolchains),
         Bind(paths.deployments / deployment.id / "build", "/opt/havre/build"),
         Bind(paths.releases / app.id / deployment.id, home(app), writable=True),
         Bind(cache, f"{HOME}/.cache", writable=True),
         *_ca_bind(found),
+        *shown,
     )
     return UnitSpec(
         id=unit_id,
@@ -105,6 +109,8 @@ def build_spec(
         labels={"app": app.id, "deployment": deployment.id, "kind": "build", "commit": deployment.commit_id},
         binds=binds,
         uid=app.uid,
+        users=images.users(app, config) if plan.image else None,
+        nests=plan.image,
         deadline_s=config.build.timeout_s,
         scratch_bytes=SCRATCH_BYTES,
         tree=tree,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import anyio
 
-from havre.apps.runtimes import Plan, checked_ports
+from havre.apps.runtimes import Plan, checked_ports, public_port
 from havre.base.errors import InvalidError, UnavailableError
 from havre.base.ids import UnitId
 from havre.kernel.clock import Clock
@@ -38,10 +38,11 @@ async def wait_healthy(
     given = () if any(part.name == "block" for part in plan.flow) else paths_of(env)
     paths, strict = given or ("/",), bool(given)
     deadline = clock.monotonic() + limit_s
-    seen = "nothing listens on port 8080"
+    public = public_port(plan)
+    seen = f"nothing listens on port {public}"
     pause = 0.02
     while clock.monotonic() < deadline:
-        answers = [await _probe(units, id, path) for path in paths]
+        answers = [await _probe(units, id, path, public) for path in paths]
         bad = [
             (path, status) for path, status in zip(paths, answers, strict=True) if not _is_good(status, strict=strict)
         ]
@@ -66,7 +67,7 @@ def _is_good(status: int | None, *, strict: bool) -> bool:
     return status is not None and (200 <= status < 300 if strict else status < 500)
 
 
-async def _probe(units: Units, id: UnitId, path: str, port: int = 8080) -> int | None:
+async def _probe(units: Units, id: UnitId, path: str, port: int) -> int | None:
     """The status of one GET; None when nobody answers."""
     try:
         with anyio.fail_after(PROBE_S):

@@ -10,15 +10,21 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from havre.apps.runtimes.docker.script import DESCRIPTION, IMAGE_FOLDER, ROOT
-from havre.base.errors import InvalidError
+from havre.apps import files
+from havre.apps.model import App
+from havre.apps.runtimes import Plan
+from havre.apps.runtimes.docker.script import DESCRIPTION, IMAGE_FOLDER, LAYOUTS, ROOT
+from havre.base.errors import ExhaustedError, InvalidError
+from havre.kernel.config import Config, ImagesConfig
+from havre.kernel.units import Bind, Users
 
 LIMIT_BYTES = 1024**2
 MOST_USERS = 65_536
+LAST_USER = 2**32 - 2
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,52 @@ def read_image(release: Path) -> Image:
     pairs = (each.partition("=") for each in _texts(said, "Env"))
     uid, gid = _user(folder / ROOT, said.get("User") or "")
     return Image(folder / ROOT, argv, {name: value for name, _, value in pairs if name}, cwd, uid, gid)
+
+
+def users(app: App, config: Config) -> Users:
+    """The host's users that are the app's alone. Raises ExhaustedError when there are no more."""
+    first = config.build.images.first_user + (app.uid - config.apps.uid_base) * MOST_USERS
+    if first + MOST_USERS > LAST_USER:
+        raise ExhaustedError("no range of users is left for another docker app (build.images.first_user)")
+    return Users(first, MOST_USERS)
+
+
+def give(plan: Plan, app: App, config: Config, release: Path, cache: Path) -> None:
+    """As root: make what a build writes its own. The cache of an image's build has many owners by then: it is left."""
+    if not plan.image:
+        files.give(release, app.uid)
+        files.give(cache, app.uid)
+        return
+    first = users(app, config).first
+    files.give(release, first)
+    os.chown(cache, first, first)
+
+
+def image_of(plan: Plan, app: App, config: Config, release: Path) -> tuple[Image, Users] | None:
+    """The image that instances of `plan` are started from, and their users; None for other kinds of apps."""
+    if not plan.image:
+        return None
+    found = read_image(release)
+    return found, replace(users(app, config), uid=found.uid, gid=found.gid)
+
+
+def bases(config: ImagesConfig, *, is_root: bool) -> tuple[tuple[Bind, ...], dict[str, str]]:
+    """What a build of an image sees of the operator's base images, and its variables.
+
+    Raises InvalidError when images cannot be built here, with what the operator would have to do.
+    """
+    if not is_root:
+        raise InvalidError("docker apps need a platform that runs as root here: an image has users of its own")
+    if not config.layouts and not config.registry:
+        raise InvalidError(
+            "docker apps need base images: the operator names a folder of OCI layouts or a registry in [build.images]"
+        )
+    binds: tuple[Bind, ...] = ()
+    if config.layouts:
+        if not Path(config.layouts).is_dir():
+            raise InvalidError(f"build.images.layouts: there is no folder {config.layouts}")
+        binds = (Bind(Path(config.layouts), LAYOUTS),)
+    return binds, {"HAVRE_REGISTRY": config.registry, "HAVRE_INSECURE": "true" if config.insecure else "false"}
 
 
 def _texts(said: dict[str, Any], key: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from havre import edge, observe
-from havre.apps import files, health, logbook, runtimes, specs, stacks, tables
+from havre.apps import files, health, images, logbook, runtimes, specs, stacks, tables
 from havre.apps.model import App, Deployment, Instance, InstanceState, Release
 from havre.apps.runtimes import Plan
 from havre.apps.stacks import Roots
@@ -213,8 +213,7 @@ class Work:
         key = await anyio.to_thread.run_sync(specs.cache_key, plan, toolchains, source)
         cache = await anyio.to_thread.run_sync(files.open_cache, paths.cache / app.id, key)
         if os.getuid() == 0:
-            await anyio.to_thread.run_sync(files.give, place, app.uid)
-            await anyio.to_thread.run_sync(files.give, cache, app.uid)
+            await anyio.to_thread.run_sync(images.give, plan, app, kernel.config, place, cache)
         spec = specs.build_spec(
             config=kernel.config,
             paths=paths,
@@ -314,6 +313,9 @@ class Work:
             instance=instance,
             listen=edge.app_socket(self.kernel.paths, app.id),
             log=log,
+            image=images.image_of(
+                plan, app, self.kernel.config, self._release(app.id, deployment.release_id or deployment.id)
+            ),
             tree=stacks.tree_of(self.stacks, instance.stack),
         )
         await self.kernel.units.start(spec)

@@ -22,7 +22,7 @@ from havre.apps.runtimes import (
 from havre.apps.runtimes.archive import archive_commands
 from havre.apps.runtimes.debian_packages import with_packages
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
-from havre.apps.runtimes.request_flow import checked_ports
+from havre.apps.runtimes.request_flow import checked_ports, public_port
 from havre.apps.runtimes.request_flow import told as told_flow
 from havre.apps.runtimes.tree import Tree, read_tree
 from havre.base.errors import InvalidError
@@ -37,6 +37,7 @@ __all__ = [
     "detect",
     "is_true",
     "of",
+    "public_port",
     "read_tree",
     "told_flow",
 ]

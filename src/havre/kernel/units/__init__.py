@@ -14,11 +14,11 @@ from anyio.abc import ByteStream
 
 from havre.base.errors import InvalidError
 from havre.base.ids import UnitId
-from havre.drivers.bwrap import Bind, Bubblewrap, Exit, Limits, Root, Unit, UnitSpec
+from havre.drivers.bwrap import Bind, Bubblewrap, Exit, Limits, Root, Unit, UnitSpec, Users
 from havre.kernel.clock import Clock
 from havre.kernel.config import Config, Paths
 
-__all__ = ["Bind", "Exit", "Limits", "Root", "Unit", "UnitSpec", "Units", "open_units"]
+__all__ = ["Bind", "Exit", "Limits", "Root", "Unit", "UnitSpec", "Units", "Users", "open_units"]
 
 
 class Units(Protocol):

@@ -14,7 +14,7 @@ from havre.apps.runtimes.request_flow import parts
 from havre.apps.runtimes.tree import Tree
 from havre.base.errors import InvalidError
 
-__all__ = ["VARIABLES", "checked_ports", "told", "with_flow"]
+__all__ = ["VARIABLES", "checked_ports", "public_port", "told", "with_flow"]
 
 PUBLIC_PORT, APP_PORT = 8080, 9000
 MOST_PARTS = 8
@@ -91,6 +91,11 @@ def checked_ports(plan: Plan) -> tuple[int, ...]:
         return ()
     inner = [each.port for each in plan.flow if each.port != PUBLIC_PORT]
     return (*inner, plan.port) if plan.flow else ()
+
+
+def public_port(plan: Plan) -> int:
+    """Where an instance is reached: the outermost part of its flow, or the app itself."""
+    return plan.flow[0].port if plan.flow else plan.port
 
 
 def told(plan: Plan) -> tuple[str, ...]:
