@@ -78,7 +78,7 @@ def test_an_image_says_how_it_starts(tmp_path: Path) -> None:
     found = images.read_image(made(tmp_path, config))
     assert found.argv == ("/init", "--", "serve", "a b") and found.cwd == "/srv"
     assert found.env == {"PATH": "/bin", "OPTS": "a=b", "EMPTY": ""}
-    assert (found.uid, found.gid) == (33, 34)
+    assert found.user == images.User(33, 34, (50,), "/srv")
     assert found.root == tmp_path / IMAGE_FOLDER / ROOT
 
 
@@ -88,7 +88,7 @@ def test_an_image_says_how_it_starts(tmp_path: Path) -> None:
 )
 def test_the_images_user_is_found_in_its_own_files(tmp_path: Path, user: str, numbers: tuple[int, int]) -> None:
     found = images.read_image(made(tmp_path, {"Cmd": ["x"], "User": user}))
-    assert (found.uid, found.gid) == numbers
+    assert (found.user.uid, found.user.gid) == numbers
 
 
 @pytest.mark.parametrize(

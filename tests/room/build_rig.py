@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from havre.apps import files, runtimes, specs, stacks
+from havre.apps import files, images, runtimes, specs, stacks
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState, Instance, InstanceState
 from havre.apps.runtimes import Plan
 from havre.apps.stacks import Roots
@@ -153,8 +153,7 @@ class BuildRig:
         (folder / "build" / "build.sh").write_text(specs.build_script(plan.build))
         cache = files.open_cache(self.paths.cache / app.id, specs.cache_key(plan, toolchains, source))
         if os.getuid() == 0:
-            files.give(release, app.uid)
-            files.give(cache, app.uid)
+            images.give(plan, app, self.config, release, cache)
         unit_id = UnitId(new_instance_id())
         roots = await stacks.roots(self.stacks, plan, with_build=bool(plan.build), fresh_s=86_400, tell=print)
         spec = specs.build_spec(
@@ -178,6 +177,7 @@ class BuildRig:
             paths=self.paths, app=built.app, deployment=built.deployment, plan=built.plan,
             toolchains=built.toolchains, instance=instance, listen=self.paths.app_sockets / "a.sock", log=log,
             tree=stacks.tree_of(self.stacks, built.roots.run),
+            image=images.image_of(built.plan, built.app, self.config, built.release),
         )  # fmt: skip
         self.started.append(spec.id)
         await self.engine.start(spec)

@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,35 @@ from havre.apps import files
 from havre.apps.model import App
 from havre.apps.runtimes import Plan
 from havre.apps.runtimes.docker.script import DESCRIPTION, IMAGE_FOLDER, LAYOUTS, ROOT
-from havre.base.errors import ExhaustedError, InvalidError
+from havre.base.errors import ExhaustedError, InvalidError, UnavailableError
 from havre.kernel.config import Config, ImagesConfig
 from havre.kernel.units import Bind, Users
 
 LIMIT_BYTES = 1024**2
 MOST_USERS = 65_536
 LAST_USER = 2**32 - 2
+STACK = "/opt/havre/stack"
+
+
+@dataclass(frozen=True)
+class User:
+    """Numbers of a user inside, and its home."""
+
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+    home: str = "/root"
 
 
 @dataclass(frozen=True)
 class Image:
-    """root: its files. argv: what starts, with the entry point first. uid, gid: who it starts as, inside."""
+    """root: its files. argv: what starts, with the entry point first. user: who it starts as, inside."""
 
     root: Path
     argv: tuple[str, ...]
     env: dict[str, str]
     cwd: str
-    uid: int = 0
-    gid: int = 0
+    user: User
 
 
 def read_image(release: Path) -> Image:
@@ -59,8 +69,8 @@ def read_image(release: Path) -> Image:
     if not isinstance(cwd, str) or not cwd.startswith("/") or "\0" in cwd:
         raise InvalidError("the image's WORKDIR is not a path")
     pairs = (each.partition("=") for each in _texts(said, "Env"))
-    uid, gid = _user(folder / ROOT, said.get("User") or "")
-    return Image(folder / ROOT, argv, {name: value for name, _, value in pairs if name}, cwd, uid, gid)
+    user = _user(folder / ROOT, said.get("User") or "")
+    return Image(folder / ROOT, argv, {name: value for name, _, value in pairs if name}, cwd, user)
 
 
 def users(app: App, config: Config) -> Users:
@@ -86,8 +96,27 @@ def image_of(plan: Plan, app: App, config: Config, release: Path) -> tuple[Image
     """The image that instances of `plan` are started from, and their users; None for other kinds of apps."""
     if not plan.image:
         return None
-    found = read_image(release)
-    return found, replace(users(app, config), uid=found.uid, gid=found.gid)
+    return read_image(release), users(app, config)
+
+
+def starting(image: Image, tree: Path | None) -> tuple[tuple[str, ...], tuple[Bind, ...]]:
+    """The arguments that start the image's program as its user, and what is shown for that.
+
+    Its user is changed to by setpriv(1), with the loader of the stack `tree` (None: of the host): an image need not have
+    any program of the kind, nor a C library.
+    """
+    user = image.user
+    if user.uid == 0 and user.gid == 0:
+        return image.argv, ()
+    usr = Path("/usr") if tree is None else tree / "usr"
+    loader = next(iter(sorted(usr.glob("lib/*-linux-*/ld-linux*.so.*"))), None)
+    if loader is None or not (usr / "bin" / "setpriv").is_file():
+        raise UnavailableError("there is no setpriv to become the image's user with; deploy the app again")
+    library = f"{STACK}/usr/{loader.parent.relative_to(usr)}"
+    begin = (f"{library}/{loader.name}", "--library-path", library, f"{STACK}/usr/bin/setpriv")
+    groups = f"--groups={','.join(str(each) for each in user.groups)}" if user.groups else "--clear-groups"
+    who = (f"--reuid={user.uid}", f"--regid={user.gid}", groups, "--")
+    return (*begin, *who, *image.argv), (Bind(usr, f"{STACK}/usr"),)
 
 
 def bases(config: ImagesConfig, *, is_root: bool) -> tuple[tuple[Bind, ...], dict[str, str]]:
@@ -116,32 +145,44 @@ def _texts(said: dict[str, Any], key: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _user(root: Path, text: object) -> tuple[int, int]:
+def _user(root: Path, text: object) -> User:
     """USER: a name or a number, and with a colon its group. Names are those of the image's own /etc."""
     if not isinstance(text, str):
         raise InvalidError("the image's USER is not a text")
     name, _, group = text.partition(":")
-    uid, gid = (0, 0) if not name else _known(root, "passwd", name)
+    people, sets = _lines(root, "passwd"), _lines(root, "group")
+    known = _entry(people, name or "0")
+    number = int(known[2]) if known else _number(name or "0", "passwd")
+    gid = int(known[3]) if known and len(known) > 3 and known[3].isdecimal() else 0
     if group:
-        gid, _ = _known(root, "group", group)
-    if uid >= MOST_USERS or gid >= MOST_USERS:
+        found = _entry(sets, group)
+        gid = int(found[2]) if found else _number(group, "group")
+    if max(number, gid) >= MOST_USERS:
         raise InvalidError(f"the image's USER {text} is past {MOST_USERS - 1}, the last that an image may have")
-    return uid, gid
+    member = known[0] if known else ""
+    more = [int(each[2]) for each in sets if member and len(each) > 3 and member in each[3].split(",")]
+    home = known[5] if known and len(known) > 5 and known[5].startswith("/") else "/"
+    return User(number, gid, tuple(each for each in more if each < MOST_USERS), home)
 
 
-def _known(root: Path, file: str, name: str) -> tuple[int, int]:
-    """The number of a name in passwd(5) or group(5), and the group of a user (0 when it is not listed)."""
+def _lines(root: Path, file: str) -> list[list[str]]:
+    """The entries of the image's passwd(5) or group(5) with a number; none when there is no such file."""
     try:
         with _folder(root, "etc") as at:
             lines = [line.split(":") for line in _text(at, file).splitlines()]
     except OSError:
-        lines = []
-    for line in lines:
-        if len(line) > 3 and name in (line[0], line[2]) and line[2].isdecimal():
-            return int(line[2]), int(line[3]) if file == "passwd" and line[3].isdecimal() else 0
-    if name.isdecimal():
-        return int(name), 0
-    raise InvalidError(f"the image's USER {name} is not in its /etc/{file}")
+        return []
+    return [line for line in lines if len(line) > 2 and line[2].isdecimal()]
+
+
+def _entry(lines: list[list[str]], name: str) -> list[str] | None:
+    return next((line for line in lines if name in (line[0], line[2])), None)
+
+
+def _number(name: str, file: str) -> int:
+    if not name.isdecimal():
+        raise InvalidError(f"the image's USER {name} is not in its /etc/{file}")
+    return int(name)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from havre.apps import images
 from havre.apps.build import build_script, build_spec
 from havre.apps.cache import cache_key, release_key
 from havre.apps.images import Image
@@ -68,7 +69,9 @@ def instance_spec(
     labels |= {"number": str(instance.number), "commit": deployment.commit_id, "flavor": size.name}
     release = deployment.release_id or deployment.id
     if image is not None:
-        return _of_image(app, deployment, plan, instance, image, env=env, labels=labels, listen=listen, log=log)
+        return _of_image(
+            app, deployment, plan, instance, image, tree=tree, env=env, labels=labels, listen=listen, log=log
+        )
     return UnitSpec(
         id=UnitId(instance.id),
         kind="instance",
@@ -95,6 +98,7 @@ def _of_image(
     instance: Instance,
     image: tuple[Image, Users],
     *,
+    tree: Path | None,
     env: Mapping[str, str],
     labels: Mapping[str, str],
     listen: Path,
@@ -102,13 +106,14 @@ def _of_image(
 ) -> UnitSpec:
     """An instance of an image: its own program, variables and folder, then what the app and the platform say."""
     found, users = image
+    argv, binds = images.starting(found, tree)
     size = flavor(instance.flavor)
     told = {name: value for name, value in env.items() if name in deployment.env or name not in NOT_FOR_IMAGES}
     return UnitSpec(
         id=UnitId(instance.id),
         kind="instance",
-        argv=found.argv,
-        env={"PATH": DEFAULT_PATH, "HOME": "/root" if users.uid == 0 else "/"} | found.env | told,
+        argv=argv,
+        env={"PATH": DEFAULT_PATH, "HOME": found.user.home} | found.env | told,
         cwd=found.cwd,
         limits=Limits(size.memory_bytes, float(size.cpus), shared=size.is_shared),
         log=log,
@@ -117,7 +122,8 @@ def _of_image(
         listen=listen,
         port=public_port(plan),
         scratch_bytes=max(64 * 1024**2, size.memory_bytes // 4),
-        image=found.root,
+        binds=binds,
+        overlays=(Bind(found.root, "/"),),
         users=users,
     )
 

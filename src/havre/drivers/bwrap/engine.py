@@ -7,6 +7,7 @@ process is its monitor), `exit.json` when it has ended. A new control plane read
 from __future__ import annotations
 
 import hashlib
+import dataclasses
 import json
 import os
 import resource
@@ -81,6 +82,8 @@ class Bubblewrap:
         return unit
 
     def _prepare(self, spec: UnitSpec) -> None:
+        if spec.users is not None and (os.getuid() != 0 or spec.uid is None):
+            raise UnavailableError("a unit can have users of its own only under a platform that is root", unit=spec.id)
         self._root_of(spec)
         if spec.way_out and self.way_out().kind == "proxy":
             wayout.ensure_proxy(self._proxy_socket, self._units.parent / "proxy.pid")
@@ -102,6 +105,8 @@ class Bubblewrap:
             return self._root
         etc = self._units.parent / "root-etc"
         sandbox.write_etc(etc, resolv=self.way_out().resolv_conf)
+        if spec.image is not None:
+            return sandbox.image_root(spec.image, etc)
         return sandbox.host_root(etc) if spec.tree is None else sandbox.stack_root(spec.tree, etc)
 
     def way_out(self) -> wayout.WayOut:
@@ -195,9 +200,10 @@ class Bubblewrap:
             "argv": list(spec.argv),
             "sources": paths,
             "uid": uid,
+            "users": dataclasses.astuple(spec.users) if spec.users is not None else None,
             "cgroups": [(group.folder, group.files) for group in groups],
             "rlimits": rlimits,
-            "seccomp": self._seccomp.hex() if self._seccomp else "",
+            "seccomp": ((seccomp.program(nests=True) if spec.nests else self._seccomp) or b"").hex(),
             "log": str(spec.log),
             "port": spec.port,
             "listen_fd": listener.fileno() if listener is not None else None,
@@ -424,8 +430,6 @@ class Bubblewrap:
 
 
 def _with_env(spec: UnitSpec, env: dict[str, str]) -> UnitSpec:
-    import dataclasses
-
     return dataclasses.replace(spec, env=env)
 
 

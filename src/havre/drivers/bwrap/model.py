@@ -41,15 +41,13 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """A range of the host's user ids that is the unit's alone: `first` is root inside. uid, gid: who it starts as.
+    """A range of the host's user ids that is the unit's alone: `first` is root inside, and who it starts as.
 
     Only for a control plane that is root.
     """
 
     first: int
     count: int = 65_536
-    uid: int = 0
-    gid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +56,9 @@ class UnitSpec:
 
     uid: the host user that the sandbox runs as when we are root; None: we are an ordinary user.
     listen: the unix socket whose connections the forwarder hands to `port` once it is told to accept.
-    overlays: directories shown as they are; what is written there is kept in memory and gone with the unit.
+    overlays: directories shown as they are; what is written there is kept in memory and gone with the unit. One that
+    is shown at `/` is the unit's whole root: an image.
     tree: a stack, whose /usr, /etc and /var the unit sees; None: the host's /usr and an /etc of our own.
-    image: a tree that is the unit's whole root, and what is written there is kept in memory; None: see `tree`.
     users: the unit has users of its own instead of one. nests: as their root it may make namespaces and mounts, for
     programs that build images.
     deadline_s: the unit is killed when it has run so long; None: never.
@@ -83,9 +81,12 @@ class UnitSpec:
     deadline_s: float | None = None
     scratch_bytes: int = 512 * 1024**2
     tree: Path | None = None
-    image: Path | None = None
     users: Users | None = None
     nests: bool = False
+
+    @property
+    def image(self) -> Path | None:
+        return next((each.source for each in self.overlays if each.target == "/"), None)
 
 
 @dataclass(frozen=True, slots=True)

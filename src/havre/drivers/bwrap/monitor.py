@@ -122,6 +122,40 @@ def stage_binds(orders):
         check(_LIBC.mount(source.encode(), place.encode(), None, MS_BIND | MS_REC, None), f"bind {source}")
 
 
+def enter_users(first, count):
+    """As root: into a user namespace in which `count` users of the host, from `first` on, are 0 and so on; be 0.
+
+    The map is written by a child that stays outside (user_namespaces(7): who writes it needs privilege there).
+    """
+    me = os.getpid()
+    reading, writing = os.pipe()
+    outside = os.fork()
+    if outside == 0:
+        code = 1
+        try:
+            os.close(writing)
+            if os.read(reading, 1) == b"1":
+                for name in ("uid_map", "gid_map"):
+                    with open(f"/proc/{me}/{name}", "w") as file:
+                        file.write(f"0 {first} {count}")
+                code = 0
+        finally:
+            os._exit(code)
+    os.close(reading)
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as file:
+        file.write("0")  # of our own network: root of an image may listen on 80
+    check(_LIBC.unshare(CLONE_NEWUSER), "unshare users")
+    os.write(writing, b"1")
+    os.close(writing)
+    if os.waitpid(outside, 0)[1] != 0:
+        raise OSError("the map of the unit's users could not be written")
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    with open("/proc/sys/user/max_user_namespaces", "w") as file:
+        file.write("0")  # of this one: no other below it
+
+
 def run_sandbox(orders, status_fd, netns_fd, hold_fd):
     """In the child: become the sandbox."""
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -133,9 +167,12 @@ def run_sandbox(orders, status_fd, netns_fd, hold_fd):
     uid = orders["uid"]
     if uid is not None:
         stage_binds(orders)
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
+        if orders["users"] is not None:
+            enter_users(*orders["users"])
+        else:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
         _LIBC.prctl(4, 1)  # PR_SET_DUMPABLE: /proc/self stays ours after the change of user
     for each, limit in orders["rlimits"]:
         resource.setrlimit(each, (limit, limit))

@@ -84,6 +84,37 @@ def write_etc(etc: Path, *, resolv: str) -> None:
             place.touch()
 
 
+# what the root of an image may do among its own users; over the host it has no power at all (capabilities(7))
+CAPABILITIES = (
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETFCAP",
+    "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID",
+)  # fmt: skip
+
+
+def image_root(tree: Path, etc: Path) -> Root:
+    """An image, which brings its own root but for what it is told of its network.
+
+    Where the image has a link in such a place, it stays: nothing is mounted through a link. Raises UnavailableError
+    when the image is gone.
+    """
+    if tree.is_symlink() or not tree.is_dir():
+        raise UnavailableError("the image of the unit is not there", image=str(tree))
+    plain = not (tree / "etc").is_symlink()
+    told = [name for name in ("hosts", "hostname", "resolv.conf") if (tree / "etc" / name).is_file()]
+    return Root(
+        tuple(Bind(etc / name, f"/etc/{name}") for name in told if plain and not (tree / "etc" / name).is_symlink()), ()
+    )
+
+
+def _identity(spec: UnitSpec) -> list[str]:
+    """Which users the unit has, and what its first program may do among them."""
+    if spec.users is None:
+        return ["--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"]
+    if spec.nests:
+        return ["--cap-add", "ALL"]
+    return ["--cap-drop", "ALL", *(word for each in CAPABILITIES for word in ("--cap-add", each))]
+
+
 def arguments(spec: UnitSpec, root: Root, sources: Sequence[str], *, own_net: bool) -> list[str]:
     """bubblewrap's arguments. `sources[n]` is where the n-th bind of root, then of the spec, is found.
 
@@ -91,34 +122,32 @@ def arguments(spec: UnitSpec, root: Root, sources: Sequence[str], *, own_net: bo
     """
     shown = list(zip((*root.binds, *spec.binds, *spec.overlays), sources, strict=True))
     of_root, of_spec = shown[: len(root.binds)], shown[len(root.binds) : len(root.binds) + len(spec.binds)]
-    argv = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    argv += ["--disable-userns", "--uid", "1000", "--gid", "1000", "--hostname", "havre"]
-    argv += ["--new-session", "--die-with-parent", "--clearenv"]
+    overlays = [
+        word
+        for bind, source in shown[len(of_root) + len(of_spec) :]
+        for word in ("--overlay-src", source, "--tmp-overlay", bind.target)
+    ]
+    argv = [*_identity(spec), "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    argv += ["--hostname", "havre", "--new-session", "--die-with-parent", "--clearenv"]
     argv += ["--unshare-net"] if own_net else []
+    argv += overlays if spec.image is not None else []
     for bind, source in of_root:
         argv += ["--ro-bind", source, bind.target]
     for text, place in root.links:
         argv += ["--symlink", text, place]
-    argv += [
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-        "--perms",
-        "1777",
-        "--size",
-        str(spec.scratch_bytes),
-        "--tmpfs",
-        "/tmp",
-    ]
-    argv += ["--perms", "1777", "--size", str(64 * 1024**2), "--tmpfs", "/dev/shm", "--size", str(64 * 1024**2)]
-    argv += ["--tmpfs", "/run", "--size", str(spec.scratch_bytes), "--perms", "1777", "--tmpfs", "/var/tmp"]
-    argv += ["--dir", "/home/bas"]
+    argv += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(64 * 1024**2), "--tmpfs", "/dev/shm"]
+    argv += _scratch(spec) if spec.image is None else []
+    argv += ["--dir", "/sys"] if spec.nests else []
     for bind, source in of_spec:
         argv += ["--bind" if bind.writable else "--ro-bind", source, bind.target]
-    for bind, source in shown[len(of_root) + len(of_spec) :]:
-        argv += ["--overlay-src", source, "--tmp-overlay", bind.target]
+    argv += overlays if spec.image is None else []
     argv += ["--chdir", spec.cwd]
     for name, value in spec.env.items():
         argv += ["--setenv", name, value]
     return argv
+
+
+def _scratch(spec: UnitSpec) -> list[str]:
+    argv = ["--perms", "1777", "--size", str(spec.scratch_bytes), "--tmpfs", "/tmp"]
+    argv += ["--size", str(64 * 1024**2), "--tmpfs", "/run", "--dir", "/home/bas"]
+    return [*argv, "--size", str(spec.scratch_bytes), "--perms", "1777", "--tmpfs", "/var/tmp"]

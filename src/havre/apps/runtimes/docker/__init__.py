@@ -20,8 +20,8 @@ class Docker:
     type = "docker"
     name = "Docker"
     variant_id = "d5ff282b-dd1a-4c9a-a0c8-c9524b1370e9"
-    packages: tuple[str, ...] = ()
-    programs: tuple[str, ...] = ("buildah",)
+    packages: tuple[str, ...] = ("util-linux",)  # setpriv, with which an instance becomes the image's user
+    programs: tuple[str, ...] = ("buildah", "setpriv")
     variables = frozenset({"CC_DOCKERFILE", "CC_DOCKER_EXPOSED_HTTP_PORT", "CC_DOCKER_BUILDX", *SECRET})
 
     def detect(self, tree: Tree, env: Mapping[str, str], *, memory_mib: int) -> Plan:
@@ -41,6 +41,7 @@ class Docker:
             build=(build,),
             start="",
             notes=tuple(notes),
+            packages=self.packages,
             build_packages=("buildah",),
             port=self._port(env),
             image=True,

@@ -34,6 +34,7 @@ registry=${{HAVRE_REGISTRY:-}}
     printf '[[registry]]\\nlocation = "%s"\\ninsecure = %s\\n' "$registry" "$HAVRE_INSECURE"
   fi
 }} > "$conf/registries.conf"
+echo '{{}}' > "$conf/auth.json"
 export CONTAINERS_STORAGE_CONF="$conf/storage.conf" CONTAINERS_REGISTRIES_CONF="$conf/registries.conf"
 export REGISTRY_AUTH_FILE="$conf/auth.json" TMPDIR="$HOME/.cache/tmp" BUILDAH_ISOLATION=chroot
 export _CONTAINERS_USERNS_CONFIGURED=done _CONTAINERS_ROOTLESS_UID=1000 XDG_RUNTIME_DIR="$conf"
@@ -68,6 +69,11 @@ rm -rf "$APP_HOME/{IMAGE_FOLDER}"
 mkdir "$APP_HOME/{IMAGE_FOLDER}"
 container=$(buildah from --pull-never havre-app)
 cp -a "$(buildah mount "$container")" "$APP_HOME/{IMAGE_FOLDER}/{ROOT}"
+cd "$APP_HOME/{IMAGE_FOLDER}/{ROOT}"
+for name in dev etc proc sys tmp; do [ -e "$name" ] || mkdir "$name"; done
+for name in hosts hostname resolv.conf; do
+  [ -L etc ] || [ -L "etc/$name" ] || [ -e "etc/$name" ] || : > "etc/$name"
+done
 buildah inspect --type image havre-app > "$APP_HOME/{IMAGE_FOLDER}/{DESCRIPTION}"
 buildah rm "$container" > /dev/null
 """
