@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DATA ?= data
 V := .venv/bin
 
-.PHONY: help setup demo up down test check bench soak docs clean
+.PHONY: help setup demo up down test check bench soak prove docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -35,6 +35,10 @@ bench: setup ## the project's figures, each with its command (ONLY=push,memory f
 
 soak: setup ## longer trials
 	@$(V)/python -m pytest -m soak --override-ini addopts= tests
+
+prove: setup ## every example through the command line, and the page that tells of it (long)
+	@HAVRE_PROOFS=docs/reference/runtimes.json $(V)/python -m pytest -n 0 -m "soak or not soak" tests/system/test_system_kinds.py
+	@$(V)/python tools/runtimes_page.py
 
 docs: setup ## check that the documents' links lead somewhere
 	@$(V)/python -m pytest tests/conventions

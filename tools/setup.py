@@ -117,8 +117,7 @@ def install_packages() -> None:
 
 def install_toolchains() -> None:
     began = time.monotonic()
-    code = sorted((ROOT / "src/havre/drivers/toolchains").glob("*.py"))
-    value = digest(ROOT / "requirements.lock", *code)
+    value = digest(ROOT / "requirements.lock", *sorted((ROOT / "src/havre/drivers/toolchains").glob("*.py")))
     if is_done("toolchains", value):
         return
     place = "Path(sys.prefix) / 'share/havre/toolchains'"

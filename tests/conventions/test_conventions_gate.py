@@ -24,3 +24,9 @@ def test_the_gate_is_open(name: str) -> None:
     program, *arguments = GATE[name]
     done = subprocess.run([str(BIN / program), *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_page_of_the_runtimes_is_what_the_suite_says() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "runtimes_page.py"), "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

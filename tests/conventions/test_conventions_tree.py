@@ -81,7 +81,12 @@ def test_the_annotated_settings_file_names_every_setting() -> None:
     assert isinstance(loaded, config.Config)
     text = example.read_text()
     tree = tomllib.loads(re.sub(r"^# ?(?=[a-z_]+ = |\[)", "", text, flags=re.M))
-    for table, kind in (("edge", config.EdgeConfig), ("apps", config.AppsConfig), ("logs", config.LogsConfig)):
+    for table, kind in (
+        ("edge", config.EdgeConfig),
+        ("apps", config.AppsConfig),
+        ("logs", config.LogsConfig),
+        ("stacks", config.StacksConfig),
+    ):
         assert set(tree[table]) == set(kind.__dataclass_fields__), table
 
 

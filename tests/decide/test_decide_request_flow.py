@@ -114,10 +114,7 @@ def test_what_the_parts_need_is_in_the_plan() -> None:
     plan = detected({"CC_REQUEST_FLOW": "varnish,oauth2-proxy", **SIGN_IN})
     assert {"caddy", "oauth2-proxy"} <= set(plan.toolchains)
     assert "varnish" in plan.packages
-    assert plan.env["HAVRE_VARNISH_STORAGE"] == "$CACHE_MIBM"
-    assert (
-        detected({"CC_REQUEST_FLOW": "varnish", "CC_VARNISH_STORAGE_SIZE": "2G"}).env["HAVRE_VARNISH_STORAGE"] == "2G"
-    )
+    assert plan.env["HAVRE_VARNISH_MIB"] == "$MIB_25"
 
 
 @pytest.mark.parametrize("slug", ["python", "static"])

@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from havre.apps import files, images, runtimes, specs, stacks
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState, Instance, InstanceState
+from havre.apps.packages import open_toolchains
 from havre.apps.runtimes import Plan
 from havre.apps.stacks import Roots
 from havre.base.ids import AppId, OwnerId, UnitId, new_app_id, new_deployment_id, new_instance_id
@@ -36,7 +37,7 @@ def an_app(runtime: str, **changes: object) -> App:
         state=AppState.SHOULD_BE_UP, min_instances=1, max_instances=1, min_flavor="XS", max_flavor="XS",
         build_flavor="S", separate_build=False, lifetime="REGULAR", sticky_sessions=False, homogeneous=False,
         cancel_on_push=False, force_https=False, branch="master", commit_id=None, serving=None, generation=0,
-        uid=250_017, created_at=0, deployed_at=0, deleted=False,
+        uid=220_017, created_at=0, deployed_at=0, deleted=False,
     )  # fmt: skip
     return replace(app, **changes)  # type: ignore[arg-type]
 
@@ -81,10 +82,10 @@ class Started:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    async def answer(self, path: str = "/", *, port: int = 8080, limit_s: float = 60) -> str:
-        """The answer to a GET, as soon as there is one."""
+    async def answer(self, path: str = "/", *, port: int = 8080, limit_s: float = 60, accept: str = "identity") -> str:
+        """The answer to a GET, as soon as there is one. accept: the encodings that are understood."""
         with anyio.move_on_after(limit_s):
-            while (said := await self.ask(path, port=port)) is None:
+            while (said := await self.ask(path, port=port, accept_encoding=accept)) is None:
                 unit = await self.engine.get(self.id)
                 assert unit is not None and unit.state != "exited", self.said()
                 await anyio.sleep(0.1)
@@ -93,7 +94,7 @@ class Started:
 
     async def send(self, path: str) -> None:
         """A GET whose answer, if there is one, is nobody's concern."""
-        await self._ask(path)
+        await self.ask(path)
 
     async def stop(self, *, grace_s: float = 5) -> Exit:
         return await self.engine.stop(self.id, grace_s=grace_s)
@@ -126,6 +127,9 @@ class BuildRig:
     def __post_init__(self) -> None:
         self.stacks = stacks.open_stacks(self.paths.stacks, self.host, now=SystemClock().now)
 
+    def toolchains(self) -> Toolchains:
+        return open_toolchains(self.paths.toolchains, self.config.build.packages, self.host)
+
     async def build(
         self,
         tree: Mapping[str, str] | Path,
@@ -133,6 +137,7 @@ class BuildRig:
         env: Mapping[str, str] | None = None,
         *,
         app: App | None = None,
+        limit_s: float = 240,
     ) -> Built:
         """Detect and build `tree` (the texts of its files, or a folder), as the steps of a deployment do."""
         app = app or an_app(runtime)
@@ -146,24 +151,31 @@ class BuildRig:
             (release / name).write_text(content)
         source = release / deployment.env.get("APP_FOLDER", "").strip("/")
         plan = runtimes.detect(runtime, runtimes.read_tree(source), deployment.env, memory_mib=1024)
-        tools = Toolchains(self.paths.toolchains, self.host)
+        tools = self.toolchains()
         toolchains = tuple([await tools.ensure(name) for name in plan.toolchains])
+        names = dict.fromkeys((*plan.build_toolchains, *plan.toolchains))
+        of_build = tuple([await tools.ensure(name, for_build=True) for name in names])
         folder = self.paths.deployments / deployment.id
         (folder / "build").mkdir(parents=True)
         (folder / "build" / "build.sh").write_text(specs.build_script(plan.build))
-        cache = files.open_cache(self.paths.cache / app.id, specs.cache_key(plan, toolchains, source))
+        cache = files.open_cache(self.paths.cache / app.id, specs.cache_key(plan, of_build, source))
         if os.getuid() == 0:
-            images.give(plan, app, self.config, release, cache)
+            if plan.image:
+                files.give(release, images.users(app, self.config).first)
+                images.give_cache(app, self.config, cache)
+            else:
+                files.give(release, app.uid)
+                files.give(cache, app.uid)
         unit_id = UnitId(new_instance_id())
         roots = await stacks.roots(self.stacks, plan, with_build=bool(plan.build), fresh_s=86_400, tell=print)
         spec = specs.build_spec(
             config=self.config, paths=self.paths, host=self.host, app=app, deployment=deployment, plan=plan,
-            toolchains=toolchains, unit_id=unit_id, cache=cache, log=folder / "build.log",
+            toolchains=of_build, unit_id=unit_id, cache=cache, log=folder / "build.log",
             tree=stacks.tree_of(self.stacks, roots.build),
         )  # fmt: skip
         self.started.append(unit_id)
         await self.engine.start(spec)
-        with anyio.fail_after(240):
+        with anyio.fail_after(limit_s):
             ended = await self.engine.wait(unit_id)
         said = (folder / "build.log").read_text(errors="replace")
         return Built(app, deployment, plan, toolchains, ended, said, release, roots)

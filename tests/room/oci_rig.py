@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import platform
@@ -9,6 +10,12 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from havre.apps import stacks
+from havre.apps.runtimes import Plan
+from havre.drivers.debian import Stacks
+from havre.kernel.config import ImagesConfig
+from tests.room.build_rig import BuildRig
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -39,3 +46,25 @@ def write_layout(layout: Path, tree: Path, *, tag: str, config: Mapping[str, Any
     shown["annotations"] = {"org.opencontainers.image.ref.name": tag}
     (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [shown]}))
     (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+
+
+async def write_base_images(found: Stacks | None, layouts: Path) -> None:
+    """A layout `python` with the tag 3.11, out of a stack. Idempotent."""
+    if (layouts / "python").exists():
+        return
+    plan = Plan("docker", (), (), "", packages=("python3",))
+    roots = await stacks.roots(found, plan, with_build=False, fresh_s=86_400, tell=print)
+    tree = stacks.tree_of(found, roots.run)
+    assert tree is not None, "this machine has no apt to make a base image with"
+    write_layout(layouts / "python", tree, tag="3.11")
+
+
+def set_images(rig: BuildRig, **settings: Any) -> None:
+    build = dataclasses.replace(rig.config.build, images=ImagesConfig(**settings))
+    rig.config = dataclasses.replace(rig.config, build=build)
+
+
+async def give_base_images(rig: BuildRig) -> None:
+    layouts = rig.paths.data / "layouts"
+    await write_base_images(rig.stacks, layouts)
+    set_images(rig, layouts=str(layouts))

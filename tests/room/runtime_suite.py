@@ -87,8 +87,13 @@ WEB = (
     Row("static-hugo", "static", {"/": "Ships come in", "/tide/": "High at noon"}, said=["hugo took"]),
     Row("static-mkdocs", "static", {"/": "Ships come in", "/tide/": "High at noon"}, said=["mkdocs build took"]),
     Row("static-vitepress", "static", {"/": "Ships come in", "/tide": "High at noon"}, heavy=True),
+    Row("static-mdbook", "static", {"/": "Ships come in", "/tide.html": "High at noon"}, heavy=True),
+    Row("static-nuxt", "static", {"/": "Ships come in"}, heavy=True),
+    Row("static-docusaurus", "static", {"/": "Ships come in"}, heavy=True),
+    Row("static-storybook", "static", {"/": "<html", "/index.json": "lantern--lit"}, heavy=True),
     Row("static-astro", "static", {"/": "high at noon"}, heavy=True),
     Row("static-apache-site", "static-apache", {"/": "Ships", "/harbour": "Ships"}, {"CC_WEBROOT": "/site"}),
+    Row("ruby-rails", "ruby", {"/": "Heron, Kelp"}, heavy=True),
     Row("php-slim", "php", PHP_FPM, PHP, "fpm", said=["composer install took", "PHP 8"]),
     Row("ruby-sinatra", "ruby", RUBY_ANSWERS, RUBY, said=["bundle install took", "rake tide took"]),
     Row(
@@ -100,23 +105,85 @@ WEB = (
         heavy=True,
     ),
     Row("php-slim", "php", PHP_MODULE, PHP | {"CC_CGI_IMPLEMENTATION": "mod_php"}, "mod_php", heavy=True),
+    Row("bun-hono", "node", {"/": "Hello from Hono on Bun 1.", "/people/ada": '{"hello":"ada"}'}, plan="bun"),
     Row("vinext", "node", {"/": "<html"}, plan="bun", heavy=True),
 )
 
-JVM: tuple[Row, ...] = ()
+JAR = {"CC_PRE_BUILD_HOOK": "sh make-jar.sh", "CC_JAR_PATH": "hello.jar"}
+ARGUED = JAR | {"CC_EXTRA_JAVA_ARGS": "-Xmx99m -Dgreeting='a b'", "CC_JAR_ARGS": "Bonjour 'tout  le monde'"}
+
+JVM = (
+    Row("jar-hello", "jar", {"/": "Hello from shop on Java 17, heap 593 MiB"}, JAR, "17"),
+    Row(
+        "jar-hello",
+        "jar",
+        {"/": "Bonjour tout  le monde from shop on Java 21, heap 9"},
+        ARGUED | {"CC_JAVA_VERSION": "21"},
+        "21 with arguments",
+        heavy=True,
+    ),
+    Row(
+        "maven-spring-boot",
+        "maven",
+        {"/": "Hello from Spring Boot on Java 17", "/people/ada": '{"name":"ada"}'},
+        said=["starts target/hello-1.0.jar"],
+        heavy=True,
+    ),
+    Row(
+        "maven-spring-boot",
+        "maven",
+        {"/": "HELLO from Spring Boot on Java 25"},
+        {"CC_JAVA_VERSION": "25", "CC_MAVEN_PROFILES": "loud", "MAVEN_DEPLOY_GOAL": "spring-boot:run"},
+        "25",
+        heavy=True,
+    ),
+    Row("war-jsp", "war", {"/": "Apache Tomcat/10.1", "/again/count": "request number 1"}, heavy=True),
+    Row(
+        "gradle-nanohttpd",
+        "gradle",
+        {"/x": "Hello from NanoHTTPD, /x"},
+        {"GRADLE_DEPLOY_GOAL": "run"},
+        said=["installDist"],
+        heavy=True,
+    ),
+    Row(
+        "play-hello",
+        "play2",
+        {"/": '{"hello":"Play"}', "/people/ada": '{"hello":"ada"}'},
+        {"APPLICATION_SECRET": "a-secret-of-at-least-thirty-two-bytes"},
+        heavy=True,
+    ),
+    Row("sbt-hello", "sbt", {"/x": '{"hello":"Scala","path":"/x"}'}, heavy=True),
+)
 
 NATIVE = (
+    Row("docker-hello", "docker", {"/": "Hello from shop, user 33"}, said=("FROM python:3.11",), heavy=True),
     Row("linux-make", "linux", {"/": "Hello from shop in C"}, said=("make build took",)),
     Row("linux-mise", "linux", {"/": "Hello from mise"}, said=("mise run build took",)),
-    Row("linux-mise", "linux", {"/": "Hello by hand"}, {
-        "CC_BUILD_COMMAND": "mkdir public && echo Hello by hand > public/index.html",
-        "CC_RUN_COMMAND": "cd public && exec python3 -m http.server $PORT",
-    }),
+    Row(
+        "linux-mise",
+        "linux",
+        {"/": "Hello by hand"},
+        {
+            "CC_BUILD_COMMAND": "mkdir public && echo Hello by hand > public/index.html",
+            "CC_RUN_COMMAND": "cd public && exec python3 -m http.server $PORT",
+        },
+        "by hand",
+    ),
     Row("elixir-hello", "elixir", {"/": "Hello from shop, Elixir 1."}, heavy=True),
-    Row("elixir-hello", "elixir", {"/": "Hello from shop, Elixir 1."}, {"CC_MIX_BUILD_GOAL": "release"}, heavy=True),
+    Row(
+        "elixir-hello",
+        "elixir",
+        {"/": "Hello from shop, Elixir 1."},
+        {"CC_MIX_BUILD_GOAL": "release"},
+        "release",
+        heavy=True,
+    ),
     Row("haskell-hello", "haskell", {"/": "Hello from shop with Scotty"}, heavy=True),
     Row("haskell-plain", "haskell", {"/": "plain ghc"}, {"HAVRE_PACKAGES": "libghc-network-dev"}, heavy=True),
-)  # fmt: skip
+    Row("go-chi", "go", {"/": "Hello from shop, go1.27.3, memory limit 921MiB", "/people/ada": "Hello ada"}),
+    Row("rust-axum", "rust", {"/": "HELLO from shop"}, {"CC_RUST_FEATURES": "loud"}, heavy=True),
+)
 
 ROWS = (*WEB, *JVM, *NATIVE)
 
@@ -128,7 +195,7 @@ def params(rows: Sequence[Row] = ROWS) -> list[Any]:
 
 async def conforms(rig: BuildRig, row: Row) -> Built:
     """Take `row` through detect, build and an instance; what was built, for further questions."""
-    built = await rig.build(EXAMPLES / row.example, row.runtime, row.env)
+    built = await rig.build(EXAMPLES / row.example, row.runtime, row.env, limit_s=900 if row.heavy else 240)
     assert built.plan.runtime == (row.plan or row.runtime)
     assert built.exit.is_success, built.said
     for text in row.said:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from havre.apps import stacks
-from havre.apps.runtimes import Plan
-from havre.base.errors import InvalidError
-from havre.kernel.config import Config, ImagesConfig
+from havre.apps import images
+from havre.base.errors import ExhaustedError, InvalidError
+from havre.kernel.config import Config
+from tests.room import oci_rig
 from tests.room.build_rig import BuildRig, Built, an_app, open_rig, places
-from tests.room.oci_rig import write_layout
 from tests.room.runtime_suite import EXAMPLES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 APP = EXAMPLES / "docker-hello"
-UID = 200_017
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="an image has users of its own, which only root can give")
 
 
@@ -33,33 +29,16 @@ async def rig() -> AsyncIterator[BuildRig]:
             await made.end()
 
 
-def with_images(rig: BuildRig, **settings: str | bool) -> None:
-    build = dataclasses.replace(rig.config.build, images=ImagesConfig(**settings))  # type: ignore[arg-type]
-    rig.config = dataclasses.replace(rig.config, build=build)
-
-
-async def with_base(rig: BuildRig) -> Path:
-    """A folder of layouts with python:3.11, out of a stack."""
-    plan = Plan("docker", (), (), "", packages=("python3",))
-    roots = await stacks.roots(rig.stacks, plan, with_build=False, fresh_s=86_400, tell=print)
-    tree = stacks.tree_of(rig.stacks, roots.run)
-    assert tree is not None
-    layouts = rig.paths.data / "layouts"
-    write_layout(layouts / "python", tree, tag="3.11")
-    with_images(rig, layouts=str(layouts))
-    return layouts
-
-
 async def built_of(rig: BuildRig, dockerfile: str, env: dict[str, str] | None = None, **files: str) -> Built:
-    return await rig.build({"Dockerfile": dockerfile, **files}, "docker", env, app=an_app("docker", uid=UID))
+    return await rig.build({"Dockerfile": dockerfile, **files}, "docker", env)
 
 
 @needs_root
 @pytest.mark.soak
 async def test_an_image_is_built_and_its_app_is_a_user_of_its_own(rig: BuildRig) -> None:
-    await with_base(rig)
+    await oci_rig.give_base_images(rig)
     env = {"GREETING": "Bonjour", "CC_DOCKER_LOGIN_PASSWORD": "s3cret"}
-    built = await rig.build(APP, "docker", env, app=an_app("docker", uid=UID))
+    built = await rig.build(APP, "docker", env)
     assert built.exit.is_success, built.said
     assert "FROM python:3.11: /opt/havre/images/python, tag 3.11" in built.said
     assert "s3cret" not in built.said
@@ -75,7 +54,7 @@ async def test_an_image_is_built_and_its_app_is_a_user_of_its_own(rig: BuildRig)
 async def test_the_root_of_an_image_changes_users_and_listens_below_1024_and_can_do_nothing_to_the_host(
     rig: BuildRig,
 ) -> None:
-    await with_base(rig)
+    await oci_rig.give_base_images(rig)
     script = """
 import os, socket
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -113,7 +92,7 @@ server.serve_forever()
 @needs_root
 @pytest.mark.soak
 async def test_a_dockerfile_that_fails_is_told_in_its_own_words(rig: BuildRig) -> None:
-    await with_base(rig)
+    await oci_rig.give_base_images(rig)
     built = await built_of(rig, 'FROM python:3.11\nRUN echo so far && exit 3\nCMD ["x"]\n')
     assert not built.exit.is_success
     assert "so far" in built.said and "exit status 3" in built.said
@@ -125,8 +104,8 @@ async def test_a_dockerfile_that_fails_is_told_in_its_own_words(rig: BuildRig) -
 @pytest.mark.soak
 async def test_a_base_image_comes_from_the_operators_registry(rig: BuildRig) -> None:
     """The registry is a real one, started by a hook in the build's own sandbox, where its loopback is the build's."""
-    await with_base(rig)
-    with_images(rig, layouts=rig.config.build.images.layouts, registry="127.0.0.1:5000", insecure=True)
+    await oci_rig.give_base_images(rig)
+    oci_rig.set_images(rig, layouts=rig.config.build.images.layouts, registry="127.0.0.1:5000", insecure=True)
     hook = """
 printf 'version: 0.1\\nstorage: {filesystem: {rootdirectory: /tmp/registry}}\\nhttp: {addr: 127.0.0.1:5000}\\n' > /tmp/r.yml
 docker-registry serve /tmp/r.yml > /tmp/r.log 2>&1 &
@@ -146,16 +125,13 @@ skopeo copy --insecure-policy --dest-tls-verify=false oci:/opt/havre/images/pyth
 )
 @needs_root
 async def test_without_base_images_a_docker_app_is_refused(rig: BuildRig, settings: dict[str, str], says: str) -> None:
-    with_images(rig, **settings)
+    oci_rig.set_images(rig, **settings)
     with pytest.raises(InvalidError) as refused:
         await built_of(rig, "FROM python:3.11\n")
     assert says in refused.value.message
 
 
 def test_the_users_of_two_apps_do_not_overlap_and_there_is_an_end_to_them() -> None:
-    from havre.apps import images
-    from havre.base.errors import ExhaustedError
-
     config = Config()
     one, other = (images.users(an_app("docker", uid=200_000 + number), config) for number in (7, 8))
     assert one.first + one.count == other.first and one.first >= 2_000_000_000

@@ -83,10 +83,11 @@ class AppConnection(http.client.HTTPSConnection):
 
 @dataclass
 class Installation:
-    """One data directory and the processes on it."""
+    """One data directory and the processes on it. settings: tables of the settings file beyond the rig's own."""
 
     base: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    _environment: dict[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.data = self.base / "data"
@@ -97,7 +98,9 @@ class Installation:
 
     def write_config(self, **trials: str) -> None:
         lines = ["[edge]", f"http_port = {self.http_port}", f"https_port = {self.https_port}"]
-        lines += ["[apps]", "health_timeout_s = 30.0", "drain_s = 10.0", "grace_s = 5.0"]
+        tables = {"apps": {"health_timeout_s": 30.0, "drain_s": 10.0, "grace_s": 5.0}}
+        for table, values in (tables | self.settings).items():
+            lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
         lines += ["[trials]", *(f"{key} = {json.dumps(value)}" for key, value in trials.items())]
         self.config.write_text("\n".join(lines) + "\n")
 
@@ -169,14 +172,16 @@ class Installation:
     # as a developer
 
     def environment(self) -> dict[str, str]:
-        """What `eval "$(havre env)"` leaves in a shell."""
+        """What `eval "$(havre env)"` leaves in a shell; it stays the same as long as the data directory does."""
+        if self._environment is not None:
+            return dict(self._environment)
         script = 'eval "$("$0" env --data "$1")" && exec "$2" -c "import os, json; print(json.dumps(dict(os.environ)))"'
         done = subprocess.run(
             ["/bin/sh", "-c", script, HAVRE, str(self.data), sys.executable],
             capture_output=True, text=True, check=True, env=self.plain_environment(),
         )  # fmt: skip
-        found: dict[str, str] = json.loads(done.stdout)
-        return found
+        self._environment = json.loads(done.stdout)
+        return dict(self._environment or {})
 
     def clever(
         self,
@@ -185,6 +190,7 @@ class Installation:
         check: bool = True,
         limit_s: float = 180,
         environment: Mapping[str, str] | None = None,
+        stdin: str = "",
     ) -> subprocess.CompletedProcess[str]:
         env = dict(environment or self.environment())
         done = subprocess.run(
@@ -194,7 +200,7 @@ class Installation:
             text=True,
             timeout=limit_s,
             env=env,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
         )
         if check:
             assert done.returncode == 0, f"clever {args}: {done.stdout}{done.stderr}{self.log_tail()}"

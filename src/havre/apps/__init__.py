@@ -71,7 +71,7 @@ def setup(kernel: Kernel) -> tuple[Room, Apps]:
     room = Room(
         "apps",
         tables.SCHEMA,
-        operations=(made.deploy, made.undeploy, made.delete, upgrades.operation),
+        operations=(made.deploy, made.task, made.undeploy, made.delete, upgrades.operation),
         reconcilers=(
             Reconciler("apps.instances", reconcile.instances, wake_on=("apps.", "kernel.operation."), every_s=10),
             Reconciler("apps.garbage", reconcile.garbage, wake_on=("kernel.operation.done",), every_s=600),

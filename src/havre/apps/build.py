@@ -10,26 +10,31 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from havre.apps import images
+from havre.apps import images, keys
+from havre.apps.keys import Key
 from havre.apps.model import App, Deployment
-from havre.apps.packages import Packages, app_npmrc, packages
+from havre.apps.packages import HOST_CA, Packages, app_npmrc, packages
 from havre.apps.runtimes import Command, Plan
+from havre.apps.runtimes.dependencies import TOOLS
 from havre.apps.variables import CA_NAMES, HOME, home, variables
 from havre.base.errors import InvalidError
+from havre.base.flavors import flavor
 from havre.base.ids import UnitId
 from havre.drivers.toolchains import Toolchain
 from havre.kernel.config import Config, Paths
 from havre.kernel.units import Bind, Limits, UnitSpec
 
 OWN_CA = "/opt/havre/ca.pem"
-NPMRC = "HAVRE_NPMRC"  # the content of ~/.npmrc on its way in
+FILE, PLACE = "HAVRE_FILE_", "HAVRE_PLACE_"  # files below the build's home, on their way in: content and path
 SCRATCH_BYTES = 2 * 1024**3
 PRELUDE = f"""#!/bin/sh
-set -u
-if [ -n "${{{NPMRC}:-}}" ]; then
-  (umask 077 && printf '%s' "${NPMRC}" > "$HOME/.npmrc")
-fi
-unset {NPMRC}
+set -u{keys.PRELUDE}n=0
+while eval "[ -n \\"\\${{{FILE}$n:-}}\\" ]"; do
+  eval "text=\\${FILE}$n place=\\$HOME/\\${PLACE}$n"
+  (umask 077 && mkdir -p "$(dirname "$place")" && printf '%s' "$text" > "$place") || exit 1
+  unset "{FILE}$n" "{PLACE}$n" text
+  n=$((n + 1))
+done
 ms() {{ echo $(($(date +%s%N) / 1000000)); }}
 took() {{ t=$(($(ms) - $1)); printf '%s took %s.%s s\\n' "$2" $((t / 1000)) $((t % 1000 / 100)); }}
 """
@@ -70,13 +75,16 @@ def build_spec(
     cache: Path,
     log: Path,
     tree: Path | None = None,
+    key: Key | None = None,
+    folder: str = "build",
 ) -> UnitSpec:
     """The build of one deployment: all its commands in one sandbox, the release writable at APP_HOME.
 
-    The script of `build_script` stands in `<deployments>/<id>/build/build.sh`. cache: the app's own. tree: of its
-    stack; None: the host's /usr.
+    The script of `build_script` stands in `<deployments>/<id>/<folder>/build.sh`. cache: the app's own. tree: of its
+    stack; None: the host's /usr. key: the app's, for private dependencies.
     Raises InvalidError when the configured bundle of authorities is not there, or images cannot be built here.
     """
+    memory_mib, cpus = sizes(app, config)
     found = packages(config.build.packages, host)
     told = variables(
         app=app,
@@ -86,15 +94,19 @@ def build_spec(
         instance_id=unit_id,
         number=0,
         kind="build",
-        memory_mib=config.build.memory_mib,
+        memory_mib=memory_mib,
+        cpus=cpus,
     )
+    env = dict(found.environment) | told | _own(found, deployment.env)
+    env |= {TOOLS: " ".join(f"{each.name}-{each.version}" for each in toolchains)}
+    env |= key.environment() if key is not None else {}
     shown, asked = images.bases(config.build.images, is_root=os.getuid() == 0) if plan.image else ((), {})
-    env = dict(found.environment) | told | _own(found, deployment.env) | asked
     binds = (
         *(Bind(each.source, each.target) for each in toolchains),
-        Bind(paths.deployments / deployment.id / "build", "/opt/havre/build"),
+        Bind(paths.deployments / deployment.id / folder, "/opt/havre/build"),
         Bind(paths.releases / app.id / deployment.id, home(app), writable=True),
         Bind(cache, f"{HOME}/.cache", writable=True),
+        *((Bind(keys.known_hosts(paths, app), keys.KNOWN, writable=True),) if key is not None else ()),
         *_ca_bind(found),
         *shown,
     )
@@ -102,9 +114,9 @@ def build_spec(
         id=unit_id,
         kind="build",
         argv=("/bin/sh", "/opt/havre/build/build.sh"),
-        env=env,
+        env=env | asked,
         cwd=env["APP_ROOT"],
-        limits=Limits(config.build.memory_mib * 1024**2, config.build.cpus, pids=2048),
+        limits=Limits(memory_mib * 1024**2, cpus, pids=2048),
         log=log,
         labels={"app": app.id, "deployment": deployment.id, "kind": "build", "commit": deployment.commit_id},
         binds=binds,
@@ -117,6 +129,15 @@ def build_spec(
     )
 
 
+def sizes(app: App, config: Config) -> tuple[int, float]:
+    """MiB of memory and processors of the app's builds: its build flavor's when it has separate builds, else the
+    installation's (decision 0007)."""
+    if not app.separate_build:
+        return config.build.memory_mib, config.build.cpus
+    found = flavor(app.build_flavor)
+    return found.memory_mib, float(found.cpus)
+
+
 def _own(found: Packages, app_env: Mapping[str, str]) -> dict[str, str]:
     """What builds see beyond the variables of the contract; the app's own words on npm come last and win."""
     env = {
@@ -125,9 +146,13 @@ def _own(found: Packages, app_env: Mapping[str, str]) -> dict[str, str]:
         "YARN_CACHE_FOLDER": f"{HOME}/.cache/yarn",
         "PNPM_HOME": f"{HOME}/.cache/pnpm",
         "CI": app_env.get("CI", "1"),
-        NPMRC: found.npmrc + app_npmrc(app_env),
+        "CARGO_HTTP_CAINFO": HOST_CA,
     }
-    return env | (dict.fromkeys(CA_NAMES, OWN_CA) if found.ca_bundle is not None else {})
+    files = dict(found.files) | {".npmrc": found.files.get(".npmrc", "") + app_npmrc(app_env)}
+    for number, (place, text) in enumerate((place, text) for place, text in sorted(files.items()) if text):
+        env |= {f"{FILE}{number}": text, f"{PLACE}{number}": place}
+    names = (*CA_NAMES, "CARGO_HTTP_CAINFO")
+    return env | (dict.fromkeys(names, OWN_CA) if found.ca_bundle is not None else {})
 
 
 def _ca_bind(found: Packages) -> tuple[Bind, ...]:

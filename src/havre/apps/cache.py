@@ -10,20 +10,20 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-import os
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from havre.apps import files
 from havre.apps.runtimes import Plan
 from havre.drivers.toolchains import PINNED, Toolchain
 
+WORKERS = "CC_WORKER_"
 LOCK_LIMIT_BYTES = 64 * 1024**2
 RUN_ONLY = frozenset(
     {
         "CC_PRE_RUN_HOOK", "CC_RUN_SUCCEEDED_HOOK", "CC_RUN_FAILED_HOOK", "CC_HEALTH_CHECK_PATH", "CC_TROUBLESHOOT",
         *(f"CC_HEALTH_CHECK_PATH_{number}" for number in range(6)),
-        "CC_DISABLE_BUILD_CACHE_UPLOAD",
+        "CC_DISABLE_BUILD_CACHE_UPLOAD", "CC_EXTRA_JAVA_ARGS", "CC_JAR_ARGS",
     }
 )  # fmt: skip
 
@@ -40,9 +40,13 @@ def toolchain_versions() -> tuple[str, ...]:
     return tuple(found)
 
 
-def release_key(commit: str, env: Mapping[str, str], runtime: str) -> str:
-    """What a built release depends on: the commit, the toolchains and all variables but those that only a run sees."""
-    shaping = {name: value for name, value in env.items() if name not in RUN_ONLY}
+def release_key(commit: str, env: Mapping[str, str], runtime: str, *, is_task: bool = False) -> str:
+    """What a built release depends on: the commit, the toolchains and all variables but those that only a run sees.
+
+    Those of workers are of a run, and so is the command of a task.
+    """
+    only = RUN_ONLY | {"CC_RUN_COMMAND"} if is_task else RUN_ONLY
+    shaping = {name: value for name, value in env.items() if name not in only and not name.startswith(WORKERS)}
     text = json.dumps([commit, runtime, toolchain_versions(), sorted(shaping.items())])
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -51,27 +55,7 @@ def cache_key(plan: Plan, toolchains: Sequence[Toolchain], folder: Path) -> str:
     """What the dependency cache is keyed by: the lock files that there are, the runtime and its toolchains."""
     digest = hashlib.sha256(json.dumps([plan.runtime, [(each.name, each.version) for each in toolchains]]).encode())
     for name in plan.lock_files:
-        content = _read_inside(folder, name)
+        content = files.read_inside(folder, name, limit_bytes=LOCK_LIMIT_BYTES)
         if content is not None:
             digest.update(name.encode() + b"\0" + content)
     return digest.hexdigest()[:32]
-
-
-def _read_inside(folder: Path, name: str) -> bytes | None:
-    """The bytes of a plain file below `folder`; None for whatever else stands there or is reached through a link."""
-    *parents, last = Path(name).parts
-    if ".." in parents or last == "..":
-        return None
-    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for parent in parents:
-            inner = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
-            os.close(at)
-            at = inner
-        fd = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
-    except OSError:
-        return None
-    finally:
-        os.close(at)
-    with open(fd, "rb") as file:
-        return file.read(LOCK_LIMIT_BYTES) if stat.S_ISREG(os.fstat(fd).st_mode) else None

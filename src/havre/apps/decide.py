@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from havre.apps.model import Instance, InstanceState
+from havre.apps.runtimes.plan import is_true
 from havre.kernel.units import Unit
 
 BACKOFF_FIRST_MS = 500
@@ -54,6 +55,11 @@ class Holding:
 
 
 Step = Replace | Admit | Remove | Wait
+
+
+def is_task(lifetime: str, env: Mapping[str, str]) -> bool:
+    """Whether an app is a command that runs once and ends: by how it was created, or by CC_TASK."""
+    return lifetime == "TASK" or is_true(env.get("CC_TASK"))
 
 
 def decide_instances(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from havre.base.errors import InvalidError
@@ -15,6 +17,41 @@ def inside(folder: Path, relative: str) -> Path:
     if not place.resolve().is_relative_to(folder.resolve()):
         raise InvalidError(f"{relative} leads outside of the repository")
     return place
+
+
+def app_folder(release: Path, env: Mapping[str, str]) -> Path:
+    """The app's folder in a release: its top, or APP_FOLDER below it. Raises InvalidError when there is none."""
+    relative = env.get("APP_FOLDER", "").strip("/")
+    place = inside(release, relative) if relative else release
+    if not place.is_dir():
+        raise InvalidError(f"APP_FOLDER={relative} is not a folder of the repository")
+    return place
+
+
+def write_for_sandbox(file: Path, text: str) -> None:
+    """Write a file that a sandbox's user reads."""
+    file.write_text(text)
+    file.chmod(0o644)
+
+
+def read_inside(folder: Path, name: str, *, limit_bytes: int) -> bytes | None:
+    """The first bytes of a plain file below `folder`; None for whatever else stands there or is reached by a link."""
+    *parents, last = Path(name).parts
+    if ".." in parents or last == "..":
+        return None
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for parent in parents:
+            inner = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = inner
+        fd = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+    except OSError:
+        return None
+    finally:
+        os.close(at)
+    with open(fd, "rb") as file:
+        return file.read(limit_bytes) if stat.S_ISREG(os.fstat(fd).st_mode) else None
 
 
 def give(folder: Path, uid: int) -> None:

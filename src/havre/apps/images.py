@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from havre.apps import files
 from havre.apps.model import App
 from havre.apps.runtimes import Plan
 from havre.apps.runtimes.docker.script import DESCRIPTION, IMAGE_FOLDER, LAYOUTS, ROOT
@@ -81,14 +80,9 @@ def users(app: App, config: Config) -> Users:
     return Users(first, MOST_USERS)
 
 
-def give(plan: Plan, app: App, config: Config, release: Path, cache: Path) -> None:
-    """As root: make what a build writes its own. The cache of an image's build has many owners by then: it is left."""
-    if not plan.image:
-        files.give(release, app.uid)
-        files.give(cache, app.uid)
-        return
+def give_cache(app: App, config: Config, cache: Path) -> None:
+    """As root: the folder of the cache is the app's; what is in it has many owners by now and is left as it is."""
     first = users(app, config).first
-    files.give(release, first)
     os.chown(cache, first, first)
 
 
@@ -102,7 +96,7 @@ def image_of(plan: Plan, app: App, config: Config, release: Path) -> tuple[Image
 def starting(image: Image, tree: Path | None) -> tuple[tuple[str, ...], tuple[Bind, ...]]:
     """The arguments that start the image's program as its user, and what is shown for that.
 
-    Its user is changed to by setpriv(1), with the loader of the stack `tree` (None: of the host): an image need not have
+    setpriv(1) becomes its user, with the loader of the stack `tree` (None: of the host): an image need not have
     any program of the kind, nor a C library.
     """
     user = image.user

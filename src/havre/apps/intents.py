@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from havre import edge, governance, observe
-from havre.apps import logbook, runtimes, stacks, tables
+from havre.apps import decide, logbook, runtimes, stacks, tables
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState
-from havre.apps.operations import DeployArgs, Operations, StopArgs
+from havre.apps.operations import DeployArgs, Operations, StopArgs, end_deployment
 from havre.base import names
 from havre.base.errors import ConflictError, ExhaustedError, InvalidError, NotFoundError
 from havre.base.flavors import flavor, rank
-from havre.base.ids import new_app_id, new_deployment_id
+from havre.base.ids import OperationId, new_app_id, new_deployment_id
 from havre.governance import Actor, Right
 from havre.kernel.kernel import Kernel
 from havre.kernel.store import Tx
@@ -25,6 +26,7 @@ MOST_ENV_BYTES = 512 * 1024
 PLATFORM = frozenset(
     {"APP_ID", "APP_HOME", "INSTANCE_ID", "INSTANCE_NUMBER", "INSTANCE_TYPE", "CC_DEPLOYMENT_ID", "CC_COMMIT_ID"}
 )
+LIFETIMES = ("REGULAR", "TASK")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -69,8 +71,8 @@ class Intents:
         owner = governance.authorise(tx.conn, actor, owner_id, Right.WRITE)
         if lack := self.lack(runtimes.of(given.runtime)):
             raise InvalidError(f"apps of type {given.runtime} cannot run here: {lack}")
-        if given.lifetime == "TASK":
-            raise InvalidError("tasks are not offered by this installation yet")
+        if given.lifetime not in LIFETIMES:
+            raise InvalidError(f"the lifetime of an app is one of {', '.join(LIFETIMES)}")
         id = new_app_id()
         made = App(
             id=id,
@@ -133,7 +135,7 @@ class Intents:
 
     def delete(self, tx: Tx, actor: Actor, owner_id: str, app_id: str) -> App:
         app = self.find(tx, actor, owner_id, app_id, Right.DELETE)
-        self._cancel_running(tx, app)
+        self._cancel_all(tx, app, why=f"{actor.name} deleted the app")
         tables.update_app(tx, app_id, deleted=True, state=AppState.SHOULD_BE_DOWN, serving=None)
         edge.release_all(tx, app_id)
         self._kernel.operations.start(tx, self._operations.delete, StopArgs(app_id), key=app_id)
@@ -173,10 +175,16 @@ class Intents:
     # deployments
 
     def push_received(self, tx: Tx, actor: Actor, app_id: str, commit: str) -> Deployment:
-        """A push moved the app's branch to `commit`: deploy it."""
+        """A push moved the app's branch to `commit`: deploy it.
+
+        What still waited to be deployed is cancelled, for this one replaces it; with `cancel_on_push` what is under
+        way is cancelled too.
+        """
         app = self.find(tx, actor, None, app_id, Right.WRITE)
-        if app.cancel_on_push:
-            self._cancel_running(tx, app)
+        why = f"superseded by the push of {commit[:8]}"
+        for each in self._under_way(tx, app):
+            if app.cancel_on_push or self._is_queued(tx, each):
+                self._cancel_if_may(tx, each, why=why)
         return self._deploy(tx, actor, app, commit, Action.DEPLOY, "Git")
 
     def redeploy(
@@ -193,7 +201,7 @@ class Intents:
 
     def stop(self, tx: Tx, actor: Actor, owner_id: str, app_id: str) -> Deployment:
         app = self.find(tx, actor, owner_id, app_id, Right.WRITE)
-        self._cancel_running(tx, app)
+        self._cancel_all(tx, app, why=f"{actor.name} stopped the app")
         tables.update_app(tx, app_id, state=AppState.SHOULD_BE_DOWN, serving=None)
         made = self._row(tx, actor, app, app.commit_id or "", Action.UNDEPLOY, "Console")
         args = StopArgs(app_id, made.id)
@@ -208,7 +216,7 @@ class Intents:
             raise NotFoundError("The deployment cannot be found")
         if found.state is not DeploymentState.WIP or found.operation_id is None:
             raise ConflictError(f"the deployment has ended already ({found.state})")
-        self._kernel.operations.cancel(tx, found.operation_id)  # type: ignore[arg-type]
+        self._cancel(tx, found, why=f"by {actor.name}")
         return found
 
     def serve_again(self, tx: Tx, actor: Actor, app: App, *, cause: str) -> Deployment:
@@ -238,7 +246,8 @@ class Intents:
             service=observe.DEPLOY_SERVICE,
         )
         observe.add_source(tx, source)
-        operation = self._kernel.operations.start(tx, self._operations.deploy, args, key=app.id)
+        kind = self._operations.task if decide.is_task(app.lifetime, made.env) else self._operations.deploy
+        operation = self._kernel.operations.start(tx, kind, args, key=app.id)
         tables.update_deployment(tx, made.id, operation_id=operation)
         return made
 
@@ -276,13 +285,34 @@ class Intents:
         tx.emit("apps.deployment.began", owner_id=app.owner_id, actor_id=actor.user_id, subject=app.id, **facts)
         return made
 
-    def _cancel_running(self, tx: Tx, app: App) -> None:
-        for each in tables.deployments(tx.conn, app.id, limit=20):
-            if each.state is DeploymentState.WIP and each.operation_id is not None:
-                try:
-                    self._kernel.operations.cancel(tx, each.operation_id)  # type: ignore[arg-type]
-                except (ConflictError, NotFoundError):
-                    continue  # past the switch: it ends by itself, and what follows waits for it
+    def _under_way(self, tx: Tx, app: App) -> list[Deployment]:
+        """What may still be cancelled; a stop is not, once somebody asked for it."""
+        rows = tables.deployments(tx.conn, app.id, state=DeploymentState.WIP)
+        return [each for each in rows if each.operation_id is not None and each.action is not Action.UNDEPLOY]
+
+    def _is_queued(self, tx: Tx, deployment: Deployment) -> bool:
+        """Whether nothing of it has been done: it waits for one before it."""
+        seen = self._kernel.operations.view(tx.conn, OperationId(str(deployment.operation_id)))
+        return seen is not None and seen.status == "running" and not seen.step
+
+    def _cancel(self, tx: Tx, deployment: Deployment, *, why: str) -> None:
+        """Raises ConflictError when it is too late. One that waits has ended at once; one under way is undone first."""
+        queued = self._is_queued(tx, deployment)
+        self._kernel.operations.cancel(tx, OperationId(str(deployment.operation_id)))
+        tables.update_deployment(tx, deployment.id, error=why)
+        if queued:
+            logbook.say(self._kernel.paths, deployment.id, f"Deployment cancelled: {why}")
+            end_deployment(tx, deployment.app_id, deployment.id, DeploymentState.CANCELLED, error=why)
+            observe.end_source(tx, deployment.id)
+
+    def _cancel_all(self, tx: Tx, app: App, *, why: str) -> None:
+        for each in self._under_way(tx, app):
+            self._cancel_if_may(tx, each, why=why)
+
+    def _cancel_if_may(self, tx: Tx, deployment: Deployment, *, why: str) -> None:
+        """Past the switch it ends by itself, and what follows waits for it."""
+        with contextlib.suppress(ConflictError, NotFoundError):
+            self._cancel(tx, deployment, why=why)
 
 
 def find(conn: Any, actor: Actor, owner_id: str | None, app_id: str, right: Right) -> App:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import structlog
 
 from havre import observe
-from havre.apps import decide, files, tables
+from havre.apps import decide, files, launch, tables
 from havre.apps.model import App, Deployment, Instance, InstanceState
 from havre.apps.stack_garbage import collect_stacks
 from havre.apps.work import PLAN, Work
@@ -87,9 +87,11 @@ class Reconcile:
         app, deployment, plan = await kernel.store.read(look)
         if app is None or deployment is None or plan is None or app.serving != deployment.id:
             return
-        plan = PLAN.validate_python(plan)
-        stack = await work.same_stack(deployment, plan, old.stack)
+        planned = PLAN.validate_python(plan)
+        stack = await work.same_stack(deployment, planned, old.stack)
         new = replace(old, id=new_instance_id(), created_at=kernel.clock.now(), stack=stack)
+        release = deployment.release_id or deployment.id
+        starts = launch.without_hooks(await work.launch(app, deployment, planned, release=release))
 
         def swap(tx: Tx) -> bool:
             current = tables.instance(tx.conn, old.id)
@@ -97,7 +99,7 @@ class Reconcile:
             if busy or current is None or current.state is not InstanceState.UP:
                 return False
             work.end_instance(tx, old.id, ended_by="crash" if crashed else "lost")
-            work.add_instance(tx, app, new)
+            work.add_instance(tx, app, new, starts)
             why = str(unit.exit) if unit is not None and unit.exit is not None else "it was gone"
             facts = {"instance": old.id, "why": why, "successor": new.id}
             tx.emit("apps.instance.replaced", owner_id=app.owner_id, subject=app.id, **facts)
@@ -107,7 +109,7 @@ class Reconcile:
             return
         log.warning("apps.instance.replaced", app=app.id, instance=old.id, by=new.id, crashed=crashed)
         await kernel.units.forget(UnitId(old.id))
-        await work.start_instance(app, deployment, new, plan)
+        await work.start_instance(app, deployment, new, planned, starts)
         await kernel.units.accept(UnitId(new.id))
 
     async def _remove(self, id: UnitId) -> None:
@@ -119,7 +121,7 @@ class Reconcile:
             return
         if unit.state != "exited":
             await kernel.units.stop(id, grace_s=kernel.config.apps.grace_s)
-        await kernel.store.write(lambda tx: observe.end_source(tx, id))
+        await kernel.store.write(lambda tx: observe.end_sources_of(tx, id))
         await kernel.units.forget(id)
 
     async def garbage(self) -> Pass:

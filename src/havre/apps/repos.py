@@ -35,6 +35,7 @@ from havre.kernel.store import Tx
 log = structlog.get_logger()
 NO_COMMIT = "0" * 40
 REQUEST_LIMIT = 1024**2
+MARGIN_BYTES = 16 * 1024**2  # git has refused a pack, with words, before a request is cut off
 ASK_S = 30.0
 
 Start = Callable[[int, list[tuple[str, str]]], Awaitable[None]]
@@ -62,12 +63,14 @@ Decide = Callable[[Question], Awaitable[Answer]]
 
 @dataclass
 class Push:
-    """A request on a repository that is under way. `moved`: the branch's new commit; `rowed`: its row is written."""
+    """A request on a repository that is under way. `moved`: the branch's new commit; `rowed`: its row is written;
+    `refused`: why it was not taken."""
 
     actor: Actor
     app: App
     moved: str | None = None
     rowed: bool = False
+    refused: str = ""
 
 
 async def serve_hooks(path: Path, on_pre: Decide, on_post: Decide) -> None:
@@ -114,6 +117,10 @@ def decide_push(updates: Sequence[tuple[str, str, str]], *, size_bytes: int, lim
         size, limit = f"{size_bytes / 1024**2:.0f} MiB", f"{limit_bytes / 1024**2:.0f} MiB"
         return Answer(False, (f"the repository would take {size}, more than the {limit} allowed",))
     return Answer(True)
+
+
+def _too_large(limit_bytes: int) -> str:
+    return f"this push is larger than the {limit_bytes / 1024**2:.0f} MiB that a repository may take"
 
 
 class Repositories:
@@ -174,12 +181,15 @@ class Repositories:
                 environment=hooks.environment(push=nonce, socket=self._socket),
                 body=body,
                 settings=hooks.settings(self._hooks) | {"receive.maxInputSize": str(limit)},
-                limit_bytes=limit + 65536,
+                limit_bytes=limit + MARGIN_BYTES,
             )
+            report = git.Report(lambda too_large: _too_large(limit) if too_large else push.refused)
+            is_push = request["PATH_INFO"] == "/git-receive-pack"
             async with contextlib.aclosing(response.body) as parts:
                 await start(response.status, response.headers)
                 async for part in parts:
-                    await send(part)
+                    await send(report.feed(part) if is_push else part)
+                await send(report.end())
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(ASK_S):
                 await self._settle(push)
@@ -197,13 +207,21 @@ class Repositories:
 
     async def _before(self, question: Question) -> Answer:
         push = self._known(question)
+        try:
+            answer = await self._decided(push, question)
+        except HavreError as error:
+            answer = Answer(False, (error.message,))
+        if answer.ok:
+            push.moved = next((new for _, new, _ in question.updates), None)
+        else:
+            push.refused = " ".join(answer.lines)
+        return answer
+
+    async def _decided(self, push: Push, question: Question) -> Answer:
         await self.find(push.actor, push.app.id, Right.WRITE)  # before the branch moves: afterwards it is too late
         size = await anyio.to_thread.run_sync(git.size_bytes, self.git_dir(push.app.id))
         limit = self._kernel.config.build.repository_bytes
-        answer = decide_push(question.updates, size_bytes=size, limit_bytes=limit)
-        if answer.ok:
-            push.moved = next((new for _, new, _ in question.updates), None)
-        return answer
+        return decide_push(question.updates, size_bytes=size, limit_bytes=limit)
 
     async def _after(self, question: Question) -> Answer:
         push = self._known(question)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from havre.apps import images
+from havre.apps import images, launch
 from havre.apps.build import build_script, build_spec
 from havre.apps.cache import cache_key, release_key
 from havre.apps.images import Image
+from havre.apps.launch import Launch
 from havre.apps.model import App, Deployment, Instance
 from havre.apps.runtimes import Plan, public_port
 from havre.apps.runtimes.request_flow.launch import start_line as request_flow_line
-from havre.apps.runtimes.shell import becoming
 from havre.apps.variables import CA_NAMES, home, variables
 from havre.base.flavors import flavor
 from havre.base.ids import UnitId
@@ -27,14 +26,24 @@ __all__ = [
     "cache_key",
     "home",
     "instance_spec",
+    "launch_folder",
     "release_key",
-    "start_line",
+    "source_of",
 ]
-
-
+PRE_RUN = "CC_PRE_RUN_HOOK"
 # what names a place that an image does not have
 NOT_FOR_IMAGES = frozenset({"APP_HOME", "APP_ROOT", "HOME", "LANG", "PATH", "TZ", "USER", *CA_NAMES})
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def launch_folder(paths: Paths, instance: Instance) -> Path:
+    """Where the launcher of an instance stands, when it needs one."""
+    return paths.deployments / instance.deployment_id / f"{instance.id}.launch"
+
+
+def source_of(instance: Instance, service: str = "") -> str:
+    """The id of the source of an instance's output: the app's, or that of a service beside it."""
+    return f"{instance.id}.{service.removesuffix('.service')}" if service else instance.id
 
 
 def instance_spec(
@@ -45,15 +54,20 @@ def instance_spec(
     plan: Plan,
     toolchains: Sequence[Toolchain],
     instance: Instance,
-    listen: Path,
+    listen: Path | None,
     log: Path,
+    starts: Launch | None = None,
     tree: Path | None = None,
     image: tuple[Image, Users] | None = None,
 ) -> UnitSpec:
     """One instance: the release as it was built, what it writes gone with it.
 
-    tree: of its stack; None: the host's. image: it is started from that, and sees nothing else.
+    listen: None for a task. log: of the app; the services beside it write to files beside that.
+    starts: what it runs, by default the plan's start after the pre-run hook; unless that is plain, its launcher
+    stands in `launch_folder`. tree: of its stack; None: the host's. image: it is started from that, and sees
+    nothing else.
     """
+    starts = starts or launch.launch_of(start=request_flow_line(plan), env={PRE_RUN: deployment.env.get(PRE_RUN, "")})
     size = flavor(instance.flavor)
     env = variables(
         app=app,
@@ -64,6 +78,7 @@ def instance_spec(
         number=instance.number,
         kind="production",
         memory_mib=size.memory_mib,
+        cpus=float(size.cpus),
     )
     labels = {"app": app.id, "deployment": deployment.id, "kind": "instance", "generation": str(instance.generation)}
     labels |= {"number": str(instance.number), "commit": deployment.commit_id, "flavor": size.name}
@@ -72,21 +87,28 @@ def instance_spec(
         return _of_image(
             app, deployment, plan, instance, image, tree=tree, env=env, labels=labels, listen=listen, log=log
         )
+    binds = tuple(Bind(each.source, each.target) for each in toolchains)
+    if starts.is_plain:
+        argv: tuple[str, ...] = ("/bin/sh", "-c", launch.plain_line(starts))
+    else:
+        argv = ("/bin/sh", f"{launch.FOLDER}/{launch.SCRIPT}")
+        binds = (*binds, Bind(launch_folder(paths, instance), launch.FOLDER))
     return UnitSpec(
         id=UnitId(instance.id),
         kind="instance",
-        argv=("/bin/sh", "-c", start_line(request_flow_line(plan), env)),
+        argv=argv,
         env=env,
         cwd=env["APP_ROOT"],
         limits=Limits(size.memory_bytes, float(size.cpus), shared=size.is_shared),
         log=log,
         labels=labels,
-        binds=tuple(Bind(each.source, each.target) for each in toolchains),
+        binds=binds,
         overlays=(Bind(paths.releases / app.id / release, home(app)),),
         uid=app.uid,
         listen=listen,
         port=public_port(plan),
         scratch_bytes=max(64 * 1024**2, size.memory_bytes // 4),
+        logs=tuple(log.with_name(f"{source_of(instance, each)}.log") for each in launch.services(starts)),
         tree=tree,
     )
 
@@ -101,7 +123,7 @@ def _of_image(
     tree: Path | None,
     env: Mapping[str, str],
     labels: Mapping[str, str],
-    listen: Path,
+    listen: Path | None,
     log: Path,
 ) -> UnitSpec:
     """An instance of an image: its own program, variables and folder, then what the app and the platform say."""
@@ -126,12 +148,3 @@ def _of_image(
         overlays=(Bind(found.root, "/"),),
         users=users,
     )
-
-
-def start_line(start: str, env: Mapping[str, str]) -> str:
-    """The shell's line: the pre-run hook, whose failure is the instance's, then the app.
-
-    The app takes the shell's place when `start` is one plain command, so that SIGTERM reaches it.
-    """
-    hook = env.get("CC_PRE_RUN_HOOK", "").strip()
-    return f"/bin/sh -c {shlex.quote(hook)} || exit $?\n{becoming(start)}" if hook else becoming(start)

@@ -198,12 +198,20 @@ def deployment(conn: sa.Connection, app_id: str, id: str) -> Deployment | None:
 
 
 def deployments(
-    conn: sa.Connection, app_id: str, *, limit: int | None = None, offset: int = 0, action: str | None = None
+    conn: sa.Connection,
+    app_id: str,
+    *,
+    limit: int | None = None,
+    offset: int = 0,
+    action: str | None = None,
+    state: DeploymentState | None = None,
 ) -> list[Deployment]:
     """Newest first."""
     query = sa.select(DEPLOYMENT).where(DEPLOYMENT.c.app_id == app_id).order_by(DEPLOYMENT.c.number.desc())
     if action is not None:
         query = query.where(DEPLOYMENT.c.action == action)
+    if state is not None:
+        query = query.where(DEPLOYMENT.c.state == state)
     return [_deployment(row) for row in conn.execute(query.offset(offset).limit(limit))]
 
 

@@ -1,9 +1,14 @@
-"""The variables that a build and an instance see: the plan's, then the app's own, then the platform's, which win."""
+"""The variables that a build and an instance see: the plan's, then the app's own, then the platform's, which win.
+
+The app's SSH key is none of them: builds are given it by other means (`keys`).
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
+from havre.apps import keys
 from havre.apps.model import App, Deployment, pretty_name
 from havre.apps.packages import HOST_CA
 from havre.apps.runtimes import Plan
@@ -18,6 +23,7 @@ CA_NAMES = (
     "PIP_CERT",
 )
 HOME = "/home/bas"
+_SHARE = re.compile(r"\$MIB_(\d+)")
 
 
 def home(app: App) -> str:
@@ -31,6 +37,12 @@ def root(app: App, env: Mapping[str, str]) -> str:
     return f"{home(app)}/{inside}" if inside else home(app)
 
 
+def _filled(value: str, *, at: str, memory_mib: int, cpus: float) -> str:
+    """`value` of a plan's environment with what its words stand for."""
+    value = value.replace("$APP_ROOT", at).replace("$HEAP_MIB", "$MIB_75").replace("$CPUS", str(max(1, int(cpus))))
+    return _SHARE.sub(lambda found: str(memory_mib * int(found[1]) // 100), value)
+
+
 def variables(
     *,
     app: App,
@@ -41,19 +53,21 @@ def variables(
     number: int,
     kind: str,
     memory_mib: int,
+    cpus: float,
 ) -> dict[str, str]:
-    """All variables of one instance. kind: `build` or `production`. memory_mib: what the process may use."""
-    at, own = root(app, deployment.env), deployment.env
-    heap = str(memory_mib * 3 // 4)
-    told_sizes = {"$APP_ROOT": at, "$HEAP_MIB": heap, "$CACHE_MIB": str(min(1024, memory_mib // 4))}
-    env = dict(plan.env)
-    for sign, size in told_sizes.items():
-        env = {name: value.replace(sign, size) for name, value in env.items()}
-    told = env.get("NODE_OPTIONS")
-    env |= dict.fromkeys(CA_NAMES, HOST_CA) | own
-    if told and own.get("NODE_OPTIONS") and "max-old-space-size" not in own["NODE_OPTIONS"]:
-        env["NODE_OPTIONS"] = f"{told} {own['NODE_OPTIONS']}"
-    path = [f"{at}/node_modules/.bin", f"{at}/.havre-venv/bin", *(each.bin for each in toolchains)]
+    """All variables of one instance. kind: `build` or `production`. memory_mib, cpus: what the process may use."""
+    at = root(app, deployment.env)
+    own = {name: value for name, value in deployment.env.items() if name != keys.VARIABLE}
+    told = plan.env | (plan.build_env if kind == "build" else {})
+    told = {name: _filled(value, at=at, memory_mib=memory_mib, cpus=cpus) for name, value in told.items()}
+    env = told | dict.fromkeys(CA_NAMES, HOST_CA) | own
+    if "NODE_OPTIONS" in told and "NODE_OPTIONS" in own and "max-old-space-size" not in own["NODE_OPTIONS"]:
+        env["NODE_OPTIONS"] = f"{told['NODE_OPTIONS']} {own['NODE_OPTIONS']}".rstrip()
+    if "JAVA_TOOL_OPTIONS" in told and "JAVA_TOOL_OPTIONS" in own:  # of two that disagree the last one holds
+        env["JAVA_TOOL_OPTIONS"] = f"{told['JAVA_TOOL_OPTIONS']} {own['JAVA_TOOL_OPTIONS']}".rstrip()
+    path = [f"{at}/node_modules/.bin", f"{at}/.havre-venv/bin"]
+    path += [f"{env['JAVA_HOME']}/bin"] if env.get("JAVA_HOME") else []
+    path += [each.bin for each in toolchains if each.bin]
     return env | {
         "PATH": ":".join([*path, "/usr/local/bin", "/usr/bin", "/bin"]),
         "HOME": HOME,

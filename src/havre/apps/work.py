@@ -14,15 +14,32 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from havre import edge, observe
-from havre.apps import files, health, images, logbook, runtimes, specs, stacks, tables
-from havre.apps.model import App, Deployment, Instance, InstanceState, Release
-from havre.apps.runtimes import Plan
+from havre.apps import (
+    bounds,
+    decide,
+    files,
+    health,
+    images,
+    keys,
+    launch,
+    launchers,
+    logbook,
+    runtimes,
+    sources,
+    specs,
+    stacks,
+    starting,
+    tables,
+)
+from havre.apps.launch import Launch, services
+from havre.apps.model import Action, App, Deployment, Instance, InstanceState, Release
+from havre.apps.packages import open_toolchains
+from havre.apps.runtimes import Command, Plan
 from havre.apps.stacks import Roots
 from havre.base.errors import ConflictError, InvalidError, NotFoundError
 from havre.base.flavors import flavor
 from havre.base.ids import DeploymentId, InstanceId, UnitId, new_instance_id
-from havre.drivers import git
-from havre.drivers.toolchains import Toolchain, Toolchains
+from havre.drivers.toolchains import Toolchain
 from havre.kernel.kernel import Kernel
 from havre.kernel.store import Tx
 
@@ -32,12 +49,23 @@ LAST_LINES = 100
 
 @dataclass(frozen=True)
 class Names:
-    """What a deployment's steps will make, chosen before any of it exists. `reuse`: a release built before."""
+    """What a deployment's steps will make, chosen before any of it exists.
+
+    reuse: a release built before. fetch_unit: fetches submodules. clean: the build begins without a cache.
+    """
 
     generation: int
     build_unit: UnitId
     instances: tuple[InstanceId, ...]
     reuse: DeploymentId | None
+    fetch_unit: UnitId | None = None
+    clean: bool = False
+
+    def commands(self, plan: Plan) -> tuple[Command, ...]:
+        """What the build runs: with a build of before no more than the hook that every deployment runs."""
+        if self.reuse is None:
+            return plan.build
+        return tuple(each for each in plan.build if each.name == runtimes.PRE_BUILD)
 
 
 class Work:
@@ -45,7 +73,7 @@ class Work:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self.toolchains = Toolchains(kernel.paths.toolchains, kernel.environment)
+        self.toolchains = open_toolchains(kernel.paths.toolchains, kernel.config.build.packages, kernel.environment)
         self.stacks = stacks.open_stacks(kernel.paths.stacks, kernel.environment, now=kernel.clock.now)
 
     async def read(self, app_id: str, deployment_id: str) -> tuple[App, Deployment]:
@@ -56,6 +84,14 @@ class Work:
         if app is None or deployment is None or app.deleted:
             raise NotFoundError("the app has been deleted meanwhile")
         return app, deployment
+
+    async def current(self, app: App, deployment: Deployment) -> Deployment:
+        """The deployment; one that only changes the scale is of what serves now, not of what did when it was asked."""
+        if deployment.action not in (Action.UPSCALE, Action.DOWNSCALE) or app.commit_id in (None, deployment.commit_id):
+            return deployment
+        commit = app.commit_id
+        await self.kernel.store.write(lambda tx: tables.update_deployment(tx, deployment.id, commit_id=commit))
+        return (await self.read(app.id, deployment.id))[1]
 
     def say(self, deployment_id: str, *lines: str) -> None:
         logbook.say(self.kernel.paths, deployment_id, *lines)
@@ -69,7 +105,7 @@ class Work:
         lists of packages that we have."""
         reuse = None
         if again or (use_cache and not runtimes.is_true(deployment.env.get("CC_DISABLE_BUILD_CACHE_UPLOAD"))):
-            key = specs.release_key(deployment.commit_id, deployment.env, app.runtime)
+            key = _release_key(app, deployment)
             built = await self.kernel.store.read(lambda conn: tables.releases(conn, app.id))
             for each in built:
                 is_same = each.id == again if again else each.key == key
@@ -77,9 +113,10 @@ class Work:
                 if is_there and await self._runs_on_today(each, fresh=fresh):
                     reuse = each.id
                     break
-        count = app.min_instances
+        count = 1 if decide.is_task(app.lifetime, deployment.env) else app.min_instances
         ids = tuple(new_instance_id() for _ in range(count))
-        return Names(app.generation + 1, UnitId(new_instance_id()), ids, reuse)
+        units = [UnitId(new_instance_id()) for _ in range(2)]
+        return Names(app.generation + 1, units[0], ids, reuse, fetch_unit=units[1], clean=not use_cache)
 
     # fetch, detect, build
 
@@ -89,44 +126,44 @@ class Work:
     async def fetch(self, app: App, deployment: Deployment, names: Names) -> None:
         if names.reuse is not None:
             self.say(deployment.id, f"Using the build of {names.reuse} (same commit, same build settings)")
-            return
-        place = self._release(app.id, deployment.id)
-        await anyio.to_thread.run_sync(shutil.rmtree, place, True)
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        repository = self.kernel.paths.git / f"{app.id}.git"
-        limit = self.kernel.config.build.release_bytes
-        await git.checkout(repository, deployment.commit_id, place, limit_bytes=limit)
-        if (place / ".gitmodules").exists() and not runtimes.is_true(deployment.env.get("CC_DISABLE_GIT_SUBMODULES")):
-            self.say(deployment.id, "Note: git submodules are not fetched by this installation yet")
+        if names.reuse is None or deployment.env.get(runtimes.PRE_BUILD, "").strip():
+            await sources.fetch(self, app, deployment, names.fetch_unit or names.build_unit)
 
     async def drop_release(self, app_id: str, deployment_id: str, names: Names) -> None:
-        if names.reuse is None:
-            await anyio.to_thread.run_sync(shutil.rmtree, self._release(app_id, deployment_id), True)
-            await self.kernel.store.write(lambda tx: tables.delete_release(tx, deployment_id))
+        if names.fetch_unit is not None:
+            await self.stop_unit(names.fetch_unit)
+        await anyio.to_thread.run_sync(shutil.rmtree, self._release(app_id, deployment_id), True)
+        await self.kernel.store.write(lambda tx: tables.delete_release(tx, deployment_id))
 
     async def detect(self, app: App, deployment: Deployment, names: Names) -> Plan:
+        plan, said = await self._planned(app, deployment, names)
+        starts = await self.launch(app, deployment, plan, release=names.reuse or deployment.id)
+        keys.key_of(
+            deployment.env, files.app_folder(self._release(app.id, names.reuse or deployment.id), deployment.env)
+        )
+        self.say(deployment.id, *said, *launch.describe(starts))
+        return plan
+
+    async def _planned(self, app: App, deployment: Deployment, names: Names) -> tuple[Plan, Sequence[str]]:
+        """The plan, and what the log says of it."""
         if names.reuse is not None:
             reuse = names.reuse
             found = await self.kernel.store.read(lambda conn: tables.release(conn, reuse))
             if found is None:
                 raise ConflictError("the build that was to be used has been collected; deploy again")
-            return PLAN.validate_python(found.plan)
-        folder = self._release(app.id, deployment.id)
-        inside = deployment.env.get("APP_FOLDER", "").strip("/")
-        if inside:
-            folder = files.inside(folder, inside)
-            if not folder.is_dir():
-                raise InvalidError(f"APP_FOLDER={inside} is not a folder of the repository")
+            return PLAN.validate_python(found.plan), ()
+        folder = files.app_folder(self._release(app.id, deployment.id), deployment.env)
         tree = await anyio.to_thread.run_sync(runtimes.read_tree, folder)
         memory = flavor(app.max_flavor).memory_mib
         plan = runtimes.detect(app.runtime, tree, deployment.env, memory_mib=memory)
-        self.say(
-            deployment.id,
-            f"Detected: {plan.runtime}; start: {plan.start}",
-            *runtimes.told_flow(plan),
-            *(f"Note: {each}" for each in plan.notes),
-        )
-        return plan
+        notes = [f"Note: {each}" for each in plan.notes]
+        start = plan.start or "as the image says"
+        return plan, (f"Detected: {plan.runtime}; start: {start}", *runtimes.told_flow(plan), *notes)
+
+    async def launch(self, app: App, deployment: Deployment, plan: Plan, *, release: str) -> Launch:
+        """What instances of the deployment run. Raises InvalidError for what a variable or cron.json says wrongly."""
+        folder = files.app_folder(self._release(app.id, release), deployment.env)
+        return await anyio.to_thread.run_sync(starting.launch_of, app, deployment, plan, folder)
 
     # stack
 
@@ -137,7 +174,7 @@ class Work:
 
     async def stack(self, app: App, deployment: Deployment, names: Names, plan: Plan, *, fresh: bool = False) -> Roots:
         """The roots of the build and of the instances, made if need be."""
-        with_build = names.reuse is None and bool(plan.build)
+        with_build = bool(names.commands(plan))
         found = await self._obtain(deployment, plan, with_build=with_build, fresh=fresh)
         self.say(deployment.id, *stacks.describe(self.stacks, found))
         return found
@@ -159,61 +196,83 @@ class Work:
             return id
         return (await self._obtain(deployment, plan, with_build=False, fresh=False)).run
 
-    async def tools(self, plan: Plan) -> tuple[Toolchain, ...]:
-        return tuple([await self.toolchains.ensure(name) for name in plan.toolchains])
+    async def tools(self, plan: Plan, *, for_build: bool = False) -> tuple[Toolchain, ...]:
+        names = (*plan.build_toolchains, *plan.toolchains) if for_build else plan.toolchains
+        return tuple([await self.toolchains.ensure(name, for_build=for_build) for name in dict.fromkeys(names)])
+
+    async def build_tree(self, deployment: Deployment, plan: Plan) -> Path | None:
+        """The root of a build of `plan`, made if need be."""
+        found = await self._obtain(deployment, plan, with_build=True, fresh=False)
+        return stacks.tree_of(self.stacks, found.build)
 
     async def build(self, app: App, deployment: Deployment, names: Names, plan: Plan, roots: Roots) -> None:
         """Run the build to its end; adopted when it runs already. Raises InvalidError with its last lines."""
+        if deployment.release_id is None:
+            await self._build(app, deployment, names, plan, roots)
+        await self.kernel.units.forget(names.build_unit)
+        if names.reuse is not None:  # what the hook ran on
+            await anyio.to_thread.run_sync(shutil.rmtree, self._release(app.id, deployment.id), True)
+
+    async def _build(self, app: App, deployment: Deployment, names: Names, plan: Plan, roots: Roots) -> None:
         kernel, paths = self.kernel, self.kernel.paths
-        if names.reuse is None and plan.build:
+        place = self._release(app.id, deployment.id)
+        if names.commands(plan):
             log = logbook.file_of(paths, deployment.id, "build")
-            await kernel.store.write(lambda tx: self._add_build_source(tx, app, deployment, names, log))
+            source = self.build_source(app, deployment, names.build_unit, log)
+            await kernel.store.write(lambda tx: observe.add_source(tx, source))
             if await kernel.units.get(names.build_unit) is None:
                 await self._start_build(app, deployment, names, plan, log, stacks.tree_of(self.stacks, roots.build))
-            ended = await kernel.units.wait(names.build_unit)
+            limit = kernel.config.build.release_bytes
+            unit = names.build_unit
+            ended = await bounds.wait_within(kernel.units, unit, folder=place, limit_bytes=limit, clock=kernel.clock)
             await kernel.store.write(lambda tx: observe.end_source(tx, names.build_unit))
             if not ended.is_success:
-                last = [line for line in observe.tail(log, lines=30) if line.strip()]
-                said = last[-1] if last else ""
-                what = f"{ended}" if ended.oom or ended.deadline or ended.code is None else said or f"{ended}"
-                raise InvalidError(f"build failed: {what}")
-            await kernel.units.forget(names.build_unit)
-        if names.reuse is None:
-            key = specs.release_key(deployment.commit_id, deployment.env, app.runtime)
-            facts = (deployment.id, app.id, deployment.commit_id, key, asdict(plan), kernel.clock.now(), roots.run)
-            made = Release(*facts)
-            await kernel.store.write(lambda tx: tables.insert_release(tx, made))
-        release = names.reuse or deployment.id
-        await kernel.store.write(lambda tx: tables.update_deployment(tx, deployment.id, release_id=release))
+                hint = starting.larger_build(app, kernel.config) if ended.oom else ""
+                raise InvalidError(f"build failed: {bounds.last_words(log, ended)}{hint}")
+        key = _release_key(app, deployment)
+        facts = (deployment.id, app.id, deployment.commit_id, key, asdict(plan), kernel.clock.now(), roots.run)
 
-    def _add_build_source(self, tx: Tx, app: App, deployment: Deployment, names: Names, log: Path) -> None:
-        source = observe.LogSource(
-            id=names.build_unit,
+        def record(tx: Tx) -> None:
+            if names.reuse is None:
+                tables.insert_release(tx, Release(*facts))
+            tables.update_deployment(tx, deployment.id, release_id=names.reuse or deployment.id)
+
+        await kernel.store.write(record)
+
+    def build_source(self, app: App, deployment: Deployment, unit_id: UnitId, log: Path) -> observe.LogSource:
+        """The output of a unit that works on the deployment's files."""
+        return observe.LogSource(
+            id=unit_id,
             app_id=app.id,
             owner_id=app.owner_id,
             path=log,
             deployment_id=deployment.id,
-            instance_id=names.build_unit,
+            instance_id=unit_id,
             commit=deployment.commit_id,
             service=observe.DEPLOY_SERVICE,
         )
-        observe.add_source(tx, source)
 
     async def _start_build(
         self, app: App, deployment: Deployment, names: Names, plan: Plan, log: Path, tree: Path | None
     ) -> None:
         kernel, paths = self.kernel, self.kernel.paths
-        toolchains = await self.tools(plan)
+        toolchains = await self.tools(plan, for_build=True)
         place = self._release(app.id, deployment.id)
         folder = paths.deployments / deployment.id / "build"
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        (folder / "build.sh").write_text(specs.build_script(plan.build))
-        (folder / "build.sh").chmod(0o644)
-        source = files.inside(place, deployment.env.get("APP_FOLDER", "").strip("/"))
+        files.write_for_sandbox(folder / "build.sh", specs.build_script(names.commands(plan)))
+        source = files.app_folder(place, deployment.env)
+        own_key = keys.key_of(deployment.env, source)
         key = await anyio.to_thread.run_sync(specs.cache_key, plan, toolchains, source)
+        if names.clean:
+            await anyio.to_thread.run_sync(shutil.rmtree, paths.cache / app.id, True)
         cache = await anyio.to_thread.run_sync(files.open_cache, paths.cache / app.id, key)
-        if os.getuid() == 0:
-            await anyio.to_thread.run_sync(images.give, plan, app, kernel.config, place, cache)
+        known = keys.known_hosts(paths, app) if own_key is not None else None
+        if plan.image:
+            await self.hand_over(app, place, known, uid=images.users(app, kernel.config).first)
+            images.give_cache(app, kernel.config, cache)
+        else:
+            await self.hand_over(app, place, cache, known)
         spec = specs.build_spec(
             config=kernel.config,
             paths=paths,
@@ -226,13 +285,26 @@ class Work:
             cache=cache,
             log=log,
             tree=tree,
+            key=own_key,
         )
         await kernel.units.start(spec)
 
+    async def hand_over(self, app: App, *folders: Path | None, uid: int | None = None) -> None:
+        """Make the folders, where they are not there, the app's own user's, or of `uid`."""
+        for each in folders:
+            if each is not None:
+                each.mkdir(mode=0o755, parents=True, exist_ok=True)
+                if os.getuid() == 0:
+                    await anyio.to_thread.run_sync(files.give, each, app.uid if uid is None else uid)
+
     async def stop_build(self, names: Names) -> None:
-        await self.kernel.units.stop(names.build_unit, grace_s=2)
-        await self.kernel.store.write(lambda tx: observe.end_source(tx, names.build_unit))
-        await self.kernel.units.forget(names.build_unit)
+        await self.stop_unit(names.build_unit)
+
+    async def stop_unit(self, id: UnitId) -> None:
+        """End a build's unit and all that is known of it. Idempotent."""
+        await self.kernel.units.stop(id, grace_s=2)
+        await self.kernel.store.write(lambda tx: observe.end_source(tx, id))
+        await self.kernel.units.forget(id)
 
     # instances
 
@@ -240,31 +312,33 @@ class Work:
         """Start every instance and wait until each is healthy. Raises InvalidError when one fails."""
         _, deployment = await self.read(app.id, deployment.id)
         made = [
-            self._instance(app, deployment, names.generation, number, id, roots.run)
+            self.instance(app, deployment, names.generation, number, id, roots.run)
             for number, id in enumerate(names.instances)
         ]
-        await self.kernel.store.write(lambda tx: self._add_instances(tx, app, made))
+        starts = await self.launch(app, deployment, plan, release=str(deployment.release_id))
+        await self.kernel.store.write(lambda tx: self._add_instances(tx, app, made, starts))
         async with anyio.create_task_group() as group:
             for each in made:
-                group.start_soon(self._boot_one, app, deployment, each, plan)
+                group.start_soon(self._boot_one, app, deployment, each, plan, starts)
 
-    async def _boot_one(self, app: App, deployment: Deployment, instance: Instance, plan: Plan) -> None:
+    async def _boot_one(self, app: App, deployment: Deployment, instance: Instance, plan: Plan, starts: Launch) -> None:
         began = self.kernel.clock.monotonic()
-        await self.start_instance(app, deployment, instance, plan)
+        await self.start_instance(app, deployment, instance, plan, starts)
         try:
             said = await self.until_healthy(deployment, instance, plan)
         except InvalidError as cause:
+            await starting.tell_failed(self.kernel, instance)
             unit = await self.kernel.units.get(UnitId(instance.id))
             log = logbook.file_of(self.kernel.paths, deployment.id, instance.id)
             for line in observe.tail(log, lines=LAST_LINES):
                 self.say(deployment.id, f"  {line}")
             if unit is not None and unit.exit is not None and unit.exit.oom:
-                raise InvalidError(f"{_out_of_memory(instance.flavor)}") from cause
+                raise InvalidError(starting.out_of_memory(instance.flavor)) from cause
             raise
         took = self.kernel.clock.monotonic() - began
         self.say(deployment.id, f"Instance {instance.number} ({instance.flavor}) is up after {took:.1f} s: {said}")
 
-    def _instance(
+    def instance(
         self, app: App, deployment: Deployment, generation: int, number: int, id: InstanceId, stack: str
     ) -> Instance:
         return Instance(
@@ -281,27 +355,35 @@ class Work:
             stack=stack,
         )
 
-    def _add_instances(self, tx: Tx, app: App, instances: Sequence[Instance]) -> None:
+    def _add_instances(self, tx: Tx, app: App, instances: Sequence[Instance], starts: Launch) -> None:
         for each in instances:
-            self.add_instance(tx, app, each)
+            self.add_instance(tx, app, each, starts)
 
-    def add_instance(self, tx: Tx, app: App, instance: Instance) -> None:
+    def add_instance(self, tx: Tx, app: App, instance: Instance, starts: Launch) -> None:
         """Record that the instance is wanted and where its output will be; a repeat changes nothing."""
         if tables.instance(tx.conn, instance.id) is not None:
             return
         tables.insert_instance(tx, instance)
-        source = observe.LogSource(
-            id=instance.id,
-            app_id=app.id,
-            owner_id=app.owner_id,
-            path=logbook.file_of(self.kernel.paths, instance.deployment_id, instance.id),
-            deployment_id=instance.deployment_id,
-            instance_id=instance.id,
-            commit=instance.commit_id,
-        )
-        observe.add_source(tx, source)
+        for service in ("", *services(starts)):
+            source = observe.LogSource(
+                id=specs.source_of(instance, service),
+                app_id=app.id,
+                owner_id=app.owner_id,
+                path=logbook.file_of(self.kernel.paths, instance.deployment_id, specs.source_of(instance, service)),
+                deployment_id=instance.deployment_id,
+                instance_id=instance.id,
+                commit=instance.commit_id,
+                service=service or observe.USER_SERVICE,
+            )
+            observe.add_source(tx, source)
 
-    async def start_instance(self, app: App, deployment: Deployment, instance: Instance, plan: Plan) -> None:
+    async def start_instance(
+        self, app: App, deployment: Deployment, instance: Instance, plan: Plan, starts: Launch
+    ) -> None:
+        """Start the instance's unit, or find it; it accepts nothing yet."""
+        if not starts.is_plain:
+            folder = specs.launch_folder(self.kernel.paths, instance)
+            await anyio.to_thread.run_sync(launchers.prepare, folder, starts)
         log = logbook.file_of(self.kernel.paths, deployment.id, instance.id)
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         spec = specs.instance_spec(
@@ -311,11 +393,10 @@ class Work:
             plan=plan,
             toolchains=await self.tools(plan),
             instance=instance,
-            listen=edge.app_socket(self.kernel.paths, app.id),
+            listen=None if starts.ends else edge.app_socket(self.kernel.paths, app.id),
             log=log,
-            image=images.image_of(
-                plan, app, self.kernel.config, self._release(app.id, deployment.release_id or deployment.id)
-            ),
+            starts=starts,
+            image=images.image_of(plan, app, self.kernel.config, self._release(app.id, str(deployment.release_id))),
             tree=stacks.tree_of(self.stacks, instance.stack),
         )
         await self.kernel.units.start(spec)
@@ -336,6 +417,7 @@ class Work:
         await edge.reconcile_now(self.kernel)
         for each in await self._older(app.id, names.generation):
             await units.quiesce(UnitId(each.id))
+        await starting.tell_succeeded(self.kernel, deployment, names.instances)
 
     def _serve(self, tx: Tx, app: App, deployment: Deployment, names: Names) -> None:
         values = {"serving": deployment.id, "generation": names.generation, "commit_id": deployment.commit_id}
@@ -370,7 +452,7 @@ class Work:
 
     def end_instance(self, tx: Tx, id: str, *, ended_by: str) -> None:
         tables.set_instance_state(tx, id, InstanceState.DELETED, ended_by=ended_by)
-        observe.end_source(tx, id)
+        observe.end_sources_of(tx, id)
 
     async def stop_booted(self, app_id: str, names: Names) -> None:
         """Undo a boot: what of it exists goes; what served goes on serving."""
@@ -388,6 +470,7 @@ class Work:
         paths = self.kernel.paths
         deployments = await self.kernel.store.read(lambda conn: tables.deployments(conn, app_id))
         places = [paths.git / f"{app_id}.git", paths.releases / app_id, paths.cache / app_id]
+        places.append(paths.data / "known-hosts" / app_id)
         places += [paths.deployments / each.id for each in deployments]
         for place in places:
             await anyio.to_thread.run_sync(shutil.rmtree, place, True)
@@ -401,14 +484,11 @@ class Work:
             tx.emit("apps.app.deleted", owner_id=app.owner_id, subject=app_id)
 
 
+def _release_key(app: App, deployment: Deployment) -> str:
+    is_task = decide.is_task(app.lifetime, deployment.env)
+    return specs.release_key(deployment.commit_id, deployment.env, app.runtime, is_task=is_task)
+
+
 def _set_stopping(tx: Tx, ids: Sequence[str]) -> None:
     for id in ids:
         tables.set_instance_state(tx, id, InstanceState.STOPPING)
-
-
-def _out_of_memory(name: str) -> str:
-    from havre.base.flavors import FLAVORS, rank
-
-    bigger = FLAVORS[rank(name) + 1].name if rank(name) + 1 < len(FLAVORS) else None
-    hint = f"; take flavor {bigger} (clever scale --flavor {bigger})" if bigger else ""
-    return f"out of memory: the app needs more than flavor {name} has{hint}"

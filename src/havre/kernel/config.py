@@ -37,6 +37,8 @@ class PackagesConfig:
 
     index_url: str = ""
     npm_registry: str = ""
+    maven_repository: str = ""
+    cargo_registry: str = ""
     ca_bundle: str = ""
     proxy: str = ""
     environment: dict[str, str] = field(default_factory=dict)

@@ -55,6 +55,7 @@ __all__ = [
     "drained",
     "drop_app",
     "end_source",
+    "end_sources_of",
     "event_id",
     "logs",
     "seq_of",
@@ -88,6 +89,12 @@ def end_source(tx: Tx, id: str) -> None:
     """Nobody writes to the source's file any more. What is in it is still read."""
     if tables.end(tx, id):
         tx.emit("observe.source.ended", source=id)
+
+
+def end_sources_of(tx: Tx, instance_id: str) -> None:
+    """The instance has ended: nobody writes to any of its files."""
+    for id in tables.of_instance(tx.conn, instance_id):
+        end_source(tx, id)
 
 
 def drop_app(tx: Tx, app_id: str) -> None:

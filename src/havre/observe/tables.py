@@ -70,6 +70,12 @@ def end(tx: Tx, id: str) -> bool:
     return bool(tx.conn.execute(query.values(ended_at=tx.now)).rowcount)
 
 
+def of_instance(conn: sa.Connection, instance_id: str) -> list[str]:
+    """The ids of the sources of one instance."""
+    query = sa.select(LOG_SOURCE.c.id).where(LOG_SOURCE.c.instance_id == instance_id).order_by(LOG_SOURCE.c.id)
+    return list(conn.execute(query).scalars())
+
+
 def drop_app(tx: Tx, app_id: str) -> None:
     tx.conn.execute(sa.delete(LOG_SOURCE).where(LOG_SOURCE.c.app_id == app_id))
     tx.conn.execute(sa.delete(LOG_DROPPED).where(LOG_DROPPED.c.app_id == app_id))

@@ -1,6 +1,7 @@
 """Which files of a build are kept: CC_OVERRIDE_BUILDCACHE and CC_IGNORE_FROM_BUILDCACHE (colon-separated paths).
 
-The release that later deployments of the commit use again is what is left; done inside the build's sandbox.
+The release that later deployments of the commit use again is what is left; done inside the build's sandbox. `.havre`,
+where a build writes down what it found to start, is always kept.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ for path do
   [ -e "$path" ] || [ -L "$path" ] || { echo "CC_OVERRIDE_BUILDCACHE: there is no $path"; exit 1; }
   mkdir -p "$keep/$(dirname "$path")" && mv "$path" "$keep/$path" || exit 1
 done
-find . -mindepth 1 -maxdepth 1 ! -name "$keep" -exec rm -rf -- {} + &&
+find . -mindepth 1 -maxdepth 1 ! -name "$keep" ! -name .havre -exec rm -rf -- {} + &&
 find "$keep" -mindepth 1 -maxdepth 1 -exec mv -- {} . ';' && rmdir "$keep"
 """
 
@@ -28,8 +29,8 @@ def archive_commands(env: Mapping[str, str], *, kept: tuple[str, ...] = ()) -> t
     kept: what the plan keeps of the app's folder when the variable says nothing.
     """
     inside = PurePosixPath(env.get("APP_FOLDER", "").strip("/"))
-    kept = _paths(env, "CC_OVERRIDE_BUILDCACHE") or tuple(f"./{inside / each}" for each in kept)
-    ignored = _paths(env, "CC_IGNORE_FROM_BUILDCACHE") or _paths(env, "IGNORE_FROM_BUILDCACHE")
+    kept = paths_of(env, "CC_OVERRIDE_BUILDCACHE") or tuple(f"./{inside / each}" for each in kept)
+    ignored = paths_of(env, "CC_IGNORE_FROM_BUILDCACHE") or paths_of(env, "IGNORE_FROM_BUILDCACHE")
     commands: tuple[Command, ...] = ()
     if kept:
         name = f"keep only {' '.join(kept)}"
@@ -41,7 +42,8 @@ def archive_commands(env: Mapping[str, str], *, kept: tuple[str, ...] = ()) -> t
     return commands
 
 
-def _paths(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+def paths_of(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The paths of a variable, separated by colons, each as `./…`."""
     found = []
     for text in env.get(name, "").split(":"):
         path = PurePosixPath(text.strip().lstrip("/"))

@@ -36,14 +36,16 @@ class Plan:
     """`build` runs in order, any failure ends it; `start` is a line for the shell that becomes the app.
 
     toolchains: names that `drivers.toolchains` knows. lock_files: what the dependency cache is keyed by.
-    env: for the build and the app; in its values `$APP_ROOT` stands for the app's folder, `$HEAP_MIB` for three
-    quarters of the memory that the process has, `$CACHE_MIB` for a quarter of it, at most 1024. notes: lines for the
-    build log. packages: Debian packages that the build and the app need beyond the base stack. build_packages: those
-    that only the build needs. flow: what stands in front of the app inside its instance, the outermost first. port:
-    the app's own, told to it as PORT. image: the build leaves an image, which is the instance's whole root and says
-    how it starts. workers: lines for the shell, each a background process that runs beside the app in every instance.
-    kept: the only files of the build that are kept, relative to the app's folder, unless CC_OVERRIDE_BUILDCACHE says
-    otherwise; empty: all.
+    env: for the build and the app; in its values `$APP_ROOT` stands for the app's folder, `$MIB_60` for 60 per cent
+    of the memory that the process has (any other number alike), `$HEAP_MIB` for three quarters of it, `$CPUS` for its
+    processors. build_env: above it in the build. notes: lines for the build log. packages: Debian packages that the
+    build and the app need beyond the base stack. workers: lines for the shell, each a background process that runs
+    beside the app in every instance. build_packages, build_toolchains: what only the build needs. kept: the only files
+    of the build that are kept, relative to the app's folder, unless CC_OVERRIDE_BUILDCACHE says otherwise; empty: all.
+    dependencies: folders of the app with what the build installs, for CC_CACHE_DEPENDENCIES. keeps_dependencies: they
+    are kept unless the app says no. flow: what stands in front of the app inside its instance, the outermost first.
+    port: the app's own, told to it as PORT. image: the build leaves an image, which is the instance's whole root and
+    says how it starts.
     """
 
     runtime: str
@@ -59,6 +61,10 @@ class Plan:
     port: int = 8080
     image: bool = False
     workers: tuple[str, ...] = ()
+    build_toolchains: tuple[str, ...] = ()
+    build_env: dict[str, str] = field(default_factory=dict)
+    dependencies: tuple[str, ...] = ()
+    keeps_dependencies: bool = False
     kept: tuple[str, ...] = ()
 
 

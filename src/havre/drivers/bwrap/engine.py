@@ -6,8 +6,8 @@ process is its monitor), `exit.json` when it has ended. A new control plane read
 
 from __future__ import annotations
 
-import hashlib
 import dataclasses
+import hashlib
 import json
 import os
 import resource
@@ -30,7 +30,7 @@ from havre.base.ids import UnitId
 from havre.drivers import cgroup, wayout
 from havre.drivers.bwrap import identity, sandbox, seccomp
 from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec
-from havre.drivers.wayout import veth
+from havre.drivers.wayout import jvm, veth
 
 log = structlog.get_logger()
 
@@ -176,7 +176,7 @@ class Bubblewrap:
         staged = [f"/mnt/{number}" for number in range(len(paths))]
         env = dict(spec.env)
         if spec.way_out:
-            env = wayout.environment(self.way_out()) | env
+            env = jvm.told(wayout.environment(self.way_out()) | env)
         spec_env = _with_env(spec, env)
         limits = spec.limits
         groups = cgroup.groups(
@@ -205,6 +205,7 @@ class Bubblewrap:
             "rlimits": rlimits,
             "seccomp": ((seccomp.program(nests=True) if spec.nests else self._seccomp) or b"").hex(),
             "log": str(spec.log),
+            "logs": [str(each) for each in spec.logs],
             "port": spec.port,
             "listen_fd": listener.fileno() if listener is not None else None,
             "deadline_s": spec.deadline_s,
@@ -312,6 +313,8 @@ class Bubblewrap:
         try:
             status = await self._command(id, {"command": "status"}, limit_s=2)
         except UnavailableError:
+            return Unit(**common, state="starting")
+        if "accepting" not in status:  # its forwarder is gone: the sandbox is at its end
             return Unit(**common, state="starting")
         state = "running" if "exited" not in status else "starting"
         return Unit(**common, state=state, accepting=status["accepting"], in_flight=status["in_flight"])  # type: ignore[arg-type]

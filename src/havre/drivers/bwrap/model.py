@@ -62,6 +62,7 @@ class UnitSpec:
     users: the unit has users of its own instead of one. nests: as their root it may make namespaces and mounts, for
     programs that build images.
     deadline_s: the unit is killed when it has run so long; None: never.
+    logs: further files of output, which `argv` has open for appending as descriptors 3, 4 and so on.
     """
 
     id: UnitId
@@ -81,6 +82,7 @@ class UnitSpec:
     deadline_s: float | None = None
     scratch_bytes: int = 512 * 1024**2
     tree: Path | None = None
+    logs: tuple[Path, ...] = ()
     users: Users | None = None
     nests: bool = False
 

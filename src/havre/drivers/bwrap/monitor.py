@@ -26,6 +26,7 @@ PR_SET_PDEATHSIG = 1
 STAGE = "/mnt"
 LOG_LIMIT_BYTES, LOG_KEPT_BYTES = 64 * 1024**2, 32 * 1024**2
 LINGER_S = 30.0
+FIRST_LOG_FD = 3
 ROUTE_S = 5.0
 
 
@@ -156,13 +157,27 @@ def enter_users(first, count):
         file.write("0")  # of this one: no other below it
 
 
+def open_log(path):
+    return above_logs(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+
+
+def above_logs(fd):
+    """The same file under a number that no further log needs."""
+    import fcntl
+
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST_LOG_FD + 32)
+    os.close(fd)
+    return moved
+
+
 def run_sandbox(orders, status_fd, netns_fd, hold_fd):
     """In the child: become the sandbox."""
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     join_cgroups(orders)
     if netns_fd is not None:
         check(_LIBC.setns(netns_fd, CLONE_NEWNET), "enter network namespace")
-    log = os.open(orders["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log, *logs = [open_log(each) for each in (orders["log"], *orders["logs"])]
+    status_fd = above_logs(status_fd)
     nothing = os.open("/dev/null", os.O_RDONLY)
     uid = orders["uid"]
     if uid is not None:
@@ -176,12 +191,12 @@ def run_sandbox(orders, status_fd, netns_fd, hold_fd):
         _LIBC.prctl(4, 1)  # PR_SET_DUMPABLE: /proc/self stays ours after the change of user
     for each, limit in orders["rlimits"]:
         resource.setrlimit(each, (limit, limit))
-    args_fd = os.memfd_create("args", 0)
+    args_fd = above_logs(os.memfd_create("args", 0))
     os.write(args_fd, b"".join(each.encode() + b"\0" for each in orders["arguments"]))
     os.lseek(args_fd, 0, os.SEEK_SET)
     argv = ["bwrap", "--json-status-fd", str(status_fd)]
     if orders["seccomp"]:
-        seccomp_fd = os.memfd_create("seccomp", 0)
+        seccomp_fd = above_logs(os.memfd_create("seccomp", 0))
         os.write(seccomp_fd, bytes.fromhex(orders["seccomp"]))
         os.lseek(seccomp_fd, 0, os.SEEK_SET)
         os.set_inheritable(seccomp_fd, True)
@@ -195,6 +210,8 @@ def run_sandbox(orders, status_fd, netns_fd, hold_fd):
     os.dup2(nothing, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    for number, each in enumerate(logs):
+        os.dup2(each, FIRST_LOG_FD + number)
     for number in range(1, 65):
         if number not in (signal.SIGKILL, signal.SIGSTOP, 32, 33):
             signal.signal(number, signal.SIG_DFL)
@@ -524,10 +541,10 @@ class Monitor:
             except ProcessLookupError:
                 continue
 
-    def bound_log(self):
+    def bound_log(self, path):
         """Without a control plane nobody collects the log: free its oldest part in place."""
         try:
-            fd = os.open(self.orders["log"], os.O_RDWR)
+            fd = os.open(path, os.O_RDWR)
         except OSError:
             return
         try:
@@ -552,7 +569,8 @@ class Monitor:
                     self.kill()
             if now - self.log_checked > 5:
                 self.log_checked = now
-                self.bound_log()
+                for path in (self.orders["log"], *self.orders["logs"]):
+                    self.bound_log(path)
             waits = [each - now for each in (self.deadline, self.kill_at) if each]
             timeout = min([5.0, *(max(0.01, each) for each in waits)])
             for key, _ in self.loop.select(timeout if self.exit is None else 0.5):

@@ -1,6 +1,19 @@
 """git, run by argument lists in a clean environment."""
 
 from havre.drivers.git.backend import GitResponse, http_backend
-from havre.drivers.git.repository import BRANCH, checkout, head, init, size_bytes
+from havre.drivers.git.report import Report
+from havre.drivers.git.repository import (
+    BRANCH,
+    add_history,
+    checkout,
+    head,
+    init,
+    size_bytes,
+    submodules,
+    write_index,
+)
 
-__all__ = ["BRANCH", "GitResponse", "checkout", "head", "http_backend", "init", "size_bytes"]
+__all__ = [
+    "BRANCH", "GitResponse", "Report", "add_history", "checkout", "head", "http_backend", "init", "size_bytes",
+    "submodules", "write_index",
+]  # fmt: skip

@@ -24,6 +24,8 @@ from havre.drivers.git import repository
 HEAD_LIMIT = 65536
 PUSH_S = 1800.0
 SETTLE_S = 60.0
+DRAIN_S, DRAIN_BYTES = 60.0, 4 * 1024**3
+HELD_BYTES = 1024**2
 PLACES = frozenset({"/info/refs", "/git-upload-pack", "/git-receive-pack"})
 _PROTOCOL = re.compile(r"[A-Za-z0-9=:._-]{1,256}")
 
@@ -42,12 +44,18 @@ class GitResponse:
 
 @dataclass
 class _Fed:
-    """How far the request's body has come. `whole`: git has all of it."""
+    """How far the request's body has come. `whole`: git has all of it. `done`: nothing more of it is read."""
 
     size_bytes: int = 0
     whole: bool = False
+    done: anyio.Event = field(default_factory=anyio.Event)
     refused: ExhaustedError | None = None
     errors: list[Exception] = field(default_factory=list)
+    waiting: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    def end(self) -> None:
+        self.done.set()
+        self.waiting.cancel()
 
 
 async def http_backend(
@@ -120,11 +128,12 @@ async def _exchange(
             try:
                 head, rest = await _head(process, ends_at)
                 if head is not None:
+                    held = await _held(process, fed, ends_at)
                     yield head
-                    if rest:
-                        yield rest
-                    while (part := await _receive(process, ends_at)) is not None:
+                    for part in (rest, *held):
                         yield part
+                    while (more := await _receive(process, ends_at)) is not None:
+                        yield more
             except (UnavailableError, GeneratorExit) as error:  # the latter: the reader has closed the answer
                 if isinstance(error, UnavailableError):
                     fed.errors.append(error)
@@ -151,25 +160,39 @@ async def _open(told: Mapping[str, str]) -> Process:
 
 
 async def _feed(process: Process, body: AsyncIterator[bytes], fed: _Fed, limit_bytes: int | None) -> None:
-    """Hand the request's body to git. A body that breaks off ends git: half a push must not look like a whole one."""
-    assert process.stdin is not None
+    """Hand the request's body to git. A body that breaks off ends git: half a push must not look like a whole one.
+
+    What comes after git has refused it is read and dropped: a client that still sends does not hear the reason.
+    """
     try:
-        async for part in body:
-            fed.size_bytes += len(part)
-            if limit_bytes is not None and fed.size_bytes > limit_bytes:
-                fed.refused = _too_large(limit_bytes)
-                _kill(process)
-                return
-            if part:
-                await process.stdin.send(part)
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-        return  # git has read what it wanted
+        if not await _hand_over(process, body, fed, limit_bytes):
+            async for part in body:
+                fed.size_bytes += len(part)
+                if fed.size_bytes > DRAIN_BYTES:
+                    break
     except Exception as error:  # noqa: BLE001 - a door: whatever the request's body raises is raised to its reader
         fed.errors.append(error)
         _kill(process)
-        return
+    finally:
+        fed.end()
+
+
+async def _hand_over(process: Process, body: AsyncIterator[bytes], fed: _Fed, limit_bytes: int | None) -> bool:
+    """False when git has read what it wanted before the end of the body."""
+    assert process.stdin is not None
+    async for part in body:
+        fed.size_bytes += len(part)
+        if limit_bytes is not None and fed.size_bytes > limit_bytes:
+            fed.refused = _too_large(limit_bytes)
+            _kill(process)
+            return True
+        try:
+            await process.stdin.send(part)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return False
     fed.whole = True
     await process.stdin.aclose()
+    return True
 
 
 async def _receive(process: Process, ends_at: float) -> bytes | None:
@@ -192,6 +215,25 @@ async def _head(process: Process, ends_at: float) -> tuple[bytes | None, bytes]:
         if found:
             return head, rest
     return None, b""
+
+
+async def _held(process: Process, fed: _Fed, ends_at: float) -> list[bytes]:
+    """What git says while the request's body still comes: the answer begins when that has been read to its end.
+
+    A server of Go (the edge), when an answer to HTTP/1.1 begins earlier, reads 256 KiB of the body and drops them.
+    """
+    held: list[bytes] = []
+    with fed.waiting:
+        if fed.done.is_set():
+            return held
+        while sum(map(len, held)) < HELD_BYTES:
+            part = await _receive(process, ends_at)
+            if part is None:
+                with anyio.move_on_after(DRAIN_S):
+                    await fed.done.wait()
+                break
+            held.append(part)
+    return held
 
 
 async def _end(process: Process, *, settle: bool) -> None:

@@ -20,6 +20,7 @@ from havre.base.errors import ExhaustedError, InvalidError, UnavailableError
 BRANCH = "refs/heads/master"
 COMMAND_S = 300.0
 FILES_LIMIT = 500_000
+MODULES_LIMIT = 100
 SETTINGS = {
     "safe.directory": "*",
     "protocol.allow": "never",
@@ -30,6 +31,7 @@ SETTINGS = {
     "gc.autoPackLimit": "50",
     "http.receivepack": "true",
     "http.getanyfile": "false",
+    "core.logAllRefUpdates": "always",  # a commit that --force left behind can be deployed for a month more
 }
 
 
@@ -154,6 +156,51 @@ def _publish(tree: Path, into: Path) -> None:
         os.fsync(parent)
     finally:
         os.close(parent)
+
+
+async def write_index(git_dir: Path, commit: str, index: Path) -> None:
+    """Write git's index of `commit`, which names the commits of its submodules, to the file `index`."""
+    await _run("--git-dir", str(git_dir), "read-tree", commit, extra={"GIT_INDEX_FILE": str(index)})
+
+
+async def add_history(git_dir: Path, commit: str, tree: Path) -> None:
+    """Make `tree/.git`: a repository of its own with the history of `commit`, which `tree` has the files of."""
+    at = ("-C", str(tree))
+    await _run("init", "--quiet", "--template=", "--initial-branch=master", str(tree))
+    await _run(
+        *at,
+        "-c",
+        "protocol.file.allow=always",
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-write-fetch-head",
+        str(git_dir),
+        commit,
+    )
+    await _run(*at, "update-ref", "refs/heads/master", commit)
+    await _run(*at, "read-tree", "HEAD")
+
+
+async def submodules(git_dir: Path, commit: str) -> dict[str, str]:
+    """The addresses of the submodules that `.gitmodules` of `commit` names, by their names.
+
+    Raises InvalidError when it cannot be read or names more than MODULES_LIMIT.
+    """
+    command = ("config", "--null", "--get-regexp", r"^submodule\..*\.url$", "--blob", f"{commit}:.gitmodules")
+    done = await _ask("--git-dir", str(git_dir), *command)
+    if done.returncode == 1:
+        return {}  # no such key
+    if done.returncode != 0:
+        raise InvalidError("the repository's .gitmodules cannot be read", commit=commit)
+    found = {}
+    for entry in done.stdout.decode(errors="replace").split("\0"):
+        key, _, url = entry.partition("\n")
+        if key:
+            found[key.removeprefix("submodule.").removesuffix(".url")] = url
+    if len(found) > MODULES_LIMIT:
+        raise InvalidError(f"the repository has {len(found)} submodules; {MODULES_LIMIT} at most are fetched")
+    return found
 
 
 def size_bytes(git_dir: Path) -> int:

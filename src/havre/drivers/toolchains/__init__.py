@@ -57,22 +57,14 @@ class Toolchain:
 class Toolchains:
     """The toolchains of one installation, below `root`.
 
-    environment: what the host's package tools are told. repository: where Maven's artifacts are. authorities: the
-    bundle of those who sign the indexes, where it is not the host's.
+    environment: what the host's package tools are told. repository: where Maven's artifacts are, and who signs for
+    the package indexes.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        environment: Mapping[str, str],
-        *,
-        repository: Repository | None = None,
-        authorities: Path | None = None,
-    ) -> None:
+    def __init__(self, root: Path, environment: Mapping[str, str], repository: Repository | None = None) -> None:
         self._root = root
         self._environment = dict(environment)
         self._repository = repository or Repository()
-        self._authorities = authorities
         self._locks: dict[str, anyio.Lock] = defaultdict(anyio.Lock)
 
     async def ensure(self, name: str, *, for_build: bool = False) -> Toolchain:
@@ -94,7 +86,9 @@ class Toolchains:
         if kind in ("uv", "caddy") and not asked:
             return _installed(kind)
         if kind == "trust" and not asked:
-            place = trust.trust_store(self._root, (self._authorities if for_build else None) or trust.HOST_CA)
+            place = trust.trust_store(
+                self._root, (self._repository.authorities if for_build else None) or trust.HOST_CA
+            )
             return Toolchain("trust", place.name, place, trust.TARGET, "")
         if kits.is_kit(kind) and not asked:
             place = kits.kit(self._root, kind)
@@ -115,9 +109,9 @@ class Toolchains:
             place = go.go(self._root, asked, self._environment)
             return go.go_version(place), place
         if kind == "jre":
-            return asked, wheels.java(self._root, asked, self._environment)
+            return wheels.java(self._root, asked, self._environment)
         if kind == "tomcat":
-            return asked, maven.tomcat(self._root, asked, self._repository)
+            return maven.tomcat(self._root, asked, self._repository)
         if asked:
             return None
         if kind == "oauth2-proxy":

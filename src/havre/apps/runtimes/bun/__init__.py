@@ -23,4 +23,5 @@ def detect(tree: Tree, env: Mapping[str, str]) -> Plan:
         start=start_line(package, env, program="bun", runner="bun --bun run start"),
         env={"NODE_ENV": "production", "BUN_INSTALL_CACHE_DIR": env.get("CC_BUN_INSTALL_CACHE_DIR") or CACHE},
         lock_files=("bun.lock", "bun.lockb", "package.json"),
+        dependencies=("node_modules",),
     )

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 
 from havre.apps.runtimes.plan import Command, Plan, is_true
 from havre.apps.runtimes.tree import Tree
+from havre.apps.runtimes.versions import version_check
 from havre.base.errors import InvalidError
 
 _APP = re.compile(r"^\s*(?:\[\s*)?app:\s*:(\w+)", re.M)
+VERSION = ("elixir", "--short-version")
 _GOAL = re.compile(r"[\w.:/= -]+")
 
 
@@ -41,7 +43,9 @@ class Elixir:
         goal = self._goal(env, "CC_MIX_BUILD_GOAL", "compile")
         is_phoenix = bool(re.search(r"\{\s*:phoenix\s*,", project))
         assets = self._assets(tree, env) if is_phoenix else ""
-        build = [*self._packages(tree, project)]
+        asked = env.get("CC_ELIXIR_VERSION", "")
+        build = [*version_check("Elixir", asked=asked, who="CC_ELIXIR_VERSION", program=VERSION)]
+        build += self._packages(tree, project)
         if assets:
             build.append(Command("npm install", ("npm", "install", "--prefix", assets, "--no-audit", "--no-fund")))
         if goal.split()[0] != "compile":
@@ -49,7 +53,6 @@ class Elixir:
         if is_phoenix:
             build += self._phoenix(env, assets)
         build.append(Command(f"mix {goal}", ("mix", *goal.split())))
-        asked = env.get("CC_ELIXIR_VERSION", "").strip()
         return Plan(
             runtime=self.slug,
             toolchains=("node",) if assets else (),
@@ -60,7 +63,7 @@ class Elixir:
                 "RELEASE_TMP": "/tmp", "ERL_CRASH_DUMP_BYTES": "0",
             },
             lock_files=("mix.lock",),
-            notes=(f"CC_ELIXIR_VERSION={asked} is not followed: the version is Debian's",) if asked else (),
+            dependencies=("deps", "_build"),
             packages=self.packages,
             build_packages=("erlang-dev", "erlang-parsetools", "erlang-tools", "erlang-eunit"),
         )  # fmt: skip

@@ -53,6 +53,7 @@ class Node:
             start=start_line(package, env, program=program, runner=runner),
             env=told,
             lock_files=(*NPM_LOCKS, "yarn.lock", "pnpm-lock.yaml", "package.json"),
+            dependencies=("node_modules",),
         )
 
 

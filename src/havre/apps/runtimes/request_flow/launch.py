@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import shlex
 
+from havre.apps.launch import becoming
 from havre.apps.runtimes.plan import Plan
-from havre.apps.runtimes.shell import becoming
 
 PATIENCE_S = 8  # for the others, when one has ended by itself; what is left then goes with the sandbox
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from havre.apps.runtimes.shell import becoming
+from havre.apps.launch import becoming
 from havre.base.errors import InvalidError
 
 VCL = "clevercloud/varnish.vcl"
@@ -37,8 +37,10 @@ mkdir -p /tmp/varnish && {{
 }} > /tmp/varnish/havre.vcl || exit
 if command -v tcc > /dev/null; then cc='exec tcc -shared -o %o %s'
 else cc='exec gcc -g0 -O2 -fpic -shared -Wl,-x -o %o %s'; fi
+size=${{CC_VARNISH_STORAGE_SIZE:-}}
+if [ -z "$size" ]; then [ "$HAVRE_VARNISH_MIB" -le 1024 ] || HAVRE_VARNISH_MIB=1024; size=${{HAVRE_VARNISH_MIB}}M; fi
 exec /usr/sbin/varnishd -F -j none -n /tmp/varnish/run -a {host}:{port} -p "cc_command=$cc" \\
-  -f /tmp/varnish/havre.vcl -s "malloc,$HAVRE_VARNISH_STORAGE" -p vsl_space=1M -p thread_pools=1 \\
+  -f /tmp/varnish/havre.vcl -s "malloc,$size" -p vsl_space=1M -p thread_pools=1 \\
   -p thread_pool_min=10 -p thread_pool_max=200"""
 INCLUDE = """\
 if [ -r "$vcl" ]; then printf 'include "%s";\\n' "$vcl"; else echo "varnish: there is no file {file}" >&2; false; fi"""
@@ -64,8 +66,7 @@ def varnish(env: Mapping[str, str], port: int, onward: int) -> Made:
         port=port,
         onward=onward,
     )
-    storage = {"HAVRE_VARNISH_STORAGE": size or "$CACHE_MIBM"}
-    return Made(start, packages=("varnish", "tcc"), env=storage)
+    return Made(start, packages=("varnish", "tcc"), env={"HAVRE_VARNISH_MIB": "$MIB_25"})
 
 
 def oauth2_proxy(env: Mapping[str, str], port: int, onward: int) -> Made:

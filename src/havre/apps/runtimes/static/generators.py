@@ -74,11 +74,13 @@ def _mkdocs(tree: Tree, env: Mapping[str, str], out: str) -> Site:
 
 def _mdbook(tree: Tree, env: Mapping[str, str], out: str) -> Site:
     """Compiled once for each app, then found in its cache of dependencies."""
-    install = ("cargo", "install", "--locked", "--quiet", "--root", CARGO, f"mdbook@{MDBOOK}")
+    what = ("--no-default-features", "--features", "search", f"mdbook@{MDBOOK}")
+    install = ("cargo", "install", "--locked", "--quiet", "--root", CARGO, *what)
     build = (f"{CARGO}/bin/mdbook", "build", "--dest-dir", out)
     commands = (Command("cargo install mdbook", install), Command("mdbook build", build))
-    env = {"CARGO_HOME": "/home/bas/.cache/cargo", "CARGO_TARGET_DIR": "/tmp/mdbook"}
-    return Site("mdBook", commands, (), ("cargo-web", "rustc-web"), env)
+    told = {"CARGO_HOME": "/home/bas/.cache/cargo", "CARGO_TARGET_DIR": "/tmp/mdbook"}
+    told |= {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "0"}  # a book is made in a blink either way, mdBook is not
+    return Site("mdBook", commands, (), ("cargo-web", "rustc-web"), told)
 
 
 def _by_node(name: str, *argv: str, then: Callable[[str], tuple[str, ...]] | None = None) -> Callable[..., Site]:

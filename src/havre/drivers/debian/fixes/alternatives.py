@@ -19,8 +19,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "php-config": ("php-config[0-9]*",),
     "editor": ("nano", "vim.*"),
     "pager": ("less", "more"),
+    "yacc": ("bison.yacc",),
     "nc": ("nc.openbsd", "nc.traditional"),
 }
+
+ELSEWHERE = {"mvn": "usr/share/maven/bin/mvn"}  # in usr/bin: name -> where the program stands
 
 
 async def choose(tree: Tree) -> None:
@@ -31,3 +34,6 @@ async def choose(tree: Tree) -> None:
         found = [each.name for pattern in candidates for each in tree.find(f"usr/bin/{pattern}")[-1:]]
         if found:
             tree.link(f"usr/bin/{name}", found[0])
+    for name, place in ELSEWHERE.items():
+        if tree.has(place):
+            tree.link(f"usr/bin/{name}", f"/{place}")

@@ -12,7 +12,7 @@ KITS = Path(__file__).parent
 
 
 def is_kit(name: str) -> bool:
-    return "/" not in name and (KITS / name / "bin").is_dir()
+    return name.isalnum() and (KITS / name).is_dir()
 
 
 def kit(root: Path, name: str) -> Path:

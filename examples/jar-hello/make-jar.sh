@@ -1,0 +1,4 @@
+set -e
+javac -d classes src/Hello.java
+jar --create --file hello.jar --main-class Hello -C classes .
+rm -r classes

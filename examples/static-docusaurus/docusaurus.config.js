@@ -1,0 +1,6 @@
+module.exports = {
+  title: "A harbour",
+  url: "https://harbour.example",
+  baseUrl: "/",
+  presets: [["classic", { docs: { routeBasePath: "/" }, blog: false }]],
+}

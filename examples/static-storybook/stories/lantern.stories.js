@@ -1,0 +1,3 @@
+export default { title: "Lantern", render: ({ lit }) => `<p>The lantern is ${lit ? "lit" : "dark"}</p>` }
+
+export const Lit = { args: { lit: true } }
