@@ -21,12 +21,13 @@ from havre.base.errors import InvalidError
 from havre.base.flavors import flavor
 from havre.base.ids import UnitId
 from havre.drivers.toolchains import Toolchain
-from havre.kernel.config import Config, Paths
-from havre.kernel.units import Bind, Limits, UnitSpec
+from havre.kernel.config import BuildConfig, Config, Paths
+from havre.kernel.units import Bind, Limits, Quota, Tree, UnitSpec
 
 OWN_CA = "/opt/havre/ca.pem"
 FILE, PLACE = "HAVRE_FILE_", "HAVRE_PLACE_"  # files below the build's home, on their way in: content and path
-SCRATCH_BYTES = 2 * 1024**3
+SCRATCH_BYTES, SCRATCH_FILES = 2 * 1024**3, 262_144
+WEIGHT = 30  # of the processor, where a running app has 100: a build waits for those who serve
 PRELUDE = f"""#!/bin/sh
 set -u{keys.PRELUDE}n=0
 while eval "[ -n \\"\\${{{FILE}$n:-}}\\" ]"; do
@@ -116,7 +117,7 @@ def build_spec(
         argv=("/bin/sh", "/opt/havre/build/build.sh"),
         env=env | asked,
         cwd=env["APP_ROOT"],
-        limits=Limits(memory_mib * 1024**2, cpus, pids=2048),
+        limits=Limits(memory_mib * 1024**2, cpus, pids=2048, weight=WEIGHT),
         log=log,
         labels={"app": app.id, "deployment": deployment.id, "kind": "build", "commit": deployment.commit_id},
         binds=binds,
@@ -125,8 +126,18 @@ def build_spec(
         nests=plan.image,
         deadline_s=config.build.timeout_s,
         scratch_bytes=SCRATCH_BYTES,
+        scratch_files=SCRATCH_FILES,
+        quota=_quota(config.build, paths.releases / app.id / deployment.id, cache),
         tree=tree,
     )
+
+
+def _quota(build: BuildConfig, release: Path, cache: Path) -> Quota:
+    trees = (
+        Tree("the build's folder", release, build.release_bytes, build.release_files),
+        Tree("the build cache", cache, build.app_cache_bytes, build.release_files),
+    )
+    return Quota(trees, build.reserve_bytes, build.reserve_files)
 
 
 def sizes(app: App, config: Config) -> tuple[int, float]:

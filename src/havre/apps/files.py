@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from havre.base.errors import InvalidError
+from havre.base.errors import ExhaustedError, InvalidError
+from havre.drivers.disk import give, remove, size_bytes
+
+__all__ = [
+    "app_folder", "check_room", "give", "inside", "open_cache", "read_inside", "remove", "size_bytes",
+    "write_for_sandbox",
+]  # fmt: skip
 
 
 def inside(folder: Path, relative: str) -> Path:
@@ -54,14 +59,6 @@ def read_inside(folder: Path, name: str, *, limit_bytes: int) -> bytes | None:
         return file.read(limit_bytes) if stat.S_ISREG(os.fstat(fd).st_mode) else None
 
 
-def give(folder: Path, uid: int) -> None:
-    """Make `uid` the owner of everything below `folder`, never following a link."""
-    os.chown(folder, uid, uid)
-    for _, folders, files, fd in os.fwalk(folder, follow_symlinks=False):
-        for name in (*folders, *files):
-            os.chown(name, uid, uid, dir_fd=fd, follow_symlinks=False)
-
-
 def open_cache(folder: Path, key: str) -> Path:
     """The app's dependency cache for `key`. With a new key the cache of the last one is carried over; there is one."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,20 +68,18 @@ def open_cache(folder: Path, key: str) -> Path:
         if others:
             others[-1].rename(place)
             for each in others[:-1]:
-                shutil.rmtree(each, ignore_errors=True)
+                remove(each)
         else:
             place.mkdir(mode=0o755)
     os.utime(place)
     return place
 
 
-def size_bytes(folder: Path) -> int:
-    """What the files below `folder` take on disk."""
-    total = 0
-    for _, _, names, fd in os.fwalk(folder, follow_symlinks=False):
-        for name in names:
-            try:
-                total += os.stat(name, dir_fd=fd, follow_symlinks=False).st_blocks * 512
-            except FileNotFoundError:
-                continue
-    return total
+def check_room(folder: Path, *, reserve_bytes: int, reserve_files: int) -> None:
+    """Raises ExhaustedError when the disk of `folder` has less left than what must stay free."""
+    seen = os.statvfs(folder)
+    free = seen.f_bavail * seen.f_frsize
+    if free < reserve_bytes:
+        raise ExhaustedError(f"the disk of the platform is full: {free // 1024**2} MiB are left; tell its operator")
+    if seen.f_files and seen.f_favail < reserve_files:
+        raise ExhaustedError(f"the disk of the platform is full: {seen.f_favail} files are left; tell its operator")

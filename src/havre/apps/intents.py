@@ -10,8 +10,9 @@ from typing import Any
 
 from havre import edge, governance, observe
 from havre.apps import decide, logbook, runtimes, stacks, tables
+from havre.apps.endings import end_deployment
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState
-from havre.apps.operations import DeployArgs, Operations, StopArgs, end_deployment
+from havre.apps.operations import DeployArgs, Operations, StopArgs
 from havre.base import names
 from havre.base.errors import ConflictError, ExhaustedError, InvalidError, NotFoundError
 from havre.base.flavors import flavor, rank

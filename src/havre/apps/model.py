@@ -30,6 +30,7 @@ class Action(StrEnum):
     UNDEPLOY = "UNDEPLOY"
     UPSCALE = "UPSCALE"
     DOWNSCALE = "DOWNSCALE"
+    REPLACE = "REPLACE"
 
 
 class InstanceState(StrEnum):

@@ -7,8 +7,10 @@ from typing import Any
 
 from havre import observe
 from havre.apps import logbook, tables, tasks
+from havre.apps.endings import end_deployment
 from havre.apps.model import DeploymentState
 from havre.apps.runtimes import Plan
+from havre.apps.scale import ScaleArgs, Scaling
 from havre.apps.stacks import Roots
 from havre.apps.tasks import TaskEnd
 from havre.apps.work import Names, Work
@@ -45,12 +47,14 @@ class Operations:
     task: Operation[DeployArgs]
     undeploy: Operation[StopArgs]
     delete: Operation[StopArgs]
+    scale: Operation[ScaleArgs]
 
 
 def operations(work: Work) -> Operations:
     """The operations, whose steps use `work`."""
     builds = Builds(work)
-    return Operations(_deploy(work, builds), _task(work, builds), _undeploy(work), _delete(work))
+    scale = Scaling(work).operation
+    return Operations(_deploy(work, builds), _task(work, builds), _undeploy(work), _delete(work), scale)
 
 
 class Builds:
@@ -223,14 +227,3 @@ def _delete(work: Work) -> Operation[StopArgs]:
 
     steps = (Step("stop", stop, final=True), Step("remove", remove))
     return Operation("apps.delete", StopArgs, steps, on_done=on_done)
-
-
-def end_deployment(tx: Tx, app_id: str, deployment_id: str, state: DeploymentState, *, error: str = "") -> None:
-    """End the deployment's row, once, with the event that watchers wait for."""
-    if not tables.end_deployment(tx, deployment_id, state, error=error):
-        return
-    app, made = tables.app(tx.conn, app_id), tables.deployment(tx.conn, app_id, deployment_id)
-    if app is not None and made is not None:
-        facts = {"deployment": made.id, "state": made.state, "action": made.action, "commit": made.commit_id}
-        facts |= {"cause": made.cause, "author": made.author_id}
-        tx.emit("apps.deployment.ended", owner_id=app.owner_id, actor_id=made.author_id, subject=app_id, **facts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, replace
 
 import anyio
@@ -14,6 +13,7 @@ from havre import observe
 from havre.apps import decide, files, launch, tables
 from havre.apps.model import App, Deployment, Instance, InstanceState
 from havre.apps.stack_garbage import collect_stacks
+from havre.apps.toolchain_garbage import collect_toolchains
 from havre.apps.work import PLAN, Work
 from havre.base.errors import HavreError
 from havre.base.ids import UnitId, new_instance_id
@@ -125,13 +125,14 @@ class Reconcile:
         await kernel.units.forget(id)
 
     async def garbage(self) -> Pass:
-        """One pass: releases past what is kept, logs of old deployments, caches past the quota, stacks that nobody
-        needs. Only what is ours."""
+        """One pass: releases past what is kept, logs of old deployments, caches past the quota, stacks and
+        toolchains that nobody needs. Only what is ours."""
         kernel = self._kernel
         changed = await self._collect_releases()
         changed += await self._collect_logs()
         changed += await self._collect_caches()
         changed += await collect_stacks(self._work)
+        changed += await collect_toolchains(self._work)
         await kernel.store.write(lambda tx: tables.forget_instances(tx, before=tx.now - INSTANCES_KEPT_MS))
         return Pass(changed=changed)
 
@@ -156,7 +157,7 @@ class Reconcile:
             if release is not None:
                 place = kernel.paths.releases / release.app_id / release.id
                 await kernel.store.write(lambda tx, id=id: tables.delete_release(tx, id))  # type: ignore[misc]
-                await anyio.to_thread.run_sync(shutil.rmtree, place, True)
+                await anyio.to_thread.run_sync(files.remove, place)
                 log.info("apps.release.collected", app=release.app_id, release=release.id)
         return len(gone)
 
@@ -180,7 +181,7 @@ class Reconcile:
                 continue
             sources = [each.stem if each.stem != "deploy" else folder.name for each in folder.glob("*.log")]
             if all([each == "build" or await observe.drained(kernel, each) for each in sources]):
-                await anyio.to_thread.run_sync(shutil.rmtree, folder, True)
+                await anyio.to_thread.run_sync(files.remove, folder)
                 gone += 1
         return gone
 
@@ -195,7 +196,7 @@ class Reconcile:
             total, gone = sum(sizes.values()), 0
             for each in sorted(found, key=lambda each: each.stat().st_mtime):
                 if total > kernel.config.build.cache_bytes and each.parent.name not in busy:
-                    shutil.rmtree(each, ignore_errors=True)
+                    files.remove(each)
                     total -= sizes[each]
                     gone += 1
             return gone

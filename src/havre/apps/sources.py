@@ -6,7 +6,6 @@ is a stranger's word, and must reach neither the host's files nor its network.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,10 +54,11 @@ async def fetch(work: Work, app: App, deployment: Deployment, unit_id: UnitId) -
     place = paths.releases / app.id / deployment.id
     repository = paths.git / f"{app.id}.git"
     if await units.get(unit_id) is None:
-        await anyio.to_thread.run_sync(shutil.rmtree, place, True)
+        await anyio.to_thread.run_sync(files.remove, place)
+        build = work.kernel.config.build
+        files.check_room(paths.releases, reserve_bytes=build.reserve_bytes, reserve_files=build.reserve_files)
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        limit = work.kernel.config.build.release_bytes
-        await git.checkout(repository, deployment.commit_id, place, limit_bytes=limit)
+        await git.checkout(repository, deployment.commit_id, place, limit_bytes=build.release_bytes)
         if runtimes.is_true(deployment.env.get("CC_GIT_FULL_CLONE")):
             await git.add_history(repository, deployment.commit_id, place)
     if (place / ".gitmodules").is_file() and not runtimes.is_true(deployment.env.get("CC_DISABLE_GIT_SUBMODULES")):
@@ -87,10 +87,7 @@ async def _fetch_submodules(work: Work, app: App, deployment: Deployment, unit_i
     await kernel.store.write(lambda tx: observe.add_source(tx, source))
     if await kernel.units.get(unit_id) is None:
         await _start(work, app, deployment, unit_id, log)
-    place = kernel.paths.releases / app.id / deployment.id
-    ended = await bounds.wait_within(
-        kernel.units, unit_id, folder=place, limit_bytes=kernel.config.build.release_bytes, clock=kernel.clock
-    )
+    ended = await kernel.units.wait(unit_id)
     await kernel.store.write(lambda tx: observe.end_source(tx, unit_id))
     if not ended.is_success:
         raise InvalidError(f"the submodules could not be fetched: {bounds.last_words(log, ended)}")

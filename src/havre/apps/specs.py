@@ -31,6 +31,7 @@ __all__ = [
     "source_of",
 ]
 PRE_RUN = "CC_PRE_RUN_HOOK"
+BYTES_FOR_EACH_FILE = 8192  # a file in memory costs about one KiB even when it is empty
 # what names a place that an image does not have
 NOT_FOR_IMAGES = frozenset({"APP_HOME", "APP_ROOT", "HOME", "LANG", "PATH", "TZ", "USER", *CA_NAMES})
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -99,7 +100,7 @@ def instance_spec(
         argv=argv,
         env=env,
         cwd=env["APP_ROOT"],
-        limits=Limits(size.memory_bytes, float(size.cpus), shared=size.is_shared),
+        limits=Limits(size.memory_bytes, float(size.cpus), weight=10 if size.is_shared else 100),
         log=log,
         labels=labels,
         binds=binds,
@@ -107,7 +108,8 @@ def instance_spec(
         uid=app.uid,
         listen=listen,
         port=public_port(plan),
-        scratch_bytes=max(64 * 1024**2, size.memory_bytes // 4),
+        scratch_bytes=size.memory_bytes // 2,
+        scratch_files=size.memory_bytes // 2 // BYTES_FOR_EACH_FILE,
         logs=tuple(log.with_name(f"{source_of(instance, each)}.log") for each in launch.services(starts)),
         tree=tree,
     )
@@ -137,13 +139,14 @@ def _of_image(
         argv=argv,
         env={"PATH": DEFAULT_PATH, "HOME": found.user.home} | found.env | told,
         cwd=found.cwd,
-        limits=Limits(size.memory_bytes, float(size.cpus), shared=size.is_shared),
+        limits=Limits(size.memory_bytes, float(size.cpus), weight=10 if size.is_shared else 100),
         log=log,
         labels=labels,
         uid=app.uid,
         listen=listen,
         port=public_port(plan),
-        scratch_bytes=max(64 * 1024**2, size.memory_bytes // 4),
+        scratch_bytes=size.memory_bytes // 2,
+        scratch_files=size.memory_bytes // 2 // BYTES_FOR_EACH_FILE,
         binds=binds,
         overlays=(Bind(found.root, "/"),),
         users=users,

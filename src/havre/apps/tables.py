@@ -56,7 +56,7 @@ DEPLOYMENT = sa.Table(
     sa.Column("state", sa.String(12), nullable=False),
     sa.Column("action", sa.String(12), nullable=False),
     sa.Column("commit_id", sa.String(64), nullable=False),
-    sa.Column("cause", sa.String(40), nullable=False),
+    sa.Column("cause", sa.String(240), nullable=False),
     sa.Column("author_id", sa.String(64), nullable=False),
     sa.Column("author_name", sa.String(80), nullable=False),
     sa.Column("operation_id", sa.String(64)),
@@ -96,6 +96,15 @@ INSTANCE = sa.Table(
     sa.Column("stack", sa.String(64), nullable=False, server_default=""),
 )
 
+APP_LOAD = sa.Table(
+    "app_load",
+    METADATA,
+    sa.Column("app_id", sa.String(64), sa.ForeignKey("app.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("asleep", sa.Boolean, nullable=False),
+    sa.Column("requests_per_s", sa.Float, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
 
 def _remember_stacks(conn: sa.Connection) -> None:
     """Releases and instances know the stack that they are for; what was there before saw the host's /usr."""
@@ -104,7 +113,14 @@ def _remember_stacks(conn: sa.Connection) -> None:
             conn.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN stack VARCHAR(64) NOT NULL DEFAULT ''"))
 
 
-SCHEMA = Schema("apps", METADATA, (METADATA.create_all, _remember_stacks))
+def _remember_loads(conn: sa.Connection) -> None:
+    """How much each app is asked, and which sleep; a cause has room for its reason."""
+    APP_LOAD.create(conn, checkfirst=True)
+    if conn.dialect.name != "sqlite":  # which does not bound its texts
+        conn.execute(sa.text("ALTER TABLE deployment ALTER COLUMN cause TYPE VARCHAR(240)"))
+
+
+SCHEMA = Schema("apps", METADATA, (METADATA.create_all, _remember_stacks, _remember_loads))
 
 
 def _app(row: sa.Row[Any]) -> App:
@@ -140,7 +156,7 @@ def update_app(tx: Tx, id: str, **values: Any) -> None:
 
 
 def delete_app(tx: Tx, id: str) -> None:
-    for table in (INSTANCE, RELEASE, DEPLOYMENT, APP_ENV):
+    for table in (INSTANCE, RELEASE, DEPLOYMENT, APP_ENV, APP_LOAD):
         tx.conn.execute(sa.delete(table).where(table.c.app_id == id))
     tx.conn.execute(sa.delete(APP).where(APP.c.id == id))
 
@@ -165,6 +181,36 @@ def put_env(tx: Tx, app_id: str, name: str, value: str) -> None:
 def drop_env(tx: Tx, app_id: str, name: str | None = None) -> None:
     query = sa.delete(APP_ENV).where(APP_ENV.c.app_id == app_id)
     tx.conn.execute(query if name is None else query.where(APP_ENV.c.name == name))
+
+
+def env_named(conn: sa.Connection, name: str) -> dict[str, str]:
+    """The value of one variable in every app that has it."""
+    query = sa.select(APP_ENV.c.app_id, APP_ENV.c.value).where(APP_ENV.c.name == name)
+    return {row.app_id: row.value for row in conn.execute(query)}
+
+
+def set_asleep(tx: Tx, app_id: str, *, asleep: bool) -> None:
+    _put_load(tx, app_id, asleep=asleep)
+
+
+def put_load(tx: Tx, app_id: str, requests_per_s: float) -> None:
+    _put_load(tx, app_id, requests_per_s=requests_per_s, at=tx.now)
+
+
+def _put_load(tx: Tx, app_id: str, **values: Any) -> None:
+    if not tx.conn.execute(sa.update(APP_LOAD).where(APP_LOAD.c.app_id == app_id).values(**values)).rowcount:
+        row = {"app_id": app_id, "asleep": False, "requests_per_s": 0.0, "at": tx.now} | values
+        tx.conn.execute(sa.insert(APP_LOAD).values(**row))
+
+
+def asleep(conn: sa.Connection) -> frozenset[str]:
+    """The apps that are scaled to zero."""
+    return frozenset(conn.execute(sa.select(APP_LOAD.c.app_id).where(APP_LOAD.c.asleep)).scalars())
+
+
+def loads(conn: sa.Connection) -> dict[str, float]:
+    """Requests a second of each app, as averaged last."""
+    return {row.app_id: row.requests_per_s for row in conn.execute(sa.select(APP_LOAD))}
 
 
 def next_number(conn: sa.Connection, app_id: str) -> int:
@@ -258,14 +304,21 @@ def instances(conn: sa.Connection, *, app_id: str | None = None, with_deleted: b
     return [_instance(row) for row in conn.execute(query)]
 
 
+def serving(conn: sa.Connection, app: App) -> list[Instance]:
+    """The instances that serve the app: up, of its generation."""
+    found = instances(conn, app_id=app.id)
+    return [each for each in found if each.state is InstanceState.UP and each.generation == app.generation]
+
+
 def instance(conn: sa.Connection, id: str) -> Instance | None:
     row = conn.execute(sa.select(INSTANCE).where(INSTANCE.c.id == id)).one_or_none()
     return _instance(row) if row else None
 
 
 def crashes_since(conn: sa.Connection, app_id: str, at: int) -> list[int]:
-    """The moments at which instances of the app ended by themselves, oldest first."""
-    query = sa.select(INSTANCE.c.deleted_at).where(INSTANCE.c.app_id == app_id, INSTANCE.c.ended_by == "crash")
+    """The moments at which instances of the app ended by themselves or had to be, oldest first."""
+    by_itself = INSTANCE.c.ended_by.in_(("crash", "hung"))
+    query = sa.select(INSTANCE.c.deleted_at).where(INSTANCE.c.app_id == app_id, by_itself)
     return list(conn.execute(query.where(INSTANCE.c.deleted_at > at).order_by(INSTANCE.c.deleted_at)).scalars())
 
 

@@ -29,7 +29,8 @@ async def run(work: Work, app: App, deployment: Deployment, names: Names, plan: 
     """Run the command to its end; found again when it runs already."""
     kernel = work.kernel
     _, deployment = await work.read(app.id, deployment.id)
-    instance = work.instance(app, deployment, names.generation, 0, names.instances[0], roots.run)
+    size = names.flavor or app.min_flavor
+    instance = work.instance(deployment, names.generation, 0, names.instances[0], size=size, stack=roots.run)
     starts = await work.launch(app, deployment, plan, release=str(deployment.release_id))
 
     def begin(tx: Tx) -> None:

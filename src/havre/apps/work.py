@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from havre.apps import (
     launchers,
     logbook,
     runtimes,
+    scaling,
     sources,
     specs,
     stacks,
@@ -35,6 +35,7 @@ from havre.apps.launch import Launch, services
 from havre.apps.model import Action, App, Deployment, Instance, InstanceState, Release
 from havre.apps.packages import open_toolchains
 from havre.apps.runtimes import Command, Plan
+from havre.apps.scaling import Scale
 from havre.apps.stacks import Roots
 from havre.base.errors import ConflictError, InvalidError, NotFoundError
 from havre.base.flavors import flavor
@@ -58,6 +59,7 @@ class Names:
     build_unit: UnitId
     instances: tuple[InstanceId, ...]
     reuse: DeploymentId | None
+    flavor: str = ""  # empty: the app's smallest
     fetch_unit: UnitId | None = None
     clean: bool = False
 
@@ -113,10 +115,17 @@ class Work:
                 if is_there and await self._runs_on_today(each, fresh=fresh):
                     reuse = each.id
                     break
-        count = 1 if decide.is_task(app.lifetime, deployment.env) else app.min_instances
+        scale = scaling.bounds_of(app).nearest(await self.scale_of(app))
+        count = 1 if decide.is_task(app.lifetime, deployment.env) else scale.instances
         ids = tuple(new_instance_id() for _ in range(count))
         units = [UnitId(new_instance_id()) for _ in range(2)]
-        return Names(app.generation + 1, units[0], ids, reuse, fetch_unit=units[1], clean=not use_cache)
+        generation = app.generation + 1
+        return Names(generation, units[0], ids, reuse, scale.flavor, fetch_unit=units[1], clean=not use_cache)
+
+    async def scale_of(self, app: App) -> Scale:
+        """How many instances of which flavor serve the app now."""
+        up = await self.kernel.store.read(lambda conn: tables.serving(conn, app))
+        return Scale(len(up), up[0].flavor if up else app.min_flavor)
 
     # fetch, detect, build
 
@@ -132,7 +141,7 @@ class Work:
     async def drop_release(self, app_id: str, deployment_id: str, names: Names) -> None:
         if names.fetch_unit is not None:
             await self.stop_unit(names.fetch_unit)
-        await anyio.to_thread.run_sync(shutil.rmtree, self._release(app_id, deployment_id), True)
+        await anyio.to_thread.run_sync(files.remove, self._release(app_id, deployment_id))
         await self.kernel.store.write(lambda tx: tables.delete_release(tx, deployment_id))
 
     async def detect(self, app: App, deployment: Deployment, names: Names) -> Plan:
@@ -211,20 +220,17 @@ class Work:
             await self._build(app, deployment, names, plan, roots)
         await self.kernel.units.forget(names.build_unit)
         if names.reuse is not None:  # what the hook ran on
-            await anyio.to_thread.run_sync(shutil.rmtree, self._release(app.id, deployment.id), True)
+            await anyio.to_thread.run_sync(files.remove, self._release(app.id, deployment.id))
 
     async def _build(self, app: App, deployment: Deployment, names: Names, plan: Plan, roots: Roots) -> None:
         kernel, paths = self.kernel, self.kernel.paths
-        place = self._release(app.id, deployment.id)
         if names.commands(plan):
             log = logbook.file_of(paths, deployment.id, "build")
             source = self.build_source(app, deployment, names.build_unit, log)
             await kernel.store.write(lambda tx: observe.add_source(tx, source))
             if await kernel.units.get(names.build_unit) is None:
                 await self._start_build(app, deployment, names, plan, log, stacks.tree_of(self.stacks, roots.build))
-            limit = kernel.config.build.release_bytes
-            unit = names.build_unit
-            ended = await bounds.wait_within(kernel.units, unit, folder=place, limit_bytes=limit, clock=kernel.clock)
+            ended = await kernel.units.wait(names.build_unit)
             await kernel.store.write(lambda tx: observe.end_source(tx, names.build_unit))
             if not ended.is_success:
                 hint = starting.larger_build(app, kernel.config) if ended.oom else ""
@@ -265,7 +271,7 @@ class Work:
         own_key = keys.key_of(deployment.env, source)
         key = await anyio.to_thread.run_sync(specs.cache_key, plan, toolchains, source)
         if names.clean:
-            await anyio.to_thread.run_sync(shutil.rmtree, paths.cache / app.id, True)
+            await anyio.to_thread.run_sync(files.remove, paths.cache / app.id)
         cache = await anyio.to_thread.run_sync(files.open_cache, paths.cache / app.id, key)
         known = keys.known_hosts(paths, app) if own_key is not None else None
         if plan.image:
@@ -311,17 +317,33 @@ class Work:
     async def boot(self, app: App, deployment: Deployment, names: Names, plan: Plan, roots: Roots) -> None:
         """Start every instance and wait until each is healthy. Raises InvalidError when one fails."""
         _, deployment = await self.read(app.id, deployment.id)
+        size = names.flavor or app.min_flavor
         made = [
-            self.instance(app, deployment, names.generation, number, id, roots.run)
+            self.instance(deployment, names.generation, number, id, size=size, stack=roots.run)
             for number, id in enumerate(names.instances)
         ]
         starts = await self.launch(app, deployment, plan, release=str(deployment.release_id))
-        await self.kernel.store.write(lambda tx: self._add_instances(tx, app, made, starts))
-        async with anyio.create_task_group() as group:
-            for each in made:
-                group.start_soon(self._boot_one, app, deployment, each, plan, starts)
+        await self.boot_all(app, deployment, made, plan, starts, told=deployment.id)
 
-    async def _boot_one(self, app: App, deployment: Deployment, instance: Instance, plan: Plan, starts: Launch) -> None:
+    async def boot_all(
+        self,
+        app: App,
+        deployment: Deployment,
+        instances: Sequence[Instance],
+        plan: Plan,
+        starts: Launch,
+        *,
+        told: str,
+    ) -> None:
+        """Start instances of `deployment`, and wait until each is healthy. told: whose log hears of it."""
+        await self.kernel.store.write(lambda tx: self._add_instances(tx, app, instances, starts))
+        async with anyio.create_task_group() as group:
+            for each in instances:
+                group.start_soon(self._boot_one, app, deployment, each, plan, starts, told)
+
+    async def _boot_one(
+        self, app: App, deployment: Deployment, instance: Instance, plan: Plan, starts: Launch, told: str
+    ) -> None:
         began = self.kernel.clock.monotonic()
         await self.start_instance(app, deployment, instance, plan, starts)
         try:
@@ -331,23 +353,24 @@ class Work:
             unit = await self.kernel.units.get(UnitId(instance.id))
             log = logbook.file_of(self.kernel.paths, deployment.id, instance.id)
             for line in observe.tail(log, lines=LAST_LINES):
-                self.say(deployment.id, f"  {line}")
+                self.say(told, f"  {line}")
             if unit is not None and unit.exit is not None and unit.exit.oom:
                 raise InvalidError(starting.out_of_memory(instance.flavor)) from cause
             raise
         took = self.kernel.clock.monotonic() - began
-        self.say(deployment.id, f"Instance {instance.number} ({instance.flavor}) is up after {took:.1f} s: {said}")
+        self.say(told, f"Instance {instance.number} ({instance.flavor}) is up after {took:.1f} s: {said}")
 
     def instance(
-        self, app: App, deployment: Deployment, generation: int, number: int, id: InstanceId, stack: str
+        self, deployment: Deployment, generation: int, number: int, id: InstanceId, *, size: str, stack: str
     ) -> Instance:
+        """A wanted instance of what `deployment` is; size: the name of a flavor."""
         return Instance(
             id=id,
-            app_id=app.id,
+            app_id=deployment.app_id,
             deployment_id=deployment.id,
             generation=generation,
             number=number,
-            flavor=app.min_flavor,
+            flavor=size,
             commit_id=deployment.commit_id,
             state=InstanceState.DEPLOYING,
             created_at=self.kernel.clock.now(),
@@ -412,7 +435,7 @@ class Work:
         """The new generation accepts, confirmed; it is recorded as the one that serves; the old one stops accepting."""
         units = self.kernel.units
         for id in names.instances:
-            await units.accept(UnitId(id))
+            await units.accept(UnitId(id), peers=len(names.instances) - 1)
         await self.kernel.store.write(lambda tx: self._serve(tx, app, deployment, names))
         await edge.reconcile_now(self.kernel)
         for each in await self._older(app.id, names.generation):
@@ -422,6 +445,7 @@ class Work:
     def _serve(self, tx: Tx, app: App, deployment: Deployment, names: Names) -> None:
         values = {"serving": deployment.id, "generation": names.generation, "commit_id": deployment.commit_id}
         tables.update_app(tx, app.id, **values, deployed_at=tx.now)
+        tables.set_asleep(tx, app.id, asleep=False)
         for id in names.instances:
             tables.set_instance_state(tx, id, InstanceState.UP)
 
@@ -473,7 +497,7 @@ class Work:
         places.append(paths.data / "known-hosts" / app_id)
         places += [paths.deployments / each.id for each in deployments]
         for place in places:
-            await anyio.to_thread.run_sync(shutil.rmtree, place, True)
+            await anyio.to_thread.run_sync(files.remove, place)
 
     def forget_app(self, tx: Tx, app_id: str) -> None:
         app = tables.app(tx.conn, app_id)

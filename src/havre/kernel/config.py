@@ -63,6 +63,10 @@ class BuildConfig:
     cache_bytes: int = 10 * 1024**3
     repository_bytes: int = 1024**3
     release_bytes: int = 4 * 1024**3
+    release_files: int = 500_000
+    app_cache_bytes: int = 2 * 1024**3
+    reserve_bytes: int = 512 * 1024**2
+    reserve_files: int = 20_000
     packages: PackagesConfig = field(default_factory=PackagesConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
 

@@ -1,6 +1,6 @@
 """Units as bubblewrap sandboxes, each under a monitor of its own."""
 
 from havre.drivers.bwrap.engine import Bubblewrap
-from havre.drivers.bwrap.model import Bind, Exit, Limits, Root, Unit, UnitSpec, Users
+from havre.drivers.bwrap.model import Bind, Exit, Limits, Quota, Root, Tree, Unit, UnitSpec, Usage, Users
 
-__all__ = ["Bind", "Bubblewrap", "Exit", "Limits", "Root", "Unit", "UnitSpec", "Users"]
+__all__ = ["Bind", "Bubblewrap", "Exit", "Limits", "Quota", "Root", "Tree", "Unit", "UnitSpec", "Usage", "Users"]

@@ -1,7 +1,6 @@
 """Units in bubblewrap sandboxes: starts, finds again, commands and ends them.
 
-What is known of a unit is on the disk, in `<units>/<id>/`: `spec.json` before anything runs, `handle.json` (which
-process is its monitor), `exit.json` when it has ended. A new control plane reads these and is where the old one was.
+Looking at units is reading files (`records`); only a command talks to a monitor.
 """
 
 from __future__ import annotations
@@ -9,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import marshal
 import os
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -28,15 +29,17 @@ from anyio.abc import ByteStream
 from havre.base.errors import BrokenError, ConflictError, NotFoundError, UnavailableError
 from havre.base.ids import UnitId
 from havre.drivers import cgroup, wayout
-from havre.drivers.bwrap import identity, sandbox, seccomp
-from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec
+from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp
+from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec, Usage
 from havre.drivers.wayout import jvm, veth
 
 log = structlog.get_logger()
-
 COMMAND_S = 10.0
 START_S = 20.0
-BACKLOG = 1024
+AT_ONCE = 8
+OOM_SCORES = {"instance": 500, "build": 900}  # when the machine itself runs out of memory: builds first, never us
+STAGE = "/mnt"
+FILE_ROOM_BYTES = 1024**2  # one file may go past the quota by so much, so that it is the quota that is named
 
 
 class Bubblewrap:
@@ -49,11 +52,13 @@ class Bubblewrap:
         self._run = run
         self._now = now
         self._root = root
+        self._records = records.Records(units, run, now=now)
         self._listeners: dict[str, socket.socket] = {}
-        self._starting = anyio.Lock()
-        self._starts = anyio.CapacityLimiter(8)
+        self._listening = anyio.Lock()
+        self._starts = anyio.CapacityLimiter(AT_ONCE)
         self._hierarchies = cgroup.probe()
         self._tag = "havre-" + hashlib.sha256(str(units).encode()).hexdigest()[:8]
+        self._is_bounded = False
         self._binary = sandbox.binary()
         self._seccomp = seccomp.program()
         self._network = network
@@ -66,13 +71,10 @@ class Bubblewrap:
 
         Raises UnavailableError with the monitor's words when the sandbox cannot be made.
         """
-        folder = self._units / spec.id
-        async with self._starting:
-            if (folder / "handle.json").exists():
-                return await self._found(spec.id)
-            await anyio.to_thread.run_sync(self._prepare, spec)
-            listener = await self._listener(spec.listen) if spec.listen is not None else None
-        await anyio.to_thread.run_sync(self._spawn, spec, listener, limiter=self._starts)
+        if self._records.identity(spec.id) is not None:
+            return await self._found(spec.id)
+        listener = await self.hold(spec.listen) if spec.listen is not None else None
+        await anyio.to_thread.run_sync(self._start, spec, listener, limiter=self._starts)
         return await self._found(spec.id)
 
     async def _found(self, id: UnitId) -> Unit:
@@ -81,15 +83,23 @@ class Bubblewrap:
             raise BrokenError("a unit that was just started has no record", unit=id)
         return unit
 
+    def _start(self, spec: UnitSpec, listener: socket.socket | None) -> None:
+        self._prepare(spec)
+        self._spawn(spec, listener)
+
     def _prepare(self, spec: UnitSpec) -> None:
         if spec.users is not None and (os.getuid() != 0 or spec.uid is None):
             raise UnavailableError("a unit can have users of its own only under a platform that is root", unit=spec.id)
         self._root_of(spec)
+        if not self._is_bounded:
+            cgroup.bound(self._hierarchies, self._tag)
+            self._is_bounded = True
         if spec.way_out and self.way_out().kind == "proxy":
-            wayout.ensure_proxy(self._proxy_socket, self._units.parent / "proxy.pid")
+            pid_file = self._units.parent / "proxy.pid"
+            wayout.ensure_proxy(self._proxy_socket, pid_file, sandboxes=self._network)
         (self._run / "units").mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = self._units / spec.id
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = self._records.folder(spec.id)
+        (folder / "scratch").mkdir(mode=0o700, parents=True, exist_ok=True)
         record: dict[str, Any] = {
             "id": spec.id,
             "kind": spec.kind,
@@ -97,7 +107,7 @@ class Bubblewrap:
             "started_at": self._now(),
         }
         record |= {"listen": str(spec.listen) if spec.listen else None, "log": str(spec.log)}
-        _write_durably(folder / "spec.json", record)
+        records.write_durably(folder / "spec.json", record)
 
     def _root_of(self, spec: UnitSpec) -> Root:
         """What the unit sees as `/`. Raises UnavailableError when its stack is not there."""
@@ -144,11 +154,10 @@ class Bubblewrap:
         return veth.attach(self._network) if is_wanted and self.way_out().kind == "veth" else None
 
     def _start_monitor(self, spec: UnitSpec, listener: socket.socket | None, netns: int | None) -> None:
-        orders = json.dumps(self._orders(spec, listener, netns)).encode()
+        folder = self._records.folder(spec.id)
         passed = [each for each in (listener.fileno() if listener is not None else None, netns) if each is not None]
-        monitor = Path(__file__).with_name("monitor.py")
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(monitor), str(self._units / spec.id)],
+            [sys.executable, "-I", "-S", str(Path(__file__).with_name("unit.py")), str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -158,65 +167,87 @@ class Bubblewrap:
             pass_fds=passed,
         )
         try:
-            said, _ = process.communicate(orders, timeout=START_S)
+            said, _ = process.communicate(marshal.dumps(self._orders(spec, listener, netns)), timeout=START_S)
         except subprocess.TimeoutExpired as cause:
             process.kill()
             process.wait()
             raise UnavailableError("the sandbox did not start in time", unit=spec.id) from cause
         if b'"started"' not in said:
-            log = self._units / spec.id / "monitor.log"
+            log = folder / "monitor.log"
             words = log.read_text(errors="replace")[-500:] if log.exists() else said.decode(errors="replace")
             raise UnavailableError("the sandbox could not be started", unit=spec.id, monitor=words)
 
     def _orders(self, spec: UnitSpec, listener: socket.socket | None, netns: int | None) -> dict[str, Any]:
+        """What the monitor is told: plain values, see `monitor.py` and `launch.py`."""
         root = self._root_of(spec)
-        is_root = os.getuid() == 0
-        uid = spec.uid if is_root else None
+        uid = spec.uid if os.getuid() == 0 else None
+        folder = self._records.folder(spec.id)
         paths = [str(bind.source) for bind in (*root.binds, *spec.binds, *spec.overlays)]
-        staged = [f"/mnt/{number}" for number in range(len(paths))]
-        env = dict(spec.env)
-        if spec.way_out:
-            env = jvm.told(wayout.environment(self.way_out()) | env)
-        spec_env = _with_env(spec, env)
-        limits = spec.limits
-        groups = cgroup.groups(
-            self._hierarchies,
-            name=f"{self._tag}/{spec.id}",
-            memory_bytes=limits.memory_bytes,
-            cpus=limits.cpus,
-            pids=limits.pids,
-            shared=limits.shared,
-        )
-        rlimits = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 65536)]
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        rlimits[1] = (resource.RLIMIT_NOFILE, 65536 if hard == resource.RLIM_INFINITY else min(65536, hard))
+        shown = [f"{STAGE}/{number}" for number in range(len(paths))] if uid is not None else paths
+        scratch = f"{STAGE}/scratch" if uid is not None else str(folder / "scratch")
+        env = jvm.told(wayout.environment(self.way_out()) | dict(spec.env)) if spec.way_out else dict(spec.env)
+        told = dataclasses.replace(spec, env=env)
         return {
-            "folder": str(self._units / spec.id),
-            "control": str(self._control(spec.id)),
+            "folder": str(folder),
+            "control": str(self._records.control(spec.id)),
+            "page": str(self._records.page(spec.id)),
             "boot_id": identity.boot_id(),
             "bwrap": str(self._binary),
             "program": self._program_folders() if uid is not None else [],
-            "arguments": sandbox.arguments(spec_env, root, staged if uid is not None else paths, own_net=uid is None),
+            "arguments": sandbox.arguments(told, root, shown, scratch=scratch),
             "argv": list(spec.argv),
             "sources": paths,
+            "stage": STAGE,
+            "scratch": {
+                "path": scratch,
+                "bytes": spec.scratch_bytes,
+                "files": spec.scratch_files,
+                "folders": sandbox.scratch_folders(spec),
+            },
             "uid": uid,
             "users": dataclasses.astuple(spec.users) if spec.users is not None else None,
-            "cgroups": [(group.folder, group.files) for group in groups],
-            "rlimits": rlimits,
+            "oom_score": OOM_SCORES[spec.kind],
+            "cgroups": self._groups(spec),
+            "rlimits": self._rlimits(spec),
+            "most_processes": spec.limits.pids if "pids" in self._hierarchies.missing else None,
             "seccomp": ((seccomp.program(nests=True) if spec.nests else self._seccomp) or b"").hex(),
-            "log": str(spec.log),
-            "logs": [str(each) for each in spec.logs],
+            "logs": [str(each) for each in (spec.log, *spec.logs)],
             "port": spec.port,
             "listen_fd": listener.fileno() if listener is not None else None,
             "deadline_s": spec.deadline_s,
             "netns_fd": netns,
             "proxy": str(self._proxy_socket) if spec.way_out and self.way_out().kind == "proxy" else None,
             "pasta": self._pasta(spec),
+            "quota": _quota_orders(spec),
         }
 
     def _pasta(self, spec: UnitSpec) -> list[str] | None:
         program = wayout.pasta() if spec.way_out and self.way_out().kind == "pasta" else None
         return wayout.pasta_arguments(program) if program is not None else None
+
+    def _groups(self, spec: UnitSpec) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+        limits = spec.limits
+        found = cgroup.groups(
+            self._hierarchies,
+            name=f"{self._tag}/{spec.id}",
+            memory_bytes=limits.memory_bytes,
+            cpus=limits.cpus,
+            pids=limits.pids,
+            weight=limits.weight,
+        )
+        return [(group.folder, group.files) for group in found]
+
+    def _rlimits(self, spec: UnitSpec) -> list[tuple[int, int]]:
+        """A core limit of 1 byte is the one that also stops a core that would be piped to a program (core(5))."""
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        files = 65536 if hard == resource.RLIM_INFINITY else min(65536, hard)
+        found = [(resource.RLIMIT_CORE, 1), (resource.RLIMIT_NOFILE, files)]
+        if "memory" in self._hierarchies.missing:  # for each process, for want of one for all of them
+            found.append((resource.RLIMIT_DATA, spec.limits.memory_bytes + cgroup.DATA_ROOM_BYTES))
+        if spec.quota is not None:
+            most = max(tree.most_bytes for tree in spec.quota.trees)
+            found.append((resource.RLIMIT_FSIZE, most + FILE_ROOM_BYTES))
+        return found
 
     def _program_folders(self) -> list[str]:
         """What the monitor stages beside the binds so that the sandbox's user can run bubblewrap of the wheel."""
@@ -226,38 +257,39 @@ class Bubblewrap:
             return []
         return [str(each) for each in (package, libraries) if each.is_dir()]
 
-    async def _listener(self, path: Path) -> socket.socket:
-        """The app's listening socket: ours, else a living unit's, else a new one."""
-        known = self._listeners.get(str(path))
-        if known is not None and path.exists():
-            return known
-        for folder in self._folders():
-            record = _read(folder / "spec.json")
-            if record and record.get("listen") == str(path) and path.exists() and self._is_alive(folder):
-                fetched = await anyio.to_thread.run_sync(self._fetch_listener, UnitId(folder.name))
-                if fetched is not None:
-                    self._listeners[str(path)] = fetched
-                    return fetched
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        fresh = path.with_name(path.name + ".new")
-        fresh.unlink(missing_ok=True)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made.bind(str(fresh))
-        made.listen(BACKLOG)
-        fresh.rename(path)
-        self._listeners[str(path)] = made
-        return made
+    # the sockets of apps
 
-    def _fetch_listener(self, id: UnitId) -> socket.socket | None:
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-                asking.settimeout(COMMAND_S)
-                asking.connect(str(self._control(id)))
-                asking.sendall(b'{"command": "listener"}\n')
-                _, fds, _, _ = socket.recv_fds(asking, 64, 1)
-        except OSError:
-            return None
-        return socket.socket(fileno=fds[0]) if fds else None
+    async def hold(self, path: Path) -> socket.socket:
+        """Listen at `path`: with the socket that we have, else with a living unit's, else with a new one.
+
+        Whoever connects waits until a unit accepts; nobody is refused while we live.
+        """
+        async with self._listening:
+            known = self._listeners.get(str(path))
+            if known is not None and path.exists():
+                return known
+            found = await anyio.to_thread.run_sync(self._fetch_listener, path) if path.exists() else None
+            self._listeners[str(path)] = found or listeners.listen(path)
+            return self._listeners[str(path)]
+
+    def _fetch_listener(self, path: Path) -> socket.socket | None:
+        for id in self._records.ids():
+            spec = self._records.spec(id)
+            if spec is None or spec.get("listen") != str(path) or not self._records.is_alive(id):
+                continue
+            if (found := listeners.fetch(self._records.control(id))) is not None:
+                return found
+        return None
+
+    def waiting(self, path: Path) -> int:
+        """How many connections wait at the app's socket for a unit that accepts."""
+        known = self._listeners.get(str(path))
+        return listeners.waiting(known) if known is not None else 0
+
+    async def wait_called(self, path: Path) -> None:
+        """Return when somebody waits at `path`, which is held for that."""
+        held = await self.hold(path)
+        await anyio.wait_readable(held)
 
     def close_listener(self, path: Path) -> None:
         """Forget an app's socket: no unit of it will come back."""
@@ -268,96 +300,47 @@ class Bubblewrap:
 
     # seeing
 
-    def _folders(self) -> list[Path]:
-        return sorted(each for each in self._units.iterdir() if each.is_dir()) if self._units.exists() else []
-
-    def _control(self, id: str) -> Path:
-        return self._run / "units" / f"{id[:18]}.ctl"
-
-    def _identity(self, folder: Path) -> identity.Identity | None:
-        handle = _read(folder / "handle.json")
-        return identity.Identity(handle["pid"], handle["start_time"], handle["boot_id"]) if handle else None
-
-    def _is_alive(self, folder: Path) -> bool:
-        known = self._identity(folder)
-        return known is not None and identity.is_alive(known)
-
     async def seen(self) -> tuple[Unit, ...]:
         """Every unit that has a record, dead or alive."""
-        found: list[Unit] = []
-
-        async def look(folder: Path) -> None:
-            unit = await self.get(UnitId(folder.name))
-            if unit is not None:
-                found.append(unit)
-
-        async with anyio.create_task_group() as group:
-            for folder in self._folders():
-                group.start_soon(look, folder)
-        return tuple(sorted(found, key=lambda unit: (unit.started_at, unit.id)))
+        return await anyio.to_thread.run_sync(self._records.units)
 
     async def get(self, id: UnitId) -> Unit | None:
-        folder = self._units / id
-        record = _read(folder / "spec.json")
-        if record is None:
-            return None
-        known = self._identity(folder)
-        alive = known is not None and identity.is_alive(known)
-        ended = _exit_of(folder)
-        common: dict[str, Any] = {"id": id, "kind": record["kind"], "labels": record["labels"]}
-        common |= {"started_at": record["started_at"], "pid": known.pid if known else None}
-        if ended is None and not alive:
-            ended = Exit(code=None, signal=None, oom=False, at=self._now())
-        if ended is not None:
-            return Unit(**common, state="exited", exit=ended)
-        try:
-            status = await self._command(id, {"command": "status"}, limit_s=2)
-        except UnavailableError:
-            return Unit(**common, state="starting")
-        if "accepting" not in status:  # its forwarder is gone: the sandbox is at its end
-            return Unit(**common, state="starting")
-        state = "running" if "exited" not in status else "starting"
-        return Unit(**common, state=state, accepting=status["accepting"], in_flight=status["in_flight"])  # type: ignore[arg-type]
+        return self._records.unit(id)
+
+    async def usage(self, id: UnitId) -> Usage:
+        """What the unit has used. A unit that is gone has used nothing that is known."""
+        return Usage(*cgroup.usage(self._hierarchies, name=f"{self._tag}/{id}"))
 
     async def wait(self, id: UnitId) -> Exit:
         """Return when the unit has ended. Raises NotFoundError when there is no record of it."""
-        folder = self._units / id
-        if not (folder / "spec.json").exists():
+        if self._records.spec(id) is None:
             raise NotFoundError("there is no such unit", unit=id)
         while True:
-            ended = _exit_of(folder)
-            if ended is not None:
-                return ended
-            known = self._identity(folder)
-            fd = identity.open_pidfd(known) if known is not None else None
-            if fd is None:
-                return _exit_of(folder) or Exit(code=None, signal=None, oom=False, at=self._now())
+            unit = self._records.unit(id)
+            if unit is None or unit.exit is not None:
+                return unit.exit if unit is not None and unit.exit is not None else self._unknown_end()
             try:
-                with anyio.move_on_after(0.25):  # the monitor lingers while connections drain
-                    await anyio.wait_readable(fd)
-            finally:
-                os.close(fd)
+                await self._command(id, "wait", limit_s=None)
+            except UnavailableError:
+                await anyio.sleep(0.1)  # noqa: TID251 - it starts or ends this very moment; what is on the disk tells
+
+    def _unknown_end(self) -> Exit:
+        return Exit(code=None, signal=None, oom=False, at=self._now())
 
     # commanding
 
-    async def accept(self, id: UnitId) -> None:
-        """The unit's forwarder accepts connections from now on. Raises UnavailableError when it cannot."""
-        with anyio.move_on_after(COMMAND_S):
-            while True:
-                answer = await self._command(id, {"command": "accept"})
-                if answer.get("accepting"):
-                    return
-                if answer.get("exited"):
-                    break
-                await anyio.sleep(0.02)  # noqa: TID251 - the forwarder starts with the sandbox, milliseconds later
-        raise UnavailableError("the instance does not accept connections", unit=id)
+    async def accept(self, id: UnitId, *, peers: int = 0) -> None:
+        """The unit accepts connections from now on, as `peers` others do. Raises UnavailableError when it cannot."""
+        answer = await self._command(id, f"accept {peers}")
+        if not answer.get("accepting"):
+            raise UnavailableError("the instance does not accept connections", unit=id)
 
     async def quiesce(self, id: UnitId) -> None:
         """The unit accepts nothing new from now on; what is open goes on. A unit that is gone accepts nothing."""
         unit = await self.get(id)
         if unit is None or unit.state == "exited":
             return
-        answer = await self._command(id, {"command": "quiesce"})
+        answer = await self._command(id, "quiesce")
         if answer.get("accepting"):
             raise UnavailableError("the instance still accepts connections", unit=id)
 
@@ -368,20 +351,20 @@ class Bubblewrap:
     async def dial(self, id: UnitId, port: int) -> ByteStream:
         """A stream to `port` inside the unit; closed at once by the far end when nobody listens there."""
         try:
-            stream = await anyio.connect_unix(str(self._control(id)))
-        except OSError as cause:
+            stream = await anyio.connect_unix(str(self._records.control(id)))
+            await stream.send(f"dial {port}\n".encode())
+        except (OSError, anyio.BrokenResourceError) as cause:
             raise UnavailableError("the instance does not answer", unit=id) from cause
-        await stream.send(json.dumps({"command": "dial", "port": port}).encode() + b"\n")
         return stream
 
     async def stop(self, id: UnitId, *, grace_s: float) -> Exit:
         """SIGTERM to the app, SIGKILL after `grace_s`. Idempotent."""
         unit = await self.get(id)
         if unit is None:
-            return Exit(code=None, signal=None, oom=False, at=self._now())
+            return self._unknown_end()
         if unit.exit is None:
             try:
-                await self._command(id, {"command": "stop", "grace_s": grace_s})
+                await self._command(id, f"stop {grace_s}")
             except UnavailableError:
                 self._kill(id)
             with anyio.move_on_after(grace_s + COMMAND_S):
@@ -391,9 +374,7 @@ class Bubblewrap:
 
     def _kill(self, id: UnitId) -> None:
         """SIGKILL to the monitor; all of the unit dies with it."""
-        import signal
-
-        known = self._identity(self._units / id)
+        known = self._records.identity(id)
         fd = identity.open_pidfd(known) if known is not None else None
         if fd is not None:
             signal.pidfd_send_signal(fd, signal.SIGKILL)
@@ -406,23 +387,20 @@ class Bubblewrap:
             return
         if unit.state != "exited":
             raise ConflictError("the unit still runs", unit=id)
-        self._control(id).unlink(missing_ok=True)
-        await anyio.to_thread.run_sync(shutil.rmtree, self._units / id, True)
-        for _, base in set(self._hierarchies.controllers.values()):
-            try:
-                (base / self._tag / id).rmdir()
-            except OSError:
-                continue
+        await anyio.to_thread.run_sync(cgroup.clear, self._hierarchies, f"{self._tag}/{id}")
+        await anyio.to_thread.run_sync(shutil.rmtree, self._records.folder(id), True)
+        self._records.forget(id)
 
     def stop_helpers(self) -> None:
         """End the processes that serve all units."""
         wayout.stop_proxy(self._units.parent / "proxy.pid")
 
-    async def _command(self, id: UnitId, order: dict[str, Any], *, limit_s: float = COMMAND_S) -> dict[str, Any]:
+    async def _command(self, id: UnitId, order: str, *, limit_s: float | None = COMMAND_S) -> dict[str, Any]:
+        """limit_s: None waits as long as the monitor lives."""
         try:
             with anyio.fail_after(limit_s):
-                async with await anyio.connect_unix(str(self._control(id))) as stream:
-                    await stream.send(json.dumps(order).encode() + b"\n")
+                async with await anyio.connect_unix(str(self._records.control(id))) as stream:
+                    await stream.send(order.encode() + b"\n")
                     said = b""
                     while not said.endswith(b"\n"):
                         said += await stream.receive()
@@ -432,27 +410,8 @@ class Bubblewrap:
         return answer
 
 
-def _with_env(spec: UnitSpec, env: dict[str, str]) -> UnitSpec:
-    return dataclasses.replace(spec, env=env)
-
-
-def _exit_of(folder: Path) -> Exit | None:
-    found = _read(folder / "exit.json")
-    return Exit(**found) if found else None
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads(file.read_text())
-    except (OSError, ValueError):
+def _quota_orders(spec: UnitSpec) -> dict[str, Any] | None:
+    if spec.quota is None:
         return None
-    return found
-
-
-def _write_durably(file: Path, content: dict[str, Any]) -> None:
-    fresh = file.with_suffix(".new")
-    with open(fresh, "w") as out:
-        json.dump(content, out)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.rename(file)
+    trees = [(tree.name, str(tree.path), tree.most_bytes, tree.most_files) for tree in spec.quota.trees]
+    return {"trees": trees, "reserve": (spec.quota.reserve_bytes, spec.quota.reserve_files)}

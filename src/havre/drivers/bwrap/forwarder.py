@@ -1,244 +1,360 @@
 """The forwarder of one unit: relays connections into the unit's network namespace.
 
-Runs in a child of the monitor that has joined the namespace (standard library only). It accepts on the app's listening
-socket while it is told to, connects to the app's port on 127.0.0.1, and relays bytes both ways; a half-close is passed
-on. It also gives the unit a way out through a proxy when there is no better one: 127.0.0.1:3128 inside leads to the
-proxy's unix socket outside.
+Part of the monitor, which has joined the namespace (standard library only, and little of it: see the monitor). It
+accepts on the app's listening socket while it is told to, connects to the app's port on 127.0.0.1, and relays bytes
+both ways; a half-close is passed on. It also gives the unit a way out: 127.0.0.1:3128 inside leads to the proxy's unix
+socket outside. Everything it holds is bounded: connections, bytes on their way, and how fast the way out is asked for.
 """
 
 from __future__ import annotations
 
-import json
+import _socket as socket
 import os
-import selectors
-import socket
 import time
+from select import EPOLLHUP, EPOLLIN, EPOLLOUT
 
-PIECE = 65536
-HIGH_WATER = 4 * PIECE
+PIECE, SMALL_PIECE = 65536, 4096
+PENDING_BYTES = 8 * 1024**2  # on their way in all, from which on pieces are small
 DIAL_TRIES_S = 10.0
+DIAL_PAUSE_S = 0.05
 PROXY_PORT = 3128
+MOST_PROXIED = 128
+PROXIED_PER_S = 50.0
+MOST_OPEN = 4096
+SWEEP_S = 0.5
+YIELD_S, LONGEST_YIELD_S = 0.0003, 0.003  # for each request in flight an instance lets its peers go first
+EINPROGRESS = 115
+ERRORS = (BlockingIOError, InterruptedError)
 
 
 class Pair:
-    """Two sockets and what is on its way between them."""
+    """Two sockets and what is on its way between them: `ends[0]` is outside, `ends[1]` in the unit."""
 
-    __slots__ = ("closed", "ends", "on_close", "open_reads", "pending", "shut")
+    __slots__ = ("answered", "closed", "counted", "ended", "ends", "pending", "shut", "watched")
 
-    def __init__(self, left, right, on_close):
+    def __init__(self, left, right, counted):
         self.ends = (left, right)
-        self.pending = (bytearray(), bytearray())  # to write to ends[n]
-        self.open_reads = [True, True]
-        self.shut = [False, False]
+        self.pending = [b"", b""]  # to write to ends[n]
+        self.ended = [False, False]  # ends[n] sends no more
+        self.shut = [False, False]  # ends[n] was told so
+        self.watched = [None, None]
+        self.counted = counted
+        self.answered = False
         self.closed = False
-        self.on_close = on_close
+
+
+class Dial:
+    """A connection that is being made into the unit."""
+
+    __slots__ = ("app", "counted", "give_up_at", "left", "port")
+
+    def __init__(self, left, port, counted, give_up_at):
+        self.left, self.port, self.counted, self.give_up_at = left, port, counted, give_up_at
+        self.app = None
 
 
 class Forwarder:
-    def __init__(self, orders_socket, listener, orders):
-        self.loop = selectors.DefaultSelector()
-        self.orders_socket = orders_socket
-        self.port = orders["port"]
-        self.proxy = orders["proxy"]
-        self.listener = socket.socket(fileno=os.dup(listener)) if listener is not None else None
-        if self.listener is not None:
-            self.listener.setblocking(False)
+    """`loop` watches descriptors, `page` shows what is counted; both are the monitor's."""
+
+    def __init__(self, loop, page, *, listener, port, proxy, most_open):
+        self.loop, self.page = loop, page
+        self.listener, self.port, self.proxy = listener, port, proxy
+        self.most_open = min(MOST_OPEN, most_open)
+        self.accepting = self.watching = self.ending = False
+        self.peers = 0
+        self.resume_at = None
+        self.in_flight = self.accepted = self.answered = self.refused = 0
+        self.pending = 0
+        self.connecting, self.sweep_at = set(), None  # the app's backlog is full
+        self.waiting, self.retry_at = [], None  # nobody listens yet: the first tries again, the others follow it
+        self.inside = None
+        self.inside_resume_at = None
+        self.proxied = 0
+        self.tokens, self.tokens_at = PROXIED_PER_S, time.monotonic()
+
+    @property
+    def is_done(self):
+        return self.ending and self.in_flight == 0 and not self.connecting and not self.waiting
+
+    # what it is told
+
+    def accept(self, peers):
+        """Accept from now on; `peers`: how many other instances do."""
+        self.peers = peers
+        self.accepting = self.listener is not None and not self.ending
+        self.watch_listener()
+        self.show()
+
+    def quiesce(self):
         self.accepting = False
-        self.ending = False
-        self.in_flight = 0
-        self.dialing = []  # (retry at, give up at, connection, port, counted)
-        self.loop.register(orders_socket, selectors.EVENT_READ, ("orders", None))
+        self.watch_listener()
+        self.show()
 
-    def run(self):
-        if self.proxy:
-            self.offer_proxy()
-        while True:
-            now = time.monotonic()
-            timeout = max(0.0, min(each[0] for each in self.dialing) - now) if self.dialing else None
-            for key, mask in self.loop.select(timeout):
-                what, pair = key.data
-                if what == "orders":
-                    if not self.obey():
-                        return
-                elif what == "listener":
-                    self.accept()
-                elif what == "proxy":
-                    self.accept_proxy(key.fileobj)
-                elif not pair.closed:
-                    self.relay(key.fileobj, pair, mask)
-            self.retry()
-            if self.ending and self.in_flight == 0 and not self.dialing:
-                return
+    def end(self):
+        """The app is gone: nothing new, what is open is relayed to its end."""
+        self.ending = True
+        self.quiesce()
+        for each in [*self.connecting, *self.waiting]:
+            self.give_up(each)
+        self.waiting = []
 
-    # orders
+    def dial(self, connection, port):
+        """Join `connection` to `port` in the unit; closed at once when nobody listens."""
+        self.start_dial(Dial(connection, port, False, 0.0))
 
-    def obey(self):
-        try:
-            message, fds, _, _ = socket.recv_fds(self.orders_socket, PIECE, 4)
-        except OSError:
-            return False
-        if not message:
-            return False
-        order = json.loads(message)
-        command = order["command"]
-        if command == "dial" and fds:
-            self.dial(socket.socket(fileno=fds[0]), order["port"], counted=False)
-            return True
-        if command == "accept" and self.listener is not None and not self.accepting:
-            self.loop.register(self.listener, selectors.EVENT_READ, ("listener", None))
-            self.accepting = True
-        elif command in ("quiesce", "end") and self.accepting:
-            self.loop.unregister(self.listener)
-            self.accepting = False
-        if command == "end":
-            self.ending = True
-            for _, _, connection, _, _ in self.dialing:
-                connection.close()
-            self.in_flight -= sum(1 for each in self.dialing if each[4])
-            self.dialing = []
-            return True
-        reply = {"accepting": self.accepting, "in_flight": self.in_flight}
-        self.orders_socket.send(json.dumps(reply).encode())
-        return True
+    def next_at(self):
+        """When there is something to do although no descriptor is ready; None: never."""
+        times = (self.retry_at, self.sweep_at, self.resume_at, self.inside_resume_at)
+        return min((each for each in times if each is not None), default=None)
 
-    # connections
+    def tick(self, now):
+        if self.sweep_at is not None and self.sweep_at <= now:
+            self.sweep(now)
+        if self.retry_at is not None and self.retry_at <= now:
+            self.retry(now)
+        if self.resume_at is not None and self.resume_at <= now:
+            self.resume_at = None
+            self.take_waiting()
+            self.watch_listener()
+        if self.inside_resume_at is not None and self.inside_resume_at <= now:
+            self.inside_resume_at = None
+            self.loop.watch(self.inside.fileno(), EPOLLIN, self.accept_proxied)
 
-    def accept(self):
-        for _ in range(16):
-            if not self.accepting:
-                return
+    def show(self):
+        self.page(self.accepting, self.in_flight, self.accepted, self.answered, self.refused, self.peers)
+
+    # from the app's socket
+
+    def watch_listener(self):
+        wanted = self.accepting and self.in_flight < self.most_open and self.resume_at is None
+        if wanted and not self.watching:
+            self.loop.watch(self.listener.fileno(), EPOLLIN, self.admit)
+        elif not wanted and self.watching:
+            self.loop.drop(self.listener.fileno())
+        self.watching = wanted
+
+    def admit(self, _events):
+        """Somebody waits. Among several instances the ones with less to do take it first."""
+        if self.peers and self.in_flight:
+            self.resume_at = time.monotonic() + min(LONGEST_YIELD_S, YIELD_S * self.in_flight)
+            self.watch_listener()
+            return
+        self.take_waiting()
+        self.watch_listener()
+
+    def take_waiting(self):
+        most = 1 if self.peers else 16
+        for _ in range(most):
+            if not self.accepting or self.in_flight >= self.most_open:
+                break
             try:
-                connection, _ = self.listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            self.in_flight += 1
-            self.dial(connection, self.port, counted=True)
-
-    def dial(self, connection, port, *, counted):
-        connection.setblocking(False)
-        now = time.monotonic()
-        self.dialing.append((now, now + (DIAL_TRIES_S if counted else 0.0), connection, port, counted))
-        self.retry()
-
-    def retry(self):
-        now = time.monotonic()
-        waiting, self.dialing = self.dialing, []
-        for entry in waiting:
-            retry_at, give_up_at, connection, port, counted = entry
-            if retry_at > now:
-                self.dialing.append(entry)
-                continue
-            app = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            try:
-                app.settimeout(5)
-                app.connect(("127.0.0.1", port))
+                fd, _ = self.listener._accept()
             except OSError:
-                app.close()
-                if now < give_up_at:
-                    self.dialing.append((now + 0.05, give_up_at, connection, port, counted))
-                else:
-                    connection.close()
-                    self.in_flight -= counted
-                continue
-            app.setblocking(False)
-            app.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.join(connection, app, counted)
+                break
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
+            self.in_flight += 1
+            self.accepted += 1
+            self.start_dial(Dial(connection, self.port, True, time.monotonic() + DIAL_TRIES_S))
+        self.show()
 
-    def join(self, left, right, counted):
-        pair = Pair(left, right, self.uncount if counted else None)
-        for end in pair.ends:
-            self.loop.register(end, selectors.EVENT_READ, ("pair", pair))
+    # into the unit
+
+    def start_dial(self, dial):
+        dial.left.setblocking(False)
+        try:
+            dial.app = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+            dial.app.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * PIECE)
+            number = dial.app.connect_ex(("127.0.0.1", dial.port))
+        except OSError:
+            self.give_up(dial)
+            return
+        if number == 0:
+            self.joined(dial)
+        elif number == EINPROGRESS:
+            self.connecting.add(dial)
+            self.loop.watch(dial.app.fileno(), EPOLLOUT, lambda _events: self.dialled(dial))
+            self.sweep_at = self.sweep_at or time.monotonic() + SWEEP_S
+        else:
+            self.again(dial)
+
+    def dialled(self, dial):
+        self.connecting.discard(dial)
+        self.loop.drop(dial.app.fileno())
+        if dial.app.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+            self.joined(dial)
+        else:
+            self.again(dial)
+
+    def again(self, dial):
+        dial.app.close()
+        dial.app = None
+        now = time.monotonic()
+        if now >= dial.give_up_at:
+            self.give_up(dial)
+            return
+        self.waiting.append(dial)
+        self.retry_at = self.retry_at or now + DIAL_PAUSE_S
+
+    def retry(self, now):
+        self.retry_at = None
+        self.waiting.sort(key=lambda each: each.give_up_at)
+        while self.waiting and self.waiting[0].give_up_at <= now:
+            self.give_up(self.waiting.pop(0))
+        if self.waiting:
+            self.start_dial(self.waiting.pop(0))
+            if self.waiting:
+                self.retry_at = self.retry_at or now + DIAL_PAUSE_S
+
+    def sweep(self, now):
+        self.sweep_at = now + SWEEP_S if self.connecting else None
+        for each in [each for each in self.connecting if each.give_up_at <= now]:
+            self.give_up(each)
+
+    def give_up(self, dial):
+        self.connecting.discard(dial)
+        if dial.app is not None:
+            self.loop.drop(dial.app.fileno())
+            dial.app.close()
+        dial.left.close()
+        if dial.counted:
+            self.refused += 1
+            self.uncount()
+
+    def joined(self, dial):
+        dial.app.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.join(dial.left, dial.app, dial.counted)
+        waiting, self.waiting, self.retry_at = self.waiting, [], None
+        for each in waiting:  # somebody listens now
+            self.start_dial(each)
 
     def uncount(self):
         self.in_flight -= 1
+        if self.accepting and not self.watching:
+            self.watch_listener()
+        self.show()
 
-    def relay(self, end, pair, mask):
-        me = 0 if end is pair.ends[0] else 1
+    # between two sockets
+
+    def join(self, left, right, counted):
+        pair = Pair(left, right, counted)
+        for me in (0, 1):
+            self.set_events(pair, me, EPOLLIN)
+
+    def relay(self, pair, me, events):
+        if pair.closed:
+            return
         try:
-            if mask & selectors.EVENT_WRITE:
+            if events & EPOLLOUT:
                 self.flush(pair, me)
-            if mask & selectors.EVENT_READ and pair.open_reads[me]:
-                data = end.recv(PIECE)
-                if data:
-                    pair.pending[1 - me].extend(data)
-                else:
-                    pair.open_reads[me] = False
-                self.flush(pair, 1 - me)
-        except (BlockingIOError, InterruptedError):
+            if events & ~EPOLLOUT and not pair.ended[me] and not pair.pending[1 - me]:
+                self.read(pair, me)
+        except ERRORS:
             pass
         except OSError:
             self.close(pair)
             return
-        self.watch(pair)
+        is_gone = me == 0 and events & EPOLLHUP and pair.ended[0] and not pair.pending[1]
+        if is_gone or (pair.shut[0] and pair.shut[1]):
+            self.close(pair)  # nobody is left who could read what the app says
+        else:
+            self.watch(pair)
+
+    def read(self, pair, me):
+        data = pair.ends[me].recv(PIECE if self.pending < PENDING_BYTES else SMALL_PIECE)
+        if not data:
+            pair.ended[me] = True
+        elif me == 1 and pair.counted and not pair.answered:
+            pair.answered = True
+            self.answered += 1
+            self.show()
+        pair.pending[1 - me] = data
+        self.pending += len(data)
+        self.flush(pair, 1 - me)
 
     def flush(self, pair, to):
         waiting = pair.pending[to]
-        while waiting:
-            try:
-                sent = pair.ends[to].send(waiting)
-            except BlockingIOError:
-                return
-            del waiting[:sent]
-        if not pair.open_reads[1 - to] and not pair.shut[to]:
+        if waiting:
+            sent = pair.ends[to].send(waiting)
+            self.pending -= sent
+            pair.pending[to] = waiting[sent:]
+        if pair.ended[1 - to] and not pair.pending[to] and not pair.shut[to]:
             pair.shut[to] = True
             pair.ends[to].shutdown(socket.SHUT_WR)
 
     def watch(self, pair):
-        if pair.shut[0] and pair.shut[1]:
-            self.close(pair)
-            return
         for me in (0, 1):
-            events = 0
-            if pair.open_reads[me] and len(pair.pending[1 - me]) < HIGH_WATER:
-                events |= selectors.EVENT_READ
-            if pair.pending[me]:
-                events |= selectors.EVENT_WRITE
-            self.set_events(pair, me, events)
+            events = EPOLLOUT if pair.pending[me] else 0
+            if not pair.ended[me] and not pair.pending[1 - me]:
+                events |= EPOLLIN
+            may_leave = me == 0 and pair.ended[0] and not pair.pending[1]  # it is told of by EPOLLHUP alone
+            self.set_events(pair, me, events if events or may_leave else None)
 
     def set_events(self, pair, me, events):
-        end = pair.ends[me]
-        known = self.loop.get_map().get(end.fileno())
-        if events and known is None:
-            self.loop.register(end, events, ("pair", pair))
-        elif events and known.events != events:
-            self.loop.modify(end, events, ("pair", pair))
-        elif not events and known is not None:
-            self.loop.unregister(end)
+        known, fd = pair.watched[me], pair.ends[me].fileno()
+        if events == known:
+            return
+        if known is None:
+            self.loop.watch(fd, events, lambda seen: self.relay(pair, me, seen))
+        elif events is None:
+            self.loop.drop(fd)
+        else:
+            self.loop.change(fd, events)
+        pair.watched[me] = events
 
     def close(self, pair):
         if pair.closed:
             return
         pair.closed = True
-        for end in pair.ends:
-            if end.fileno() in self.loop.get_map():
-                self.loop.unregister(end)
-            end.close()
-        if pair.on_close:
-            pair.on_close()
+        for me in (0, 1):
+            if pair.watched[me] is not None:
+                self.loop.drop(pair.ends[me].fileno())
+            self.pending -= len(pair.pending[me])
+            pair.ends[me].close()
+        if pair.counted is None:
+            self.proxied -= 1
+            self.watch_inside()
+        elif pair.counted:
+            self.uncount()
 
     # the way out
 
     def offer_proxy(self):
-        inside = socket.create_server(("127.0.0.1", PROXY_PORT), backlog=128)
-        inside.setblocking(False)
-        self.loop.register(inside, selectors.EVENT_READ, ("proxy", None))
+        """Listen inside. Call once the namespace's loopback is up."""
+        inside = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        inside.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        inside.bind(("127.0.0.1", PROXY_PORT))
+        inside.listen(128)
+        self.inside = inside
+        self.loop.watch(inside.fileno(), EPOLLIN, self.accept_proxied)
 
-    def accept_proxy(self, inside):
+    def watch_inside(self):
+        if self.inside_resume_at == float("inf") and self.proxied < MOST_PROXIED:
+            self.inside_resume_at = time.monotonic()
+
+    def rest_inside(self, until):
+        self.loop.drop(self.inside.fileno())
+        self.inside_resume_at = until
+
+    def accept_proxied(self, _events):
+        now = time.monotonic()
+        self.tokens = min(PROXIED_PER_S, self.tokens + (now - self.tokens_at) * PROXIED_PER_S)
+        self.tokens_at = now
+        if self.tokens < 1:
+            self.rest_inside(now + 1 / PROXIED_PER_S)
+            return
         try:
-            connection, _ = inside.accept()
+            fd, _ = self.inside._accept()
         except OSError:
             return
-        outside = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            outside.connect(self.proxy)
-        except OSError:
+        self.tokens -= 1
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd)
+        connection.setblocking(False)
+        outside = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        if outside.connect_ex(os.fsencode(self.proxy)) != 0:
             connection.close()
             outside.close()
             return
-        connection.setblocking(False)
-        outside.setblocking(False)
-        self.join(connection, outside, False)
-
-
-def run(orders_socket, listener, orders):
-    Forwarder(orders_socket, listener, orders).run()
+        self.proxied += 1
+        self.join(connection, outside, None)
+        if self.proxied >= MOST_PROXIED:
+            self.rest_inside(float("inf"))

@@ -6,6 +6,7 @@ become another process; a pidfd stays with the one it was opened for.
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +21,20 @@ class Identity:
     boot_id: str
 
 
+@functools.cache
 def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def of_pid(pid: int) -> Identity:
-    """Raises ProcessLookupError when there is no such process."""
+def of_pid(pid: int, *, alive: bool = False) -> Identity:
+    """Raises ProcessLookupError when there is no such process, or, when it is to be `alive`, only its remains."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError as cause:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError) as cause:
         raise ProcessLookupError(pid) from cause
-    return Identity(pid, int(stat.rsplit(")", 1)[1].split()[19]), boot_id())
+    if alive and fields[0] in "ZX":
+        raise ProcessLookupError(pid)
+    return Identity(pid, int(fields[19]), boot_id())
 
 
 def open_pidfd(identity: Identity) -> int | None:
@@ -40,7 +44,7 @@ def open_pidfd(identity: Identity) -> int | None:
     except (ProcessLookupError, OSError):
         return None
     try:
-        if of_pid(identity.pid) == identity and not _is_zombie(identity.pid):
+        if of_pid(identity.pid, alive=True) == identity:
             return fd
     except ProcessLookupError:
         pass
@@ -54,10 +58,3 @@ def is_alive(identity: Identity) -> bool:
         return False
     os.close(fd)
     return True
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except OSError:
-        return True

@@ -23,12 +23,32 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a unit may use. `cpus` is a share of processors; `shared` units yield to the others."""
+    """What a unit may use. `cpus` is a share of processors; when all want one, `weight` says who gets how much."""
 
     memory_bytes: int
     cpus: float
     pids: int = 512
-    shared: bool = False
+    weight: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A directory on the disk that a unit writes: the most that may be below it. `name` is for people."""
+
+    name: str
+    path: Path
+    most_bytes: int
+    most_files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a unit may write to the disk: each tree within its bounds, and `reserve` left free for everybody else.
+    A unit that goes past it is killed; the bounds are passed by what it writes in about half a second."""
+
+    trees: tuple[Tree, ...]
+    reserve_bytes: int = 0
+    reserve_files: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +82,9 @@ class UnitSpec:
     users: the unit has users of its own instead of one. nests: as their root it may make namespaces and mounts, for
     programs that build images.
     deadline_s: the unit is killed when it has run so long; None: never.
-    logs: further files of output, which `argv` has open for appending as descriptors 3, 4 and so on.
+    scratch_bytes, scratch_files: bounds of all that the unit writes in memory: /tmp, /run, home and overlays together.
+    quota: bounds of what it writes to the disk through writable binds.
+    logs: further files of output, which `argv` has open for writing as descriptors 3, 4 and so on.
     """
 
     id: UnitId
@@ -81,6 +103,8 @@ class UnitSpec:
     port: int = 8080
     deadline_s: float | None = None
     scratch_bytes: int = 512 * 1024**2
+    scratch_files: int = 65_536
+    quota: Quota | None = None
     tree: Path | None = None
     logs: tuple[Path, ...] = ()
     users: Users | None = None
@@ -100,12 +124,20 @@ class Exit:
     oom: bool
     at: int
     deadline: bool = False
+    quota: str = ""  # which bound on the disk it went past
 
     @property
     def is_success(self) -> bool:
-        return self.code == 0
+        return self.code == 0 and not self.quota
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether one of its bounds was the end of it."""
+        return self.oom or self.deadline or bool(self.quota)
 
     def __str__(self) -> str:
+        if self.quota:
+            return self.quota
         if self.oom:
             return "out of memory"
         if self.deadline:
@@ -117,7 +149,11 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit as it is seen now."""
+    """A unit as it is seen now. Requests are counted since it started; `answered`: the app has begun to answer.
+
+    peers: how many other units it was told to share the socket with. lost_bytes: of output, on a full disk.
+    slowed: how often its output was faster than it may be.
+    """
 
     id: UnitId
     kind: Kind
@@ -128,3 +164,21 @@ class Unit:
     exit: Exit | None = None
     accepting: bool = False
     in_flight: int = 0
+    accepted: int = 0
+    answered: int = 0
+    refused: int = 0
+    peers: int = 0
+    lost_bytes: int = 0
+    slowed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a unit has used, as its control groups tell; None: this machine does not count it.
+
+    cpu_ms: processor time since it started. memory_bytes: without what the kernel would give back at once.
+    """
+
+    cpu_ms: float | None
+    memory_bytes: int | None
+    oom_kills: int = 0

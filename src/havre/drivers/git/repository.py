@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 
 from havre.base.errors import ExhaustedError, InvalidError, UnavailableError
+from havre.drivers import disk
 
 BRANCH = "refs/heads/master"
 COMMAND_S = 300.0
@@ -102,7 +103,7 @@ async def checkout(git_dir: Path, commit: str, into: Path, *, limit_bytes: int, 
     await _measure(git_dir, commit, limit_bytes=limit_bytes, limit_files=limit_files)
     into.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in into.parent.glob(".*.new"):
-        await anyio.to_thread.run_sync(shutil.rmtree, left, True)
+        await anyio.to_thread.run_sync(disk.remove, left)
     scratch = into.with_name(f".{into.name}.new")
     tree = scratch / "tree"
     tree.mkdir(mode=0o755, parents=True)
@@ -113,7 +114,7 @@ async def checkout(git_dir: Path, commit: str, into: Path, *, limit_bytes: int, 
         await anyio.to_thread.run_sync(_publish, tree, into)
     finally:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(shutil.rmtree, scratch, True)
+            await anyio.to_thread.run_sync(disk.remove, scratch)
 
 
 async def _measure(git_dir: Path, commit: str, *, limit_bytes: int, limit_files: int) -> None:

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from havre.drivers.toolchains.maven import Repository
 from havre.drivers.toolchains.node import NODE_VERSIONS, node_home, node_version
 from havre.drivers.toolchains.npm import BUN_VERSION, MISE_VERSION
 from havre.drivers.toolchains.oauth2_proxy import OAUTH2_PROXY_VERSION
+from havre.drivers.toolchains.place import collect, touch, use
 from havre.drivers.toolchains.wheels import JAVA_VERSIONS
 
 __all__ = [
@@ -65,7 +66,9 @@ class Toolchains:
         self._root = root
         self._environment = dict(environment)
         self._repository = repository or Repository()
-        self._locks: dict[str, anyio.Lock] = defaultdict(anyio.Lock)
+        self._locks: dict[str, anyio.Lock] = defaultdict(anyio.Lock)  # one for each kind: some take minutes
+        self._collecting = anyio.Lock()
+        self._busy = 0
 
     async def ensure(self, name: str, *, for_build: bool = False) -> Toolchain:
         """The toolchain `name`, fetched if need be.
@@ -75,11 +78,41 @@ class Toolchains:
         of the indexes.
         Raises InvalidError for a version that no index has, UnavailableError with what the package client said.
         """
-        async with self._locks[name.partition("@")[0]]:
-            return await anyio.to_thread.run_sync(lambda: self.ensure_now(name, for_build=for_build))
+        async with self._collecting:
+            self._busy += 1
+        try:
+            async with self._locks[name.partition("@")[0]]:
+                return await anyio.to_thread.run_sync(lambda: self.ensure_now(name, for_build=for_build))
+        finally:
+            self._busy -= 1
 
     def ensure_now(self, name: str, *, for_build: bool = False) -> Toolchain:
         """As `ensure`, blocking."""
+        found = self._find(name, for_build=for_build)
+        if found.source.parent == self._root:
+            use(self._root, f"{name}.build" if for_build else name, found.source)
+        return found
+
+    async def collect(self, needed: Iterable[str], *, idle_s: float) -> tuple[str, ...]:
+        """Remove the toolchains that were not used for `idle_s`, but ours of today and those `needed`.
+
+        None while one is being looked for: there is a next time.
+        """
+        names = tuple(needed)
+
+        def work() -> tuple[str, ...]:
+            for name in names:
+                touch(self._root, name)
+            return collect(self._root, idle_s=idle_s, kept=self._usual())
+
+        async with self._collecting:
+            return () if self._busy else await anyio.to_thread.run_sync(work)
+
+    def _usual(self) -> tuple[str, ...]:
+        """What `make setup` fetches."""
+        return (f"node-{node_version()}", f"bun-{BUN_VERSION}")
+
+    def _find(self, name: str, *, for_build: bool) -> Toolchain:
         kind, _, asked = name.partition("@")
         if asked and not _VERSION.fullmatch(asked):
             raise UnavailableError(f"there is no toolchain {name}")

@@ -20,6 +20,7 @@ from typing import Literal
 from havre.drivers.bwrap import identity
 from havre.drivers.wayout import veth
 
+PROXY_UID = 65534  # "nobody"
 PROXY_URL = "http://127.0.0.1:3128"
 PASTA_DNS = "169.254.53.53"  # stands for the host's resolver, wherever that listens
 _RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
@@ -106,13 +107,14 @@ def environment(way: WayOut) -> dict[str, str]:
     return {name: PROXY_URL for name in names} | local | {"NODE_USE_ENV_PROXY": "1"}
 
 
-def ensure_proxy(socket_path: Path, record: Path) -> identity.Identity:
+def ensure_proxy(socket_path: Path, record: Path, *, sandboxes: ipaddress.IPv4Network) -> identity.Identity:
     """Start the proxy, or find the one that runs. `record` remembers which process it is."""
     known = _known(record)
     if known is not None and identity.is_alive(known) and socket_path.exists():
         return known
+    program = str(Path(__file__).with_name("proxy.py"))
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(Path(__file__).with_name("proxy.py")), str(socket_path)],
+        [sys.executable, "-I", "-S", program, str(socket_path), str(PROXY_UID), str(sandboxes)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,8 +1,10 @@
 """The way out for sandboxes without a network of their own: an HTTP proxy on a unix socket.
 
-A program of its own (standard library only, `python -I -S proxy.py SOCKET`), so that it lives on without the control
-plane. It speaks CONNECT and plain HTTP requests with an absolute URI (RFC 9110 section 9.3.6, RFC 9112 section 3.2.2)
-and refuses every address of this machine: a tenant must not reach the host's services through it.
+A program of its own (standard library only, `python -I -S proxy.py SOCKET UID NETWORK`), so that it lives on without
+the control plane. It listens and then becomes user UID, if it is root: it reads what tenants send, and needs no
+privilege. It speaks CONNECT and plain HTTP requests with an absolute URI (RFC 9110 section 9.3.6, RFC 9112 section
+3.2.2) and refuses every address of this machine and of NETWORK, the sandboxes': a tenant must reach neither the host's
+services nor another tenant through it.
 """
 
 from __future__ import annotations
@@ -10,12 +12,16 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import resource
 import socket
 import sys
+import time
 from urllib.parse import urlsplit
 
 HEAD_LIMIT = 65536
+HEAD_S = 30
 CONNECT_S = 20
+ADDRESSES_KEPT_S = 5
 
 
 def own_addresses():
@@ -41,10 +47,24 @@ def own_addresses():
 def is_allowed(address):
     """Whether a sandbox may talk to `address`: not this machine, not a link-local or multicast one."""
     ip = ipaddress.ip_address(address)
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    if ip.is_loopback or ip.is_unspecified or ip.is_link_local or ip.is_multicast or ip.is_reserved:
+    for within in ("ipv4_mapped", "sixtofour"):
+        ip = getattr(ip, within, None) or ip
+    if ip in SPECIAL or ip.is_loopback or ip.is_unspecified or ip.is_link_local or ip.is_multicast or ip.is_reserved:
         return False
-    return ip not in own_addresses()
+    return ip not in SANDBOXES and ip not in current_addresses()
+
+
+SPECIAL = ipaddress.ip_network("0.0.0.0/8")  # "this host on this network" (RFC 1122 section 3.2.1.3)
+SANDBOXES = ipaddress.ip_network(sys.argv[3]) if len(sys.argv) > 3 else SPECIAL
+_known = (float("-inf"), frozenset())
+
+
+def current_addresses():
+    """`own_addresses`, looked up again every few seconds."""
+    global _known
+    if time.monotonic() - _known[0] > ADDRESSES_KEPT_S:
+        _known = (time.monotonic(), frozenset(own_addresses()))
+    return _known[1]
 
 
 async def connect(host, port):
@@ -75,7 +95,7 @@ async def pump(reader, writer):
 async def serve(reader, writer):
     outside = None
     try:
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HEAD_S)
         first, rest = head.split(b"\r\n", 1)
         method, target, version = first.split(b" ")
         if method == b"CONNECT":
@@ -101,7 +121,16 @@ async def serve(reader, writer):
                 each.close()
 
 
-async def main(path):
+def become_user(uid):
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+
+
+async def main(path, uid):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -109,9 +138,11 @@ async def main(path):
     before = os.umask(0o177)
     server = await asyncio.start_unix_server(serve, path, limit=HEAD_LIMIT, backlog=512)
     os.umask(before)
+    await asyncio.get_running_loop().getaddrinfo("localhost", 80)  # imports what the user below may not be able to read
+    become_user(uid)
     async with server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

@@ -14,11 +14,13 @@ from anyio.abc import ByteStream
 
 from havre.base.errors import InvalidError
 from havre.base.ids import UnitId
-from havre.drivers.bwrap import Bind, Bubblewrap, Exit, Limits, Root, Unit, UnitSpec, Users
+from havre.drivers.bwrap import Bind, Bubblewrap, Exit, Limits, Quota, Root, Tree, Unit, UnitSpec, Usage, Users
 from havre.kernel.clock import Clock
 from havre.kernel.config import Config, Paths
 
-__all__ = ["Bind", "Exit", "Limits", "Root", "Unit", "UnitSpec", "Units", "Users", "open_units"]
+__all__ = [
+    "Bind", "Exit", "Limits", "Quota", "Root", "Tree", "Unit", "UnitSpec", "Units", "Usage", "Users", "open_units",
+]  # fmt: skip
 
 
 class Units(Protocol):
@@ -32,7 +34,9 @@ class Units(Protocol):
 
     async def wait(self, id: UnitId) -> Exit: ...
 
-    async def accept(self, id: UnitId) -> None: ...
+    async def usage(self, id: UnitId) -> Usage: ...
+
+    async def accept(self, id: UnitId, *, peers: int = 0) -> None: ...
 
     async def quiesce(self, id: UnitId) -> None: ...
 
@@ -43,6 +47,12 @@ class Units(Protocol):
     async def stop(self, id: UnitId, *, grace_s: float) -> Exit: ...
 
     async def forget(self, id: UnitId) -> None: ...
+
+    async def hold(self, path: Path) -> object: ...
+
+    def waiting(self, path: Path) -> int: ...
+
+    async def wait_called(self, path: Path) -> None: ...
 
     def close_listener(self, path: Path) -> None: ...
 

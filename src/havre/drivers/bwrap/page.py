@@ -1,0 +1,14 @@
+"""The page of one unit: a few numbers that its monitor keeps in shared memory and anybody of ours may read.
+
+To look at a unit costs its monitor nothing: three hundred idle apps are looked at without waking one of them. Used by
+the monitor (standard library only) and by the engine.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+SIZE = 64
+LAYOUT = Struct("<8Q")
+FLAGS, IN_FLIGHT, ACCEPTED, ANSWERED, REFUSED, PEERS, LOST_BYTES, SLOWED = (8 * number for number in range(8))
+LIVE, ACCEPTING, EXITED = 1, 2, 4  # of FLAGS
