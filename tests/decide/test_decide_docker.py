@@ -29,8 +29,9 @@ def test_a_dockerfile_is_built_with_every_variable_as_an_argument_and_no_passwor
 
 
 def test_the_file_and_the_port_may_be_others() -> None:
-    plan = detected({"CC_DOCKERFILE": "/deploy/Prod.dockerfile", "CC_DOCKER_EXPOSED_HTTP_PORT": "3000"})
-    assert plan.build[0].argv[4] == "deploy/Prod.dockerfile" and plan.port == 3000
+    ports = {"CC_DOCKER_EXPOSED_HTTP_PORT": "3000", "CC_DOCKER_EXPOSED_TCP_PORT": "25"}
+    plan = detected({"CC_DOCKERFILE": "/deploy/Prod.dockerfile", **ports})
+    assert plan.build[0].argv[4] == "deploy/Prod.dockerfile" and (plan.port, plan.tcp_port) == (3000, 25)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import anyio
 
@@ -13,6 +13,7 @@ from havre.kernel.clock import Clock
 from havre.kernel.units import Units
 
 PROBE_S = 10.0
+OWN_PORT = 0  # of Units.dial: the port that the unit is reached at
 
 
 def paths_of(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -38,11 +39,10 @@ async def wait_healthy(
     given = () if any(part.name == "block" for part in plan.flow) else paths_of(env)
     paths, strict = given or ("/",), bool(given)
     deadline = clock.monotonic() + limit_s
-    public = public_port(plan)
-    seen = f"nothing listens on port {public}"
+    seen = f"nothing listens on port {public_port(plan)}"
     pause = 0.02
     while clock.monotonic() < deadline:
-        answers = [await _probe(units, id, path, public) for path in paths]
+        answers = [await _probe(units, id, path) for path in paths]
         bad = [
             (path, status) for path, status in zip(paths, answers, strict=True) if not _is_good(status, strict=strict)
         ]
@@ -63,14 +63,28 @@ async def wait_healthy(
     raise InvalidError(f"the app did not become healthy within {limit_s:.0f} s: {seen}; {expected}")
 
 
+async def failure(units: Units, id: UnitId, *, paths: Sequence[str], limit_s: float) -> str:
+    """What is wrong with a running instance, in words; empty: it answers.
+
+    paths: the configured ones, of which an answer from 500 on is a failure too; none: any answer to `/` is well.
+    """
+    for path in paths or ("/",):
+        status = await _probe(units, id, path, limit_s=limit_s)
+        if status is None:
+            return f"GET {path} got no answer within {limit_s:g} s"
+        if paths and status >= 500:
+            return f"GET {path} answered {status}"
+    return ""
+
+
 def _is_good(status: int | None, *, strict: bool) -> bool:
     return status is not None and (200 <= status < 300 if strict else status < 500)
 
 
-async def _probe(units: Units, id: UnitId, path: str, port: int) -> int | None:
+async def _probe(units: Units, id: UnitId, path: str, port: int = OWN_PORT, *, limit_s: float = PROBE_S) -> int | None:
     """The status of one GET; None when nobody answers."""
     try:
-        with anyio.fail_after(PROBE_S):
+        with anyio.fail_after(limit_s):
             async with await units.dial(id, port) as stream:
                 request = (
                     f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: havre-health\r\nConnection: close\r\n\r\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from havre.apps import images, launch
@@ -47,6 +48,15 @@ def source_of(instance: Instance, service: str = "") -> str:
     return f"{instance.id}.{service.removesuffix('.service')}" if service else instance.id
 
 
+@dataclass(frozen=True)
+class Doors:
+    """The ways into an instance: the app's socket, that of its TCP redirections, and one of the instance alone."""
+
+    shared: Path
+    handed: Path
+    own: Path
+
+
 def instance_spec(
     *,
     paths: Paths,
@@ -55,7 +65,7 @@ def instance_spec(
     plan: Plan,
     toolchains: Sequence[Toolchain],
     instance: Instance,
-    listen: Path | None,
+    doors: Doors | None,
     log: Path,
     starts: Launch | None = None,
     tree: Path | None = None,
@@ -63,7 +73,7 @@ def instance_spec(
 ) -> UnitSpec:
     """One instance: the release as it was built, what it writes gone with it.
 
-    listen: None for a task. log: of the app; the services beside it write to files beside that.
+    doors: None for a task. log: of the app; the services beside it write to files beside that.
     starts: what it runs, by default the plan's start after the pre-run hook; unless that is plain, its launcher
     stands in `launch_folder`. tree: of its stack; None: the host's. image: it is started from that, and sees
     nothing else.
@@ -86,7 +96,7 @@ def instance_spec(
     release = deployment.release_id or deployment.id
     if image is not None:
         return _of_image(
-            app, deployment, plan, instance, image, tree=tree, env=env, labels=labels, listen=listen, log=log
+            app, deployment, plan, instance, image, tree=tree, env=env, labels=labels, doors=doors, log=log
         )
     binds = tuple(Bind(each.source, each.target) for each in toolchains)
     if starts.is_plain:
@@ -106,7 +116,9 @@ def instance_spec(
         binds=binds,
         overlays=(Bind(paths.releases / app.id / release, home(app)),),
         uid=app.uid,
-        listen=listen,
+        listen=doors.shared if doors else None,
+        handed=doors.handed if doors else None,
+        door=doors.own if doors else None,
         port=public_port(plan),
         scratch_bytes=size.memory_bytes // 2,
         scratch_files=size.memory_bytes // 2 // BYTES_FOR_EACH_FILE,
@@ -125,7 +137,7 @@ def _of_image(
     tree: Path | None,
     env: Mapping[str, str],
     labels: Mapping[str, str],
-    listen: Path | None,
+    doors: Doors | None,
     log: Path,
 ) -> UnitSpec:
     """An instance of an image: its own program, variables and folder, then what the app and the platform say."""
@@ -143,8 +155,11 @@ def _of_image(
         log=log,
         labels=labels,
         uid=app.uid,
-        listen=listen,
+        listen=doors.shared if doors else None,
+        handed=doors.handed if doors else None,
+        door=doors.own if doors else None,
         port=public_port(plan),
+        handed_port=plan.tcp_port,
         scratch_bytes=size.memory_bytes // 2,
         scratch_files=size.memory_bytes // 2 // BYTES_FOR_EACH_FILE,
         binds=binds,

@@ -45,7 +45,7 @@ class Plan:
     dependencies: folders of the app with what the build installs, for CC_CACHE_DEPENDENCIES. keeps_dependencies: they
     are kept unless the app says no. flow: what stands in front of the app inside its instance, the outermost first.
     port: the app's own, told to it as PORT. image: the build leaves an image, which is the instance's whole root and
-    says how it starts.
+    says how it starts. tcp_port: where its TCP redirections lead.
     """
 
     runtime: str
@@ -60,6 +60,7 @@ class Plan:
     flow: tuple[Part, ...] = ()
     port: int = 8080
     image: bool = False
+    tcp_port: int = 4040
     workers: tuple[str, ...] = ()
     build_toolchains: tuple[str, ...] = ()
     build_env: dict[str, str] = field(default_factory=dict)

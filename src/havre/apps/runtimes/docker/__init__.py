@@ -22,7 +22,9 @@ class Docker:
     variant_id = "d5ff282b-dd1a-4c9a-a0c8-c9524b1370e9"
     packages: tuple[str, ...] = ("util-linux",)  # setpriv, with which an instance becomes the image's user
     programs: tuple[str, ...] = ("buildah", "setpriv")
-    variables = frozenset({"CC_DOCKERFILE", "CC_DOCKER_EXPOSED_HTTP_PORT", "CC_DOCKER_BUILDX", *SECRET})
+    variables = frozenset(
+        {"CC_DOCKERFILE", "CC_DOCKER_EXPOSED_HTTP_PORT", "CC_DOCKER_EXPOSED_TCP_PORT", "CC_DOCKER_BUILDX", *SECRET}
+    )
 
     def detect(self, tree: Tree, env: Mapping[str, str], *, memory_mib: int) -> Plan:
         if is_true(env.get("CC_MOUNT_DOCKER_SOCKET")):
@@ -43,7 +45,8 @@ class Docker:
             notes=tuple(notes),
             packages=self.packages,
             build_packages=("buildah",),
-            port=self._port(env),
+            port=self._port(env, "CC_DOCKER_EXPOSED_HTTP_PORT", 8080),
+            tcp_port=self._port(env, "CC_DOCKER_EXPOSED_TCP_PORT", 4040),
             image=True,
         )
 
@@ -60,10 +63,10 @@ class Docker:
             )
         return str(path)
 
-    def _port(self, env: Mapping[str, str]) -> int:
-        asked = env.get("CC_DOCKER_EXPOSED_HTTP_PORT", "").strip() or "8080"
+    def _port(self, env: Mapping[str, str], name: str, usual: int) -> int:
+        asked = env.get(name, "").strip() or str(usual)
         if not asked.isdecimal() or not 0 < int(asked) < 65536:
-            raise InvalidError(f"CC_DOCKER_EXPOSED_HTTP_PORT={asked} is not a port")
+            raise InvalidError(f"{name}={asked} is not a port")
         return int(asked)
 
 
