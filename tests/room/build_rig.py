@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from havre.apps import files, launch, launchers, runtimes, specs, stacks
+from havre.apps import files, launchers, runtimes, specs, stacks, starting
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState, Instance, InstanceState
 from havre.apps.packages import open_toolchains
 from havre.apps.runtimes import Plan
@@ -177,15 +177,17 @@ class BuildRig:
 
     @asynccontextmanager
     async def instance(self, built: Built) -> AsyncIterator[Started]:
-        """An instance of what was built, while the block runs."""
+        """An instance of what was built, with what its plan runs beside it, while the block runs."""
         instance = an_instance(built.app, built.deployment)
-        starts = launch.launch_of(start=built.plan.start, env=built.deployment.env, workers=built.plan.workers)
+        source = built.release / built.deployment.env.get("APP_FOLDER", "").strip("/")
+        starts = starting.launch_of(built.app, built.deployment, built.plan, source)
         if not starts.is_plain:
             launchers.prepare(specs.launch_folder(self.paths, instance), starts)
         log = self.paths.deployments / built.deployment.id / f"{instance.id}.log"
         spec = specs.instance_spec(
             paths=self.paths, app=built.app, deployment=built.deployment, plan=built.plan,
-            toolchains=built.toolchains, instance=instance, listen=self.paths.app_sockets / "a.sock", log=log,
+            toolchains=built.toolchains, instance=instance, log=log,
+            doors=specs.Doors(self.paths.app_sockets / "a.sock", self.paths.app_sockets / "a.tcp", self.paths.run / "i" / "a" / "1-0.sock"),
             tree=stacks.tree_of(self.stacks, built.roots.run), starts=starts,
         )  # fmt: skip
         self.started.append(spec.id)

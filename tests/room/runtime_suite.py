@@ -47,6 +47,7 @@ DJANGO = {
     "CC_PYTHON_MODULE": "shop.wsgi", "CC_PYTHON_MANAGE_TASKS": "migrate, collectstatic --noinput",
     "STATIC_FILES_PATH": "static", "STATIC_URL_PREFIX": "/static", "CC_PYTHON_CELERY_MODULE": "shop.celery",
 }  # fmt: skip
+DJANGO_ANSWERS = {"/": "a lantern", "/static/style.css": "sans-serif", "/sum/2/3": "2 + 3 = 5"}  # the worker's
 UV_RUN = {"CC_PYTHON_UV_RUN_COMMAND": "uvicorn main:app --host 0.0.0.0 --port 8080"}
 GEVENT = {"CC_PYTHON_MODULE": "app:app", "CC_PYTHON_USE_GEVENT": "true"}
 STARLETTE = {"CC_PYTHON_MODULE": "web:app"}
@@ -73,9 +74,9 @@ WEB = (
     ),
     Row("python-hello", "python", {"/": "Hello"}, GEVENT, "uwsgi gevent", heavy=True),
     Row("python-hello", "python", {"/": "Hello"}, GEVENT | {"CC_PYTHON_BACKEND": "gunicorn"}, "gevent", heavy=True),
-    Row("python-django", "python", {"/": "a lantern", "/static/style.css": "sans-serif"}, DJANGO),
+    Row("python-django", "python", DJANGO_ANSWERS, DJANGO),
     Row("python-fastapi", "python", {"/": '{"hello":"FastAPI"}'}, UV_RUN, said=["uv sync"]),
-    Row("python-starlette", "python", {"/": "Starlette"}, STARLETTE | {"CC_PYTHON_BACKEND": "uvicorn"}, "uvicorn"),
+    Row("python-starlette", "python", {"/": "Starlette"}, STARLETTE | {"CC_PYTHON_BACKEND": "uvicorn"}, "uvicorn", heavy=True),
     Row(
         "python-starlette",
         "python",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import anyio
 
@@ -53,14 +53,28 @@ async def wait_healthy(units: Units, id: UnitId, *, env: Mapping[str, str], limi
     raise InvalidError(f"the app did not become healthy within {limit_s:.0f} s: {seen}; {expected}")
 
 
+async def failure(units: Units, id: UnitId, *, paths: Sequence[str], limit_s: float) -> str:
+    """What is wrong with a running instance, in words; empty: it answers.
+
+    paths: the configured ones, of which an answer from 500 on is a failure too; none: any answer to `/` is well.
+    """
+    for path in paths or ("/",):
+        status = await _probe(units, id, path, limit_s=limit_s)
+        if status is None:
+            return f"GET {path} got no answer within {limit_s:g} s"
+        if paths and status >= 500:
+            return f"GET {path} answered {status}"
+    return ""
+
+
 def _is_good(status: int | None, *, strict: bool) -> bool:
     return status is not None and (status == 200 if strict else status < 500)
 
 
-async def _probe(units: Units, id: UnitId, path: str) -> int | None:
+async def _probe(units: Units, id: UnitId, path: str, *, limit_s: float = PROBE_S) -> int | None:
     """The status of one GET; None when nobody answers."""
     try:
-        with anyio.fail_after(PROBE_S):
+        with anyio.fail_after(limit_s):
             async with await units.dial(id, 8080) as stream:
                 request = (
                     f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: havre-health\r\nConnection: close\r\n\r\n"

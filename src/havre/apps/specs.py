@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from havre.apps import launch
@@ -42,6 +43,15 @@ def source_of(instance: Instance, service: str = "") -> str:
     return f"{instance.id}.{service.removesuffix('.service')}" if service else instance.id
 
 
+@dataclass(frozen=True)
+class Doors:
+    """The ways into an instance: the app's socket, that of its TCP redirections, and one of the instance alone."""
+
+    shared: Path
+    handed: Path
+    own: Path
+
+
 def instance_spec(
     *,
     paths: Paths,
@@ -50,14 +60,14 @@ def instance_spec(
     plan: Plan,
     toolchains: Sequence[Toolchain],
     instance: Instance,
-    listen: Path | None,
+    doors: Doors | None,
     log: Path,
     starts: Launch | None = None,
     tree: Path | None = None,
 ) -> UnitSpec:
     """One instance: the release as it was built, what it writes gone with it.
 
-    listen: None for a task. log: of the app; the services beside it write to files beside that.
+    doors: None for a task. log: of the app; the services beside it write to files beside that.
     starts: what it runs, by default the plan's start after the pre-run hook; unless that is plain, its launcher
     stands in `launch_folder`. tree: of its stack; None: the host's.
     """
@@ -95,7 +105,9 @@ def instance_spec(
         binds=binds,
         overlays=(Bind(paths.releases / app.id / release, home(app)),),
         uid=app.uid,
-        listen=listen,
+        listen=doors.shared if doors else None,
+        handed=doors.handed if doors else None,
+        door=doors.own if doors else None,
         scratch_bytes=size.memory_bytes // 2,
         scratch_files=size.memory_bytes // 2 // BYTES_FOR_EACH_FILE,
         logs=tuple(log.with_name(f"{source_of(instance, each)}.log") for each in launch.services(starts)),

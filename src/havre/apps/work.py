@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -21,6 +22,7 @@ from havre.apps import (
     keys,
     launch,
     launchers,
+    linked_tables,
     logbook,
     runtimes,
     scaling,
@@ -409,12 +411,17 @@ class Work:
             plan=plan,
             toolchains=await self.tools(plan),
             instance=instance,
-            listen=None if starts.ends else edge.app_socket(self.kernel.paths, app.id),
+            doors=None if starts.ends else self._doors(instance),
             log=log,
             starts=starts,
             tree=stacks.tree_of(self.stacks, instance.stack),
         )
         await self.kernel.units.start(spec)
+
+    def _doors(self, instance: Instance) -> specs.Doors:
+        paths, app_id = self.kernel.paths, instance.app_id
+        own = edge.instance_socket(paths, app_id, generation=instance.generation, number=instance.number)
+        return specs.Doors(edge.app_socket(paths, app_id), edge.tcp_socket(paths, app_id), own)
 
     async def until_healthy(self, deployment: Deployment, instance: Instance) -> str:
         kernel = self.kernel
@@ -424,15 +431,33 @@ class Work:
         )
 
     async def switch(self, app: App, deployment: Deployment, names: Names) -> None:
-        """The new generation accepts, confirmed; it is recorded as the one that serves; the old one stops accepting."""
+        """The new generation accepts, confirmed; it is recorded as the one that serves; the old one stops accepting.
+
+        Of a homogeneous app no two versions ever answer: the old one finishes and ends first, and requests wait.
+        """
         units = self.kernel.units
+        await edge.expect(self.kernel, app.id)
+        if app.homogeneous:
+            await self._end_older(app.id, names.generation)
         for id in names.instances:
             await units.accept(UnitId(id), peers=len(names.instances) - 1)
         await self.kernel.store.write(lambda tx: self._serve(tx, app, deployment, names))
-        await edge.reconcile_now(self.kernel)
+        await edge.reconcile_now(self.kernel, app.id)
         for each in await self._older(app.id, names.generation):
             await units.quiesce(UnitId(each.id))
         await starting.tell_succeeded(self.kernel, deployment, names.instances)
+
+    async def _end_older(self, app_id: str, generation: int) -> None:
+        config, units = self.kernel.config.apps, self.kernel.units
+        older = [UnitId(each.id) for each in await self._older(app_id, generation)]
+        for id in older:
+            await units.quiesce(id)
+        deadline = self.kernel.clock.monotonic() + config.drain_s
+        while self.kernel.clock.monotonic() < deadline and any([await units.in_flight(id) for id in older]):
+            await self.kernel.clock.sleep(0.05)
+        async with anyio.create_task_group() as group:
+            for id in older:
+                group.start_soon(partial(units.stop, id, grace_s=config.grace_s))
 
     def _serve(self, tx: Tx, app: App, deployment: Deployment, names: Names) -> None:
         values = {"serving": deployment.id, "generation": names.generation, "commit_id": deployment.commit_id}
@@ -480,7 +505,8 @@ class Work:
     async def stop_all(self, app_id: str) -> None:
         wanted = await self.kernel.store.read(lambda conn: tables.instances(conn, app_id=app_id))
         await self.retire(wanted)
-        self.kernel.units.close_listener(edge.app_socket(self.kernel.paths, app_id))
+        for path in (edge.app_socket(self.kernel.paths, app_id), edge.tcp_socket(self.kernel.paths, app_id)):
+            self.kernel.units.close_listener(path)
 
     async def remove_files(self, app_id: str) -> None:
         paths = self.kernel.paths
@@ -496,6 +522,7 @@ class Work:
         if app is not None:
             edge.release_all(tx, app_id)
             observe.drop_app(tx, app_id)
+            linked_tables.drop_app(tx, app_id)
             tables.delete_app(tx, app_id)
             tx.emit("apps.app.deleted", owner_id=app.owner_id, subject=app_id)
 

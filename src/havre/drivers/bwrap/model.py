@@ -65,6 +65,8 @@ class UnitSpec:
 
     uid: the host user that the sandbox runs as when we are root; None: we are an ordinary user.
     listen: the unix socket whose connections the forwarder hands to `port` once it is told to accept.
+    handed: the unix socket through which connections come as descriptors, for `handed_port`; else as `listen`.
+    door: a symlink that stands while the unit accepts, to a socket of this unit alone, for `port`.
     overlays: directories shown as they are; what is written there is kept in memory and gone with the unit.
     tree: a stack, whose /usr, /etc and /var the unit sees; None: the host's /usr and an /etc of our own.
     deadline_s: the unit is killed when it has run so long; None: never.
@@ -87,6 +89,9 @@ class UnitSpec:
     way_out: bool = True
     listen: Path | None = None
     port: int = 8080
+    handed: Path | None = None
+    handed_port: int = 4040
+    door: Path | None = None
     deadline_s: float | None = None
     scratch_bytes: int = 512 * 1024**2
     scratch_files: int = 65_536
@@ -109,6 +114,11 @@ class Exit:
     @property
     def is_success(self) -> bool:
         return self.code == 0 and not self.quota
+
+    @property
+    def was_seen(self) -> bool:
+        """Whether somebody was there when it ended; else it went with its monitor or its machine."""
+        return self.code is not None or self.signal is not None or self.oom
 
     @property
     def is_stopped(self) -> bool:
