@@ -22,7 +22,7 @@ import anyio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import edge
+from benchmarks import edge, wire
 from tests.system.rig import EXAMPLES, NODE_APP, Installation, Load, commit, git, installation, until
 
 
@@ -265,10 +265,31 @@ def pss_kib(pid: int) -> int:
     return int(next(line.split()[1] for line in lines if line.startswith("Pss:")))
 
 
+def bench_summary(havre: Installation) -> None:
+    value, size = wire.summary_ms(havre)
+    name = f"GET /v2/summary with 1,000 apps, {size / 1024:.0f} KiB (p50)"
+    show(name, f"{value:.1f} ms", "<= 20 ms", value <= 20, "make bench ONLY=summary")
+
+
+def bench_signed(havre: Installation) -> None:
+    value, bare = wire.signed_ms(havre)
+    shown = f"{value:.1f} ms ({bare:.1f} ms)"
+    show("a small signed GET, p50 (a bare route)", shown, "<= 3 ms", value <= 3, "make bench ONLY=signed")
+
+
+def bench_streams(havre: Installation) -> None:
+    value = wire.streams_mb(havre)
+    name = f"memory of {wire.STREAMS} log streams and {wire.STREAMS} event sockets"
+    show(name, f"{value:.0f} MB", "<= 60 MB", value <= 60, "make bench ONLY=streams")
+
+
 BENCHES: dict[str, Callable[[Installation], None]] = {
     "memory": bench_memory,
     "start": bench_start,
     "stacks": bench_stacks,
+    "signed": bench_signed,
+    "streams": bench_streams,
+    "summary": bench_summary,
     "push": bench_push,
     "restart": bench_restart,
     "archive": bench_archive,
