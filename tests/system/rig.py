@@ -93,12 +93,15 @@ class Installation:
         self.data = self.base / "data"
         self.home = self.base / "home"
         self.home.mkdir(parents=True, exist_ok=True)
-        self.http_port, self.https_port = free_ports(2)
+        self.http_port, self.https_port, self.ssh_port = free_ports(3)
         self.config = self.base / "havre.toml"
 
     def write_config(self, **trials: str) -> None:
         ports = {"http_port": self.http_port, "https_port": self.https_port}
-        tables = {"apps": {"health_timeout_s": 30.0, "drain_s": 10.0, "grace_s": 5.0}} | self.settings
+        tables = {
+            "ssh": {"port": self.ssh_port},
+            "apps": {"health_timeout_s": 30.0, "drain_s": 10.0, "grace_s": 5.0},
+        } | self.settings
         tables["edge"] = ports | tables.get("edge", {})
         lines: list[str] = []
         for table, values in tables.items():

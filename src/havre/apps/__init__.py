@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from havre.apps import runtimes, tables, views
+from havre.apps import linked, runtimes, tables, views
 from havre.apps.intents import Intents, NewApp
+from havre.apps.load import Load
 from havre.apps.model import (
     Action,
     App,
@@ -26,6 +27,7 @@ from havre.apps.reconcile import Reconcile
 from havre.apps.repos import Repositories
 from havre.apps.stack_views import StackUse, StackViews
 from havre.apps.upgrades import Move, Upgrade, Upgrades
+from havre.apps.watch import Watch
 from havre.apps.work import Work
 from havre.kernel.kernel import Kernel
 from havre.kernel.reconcile import Reconciler
@@ -33,8 +35,8 @@ from havre.kernel.rooms import Health, Loop, Room
 
 __all__ = [
     "Action", "App", "AppState", "Apps", "Deployment", "DeploymentState", "Instance", "InstanceState", "Intents",
-    "Move", "NewApp", "Repositories", "StackUse", "StackViews", "Upgrade", "Upgrades", "pretty_name", "runtimes",
-    "setup", "views",
+    "Move", "NewApp", "Repositories", "StackUse", "StackViews", "Upgrade", "Upgrades", "linked", "pretty_name",
+    "runtimes", "setup", "views",
 ]  # fmt: skip
 log = structlog.get_logger()
 
@@ -56,7 +58,10 @@ def setup(kernel: Kernel) -> tuple[Room, Apps]:
     intents = Intents(kernel, made, has_stacks=work.stacks is not None)
     upgrades = Upgrades(work, intents)
     repositories = Repositories(kernel, intents)
-    reconcile = Reconcile(work)
+    watch = Watch(work)
+    reconcile = Reconcile(work, watch)
+    load = Load(work, intents)
+    apps_config = kernel.config.apps
 
     async def start() -> None:
         await repositories.recover_pushes()
@@ -71,12 +76,19 @@ def setup(kernel: Kernel) -> tuple[Room, Apps]:
     room = Room(
         "apps",
         tables.SCHEMA,
-        operations=(made.deploy, made.task, made.undeploy, made.delete, upgrades.operation),
+        operations=(made.deploy, made.task, made.undeploy, made.delete, made.scale, upgrades.operation),
         reconcilers=(
             Reconciler("apps.instances", reconcile.instances, wake_on=("apps.", "kernel.operation."), every_s=10),
+            Reconciler("apps.health", watch.pass_once, every_s=apps_config.health_every_s),
+            Reconciler("apps.load", load.pass_once, every_s=apps_config.sample_every_s),
             Reconciler("apps.garbage", reconcile.garbage, wake_on=("kernel.operation.done",), every_s=600),
         ),
-        loops=(Loop("apps.hooks", repositories.serve_hooks), Loop("apps.ends", reconcile.watch_ends)),
+        loops=(
+            Loop("apps.hooks", repositories.serve_hooks),
+            Loop("apps.ends", reconcile.watch_ends),
+            Loop("apps.starts", reconcile.starts.run),
+            Loop("apps.wake", load.wake),
+        ),
         health=health,
         start=start,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,17 +18,22 @@ STACK_GRACE_MS = 7_200_000
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """The instance's unit has ended or was never there: take another in its place."""
+    """The instance's unit has ended, was never there, or hangs: take another in its place.
+
+    crashed: it ended by itself. hung: why it is taken away while it runs; empty: it does not run.
+    """
 
     instance: Instance
     crashed: bool
+    hung: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """The instance serves and its unit does not accept: tell it again."""
+    """The instance serves and its unit does not accept, or not knowing of its `peers`: tell it again."""
 
     instance: Instance
+    peers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +75,18 @@ def decide_instances(
     now: int,
     busy: frozenset[str],
     crashes: Mapping[str, Sequence[int]],
+    hung: Mapping[str, str] | None = None,
+    booting: frozenset[str] = frozenset(),
 ) -> tuple[Step, ...]:
     """Return the steps that make the serving instances live and take away what is nobody's.
 
     busy: apps with an operation under way, which owns their units: nothing of them is touched.
     crashes: for each app, the moments of its recent crashes, oldest first. A start after the n-th crash waits
-    twice as long as after the one before, from half a second to a minute.
+    twice as long as after the one before, from half a second to a minute. hung: instances that do not answer, and what
+    was seen of them. booting: instances that are not admitted yet.
     """
+    hung = hung or {}
+    up = Counter(each.app_id for each in wanted if each.state is InstanceState.UP)
     units = {str(unit.id): unit for unit in seen}
     steps: list[Step] = []
     for instance in wanted:
@@ -83,14 +94,24 @@ def decide_instances(
             continue
         unit = units.get(instance.id)
         if unit is None or unit.state == "exited":
-            crashed = unit is not None and unit.exit is not None and unit.exit.code is not None
+            crashed = unit is not None and unit.exit is not None and unit.exit.was_seen
             left = pause_ms(crashes.get(instance.app_id, ()), now=now)
             steps.append(Wait(instance.app_id, left) if left > 0 and crashed else Replace(instance, crashed))
-        elif unit.state == "running" and not unit.accepting:
-            steps.append(Admit(instance))
+        elif instance.id in hung:
+            left = pause_ms(crashes.get(instance.app_id, ()), now=now)
+            steps.append(Wait(instance.app_id, left) if left > 0 else Replace(instance, False, hung[instance.id]))
+        elif unit.state == "running" and instance.id not in booting:
+            peers = up[instance.app_id] - 1
+            if not unit.accepting or unit.peers != peers:
+                steps.append(Admit(instance, peers))
     kept = {str(instance.id) for instance in wanted}
     steps += [Remove(unit) for unit in seen if unit.id not in kept and unit.labels.get("app") not in busy]
     return tuple(steps)
+
+
+def is_hung(failures: int, *, most: int) -> bool:
+    """Whether so many failures in a row are a verdict."""
+    return failures >= most
 
 
 def pause_ms(crashes: Sequence[int], *, now: int) -> int:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from havre import edge, governance, observe
-from havre.apps import decide, logbook, runtimes, stacks, tables
+from havre.apps import decide, linked, logbook, runtimes, scaling, stacks, tables
 from havre.apps.endings import end_deployment
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState
 from havre.apps.operations import DeployArgs, Operations, StopArgs
+from havre.apps.scale import ScaleArgs
+from havre.apps.scaling import Change, Scale
 from havre.base import names
 from havre.base.errors import ConflictError, ExhaustedError, InvalidError, NotFoundError
 from havre.base.flavors import flavor, rank
@@ -28,6 +30,8 @@ PLATFORM = frozenset(
     {"APP_ID", "APP_HOME", "INSTANCE_ID", "INSTANCE_NUMBER", "INSTANCE_TYPE", "CC_DEPLOYMENT_ID", "CC_COMMIT_ID"}
 )
 LIFETIMES = ("REGULAR", "TASK")
+SLEEP = "CC_SCALE_TO_ZERO_AFTER"  # decision 0017
+_SLEEP_SECONDS = re.compile(r"[1-9][0-9]{0,6}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -105,6 +109,7 @@ class Intents:
         )
         _check_scale(made.min_instances, made.max_instances, made.min_flavor, made.max_flavor)
         tables.insert_app(tx, made)
+        self._check_quota(tx, made)
         edge.claim(tx, app_id=id, owner_id=owner.id, fqdn=edge.default_fqdn(tx.conn, id, made.name), is_default=True)
         tx.emit("apps.app.created", owner_id=owner.id, actor_id=actor.user_id, subject=id, app_name=made.name)
         return made
@@ -122,6 +127,8 @@ class Intents:
         _check_scale(after["min_instances"], after["max_instances"], after["min_flavor"], after["max_flavor"])
         if values:
             tables.update_app(tx, app_id, **values)
+            if after["max_instances"] > app.max_instances:
+                self._check_quota(tx, app)
             if "force_https" in values:
                 edge.set_force_https(tx, app_id=app_id, is_on=values["force_https"])
             if "sticky_sessions" in values:
@@ -129,16 +136,46 @@ class Intents:
             tx.emit("apps.app.changed", owner_id=app.owner_id, actor_id=actor.user_id, subject=app_id)
         found = tables.app(tx.conn, app_id)
         assert found is not None
-        if app.serving is not None and {"min_instances", "min_flavor"} & set(values):
-            bigger = (rank(found.min_flavor), found.min_instances) > (rank(app.min_flavor), app.min_instances)
-            self._deploy(
-                tx, actor, found, str(found.commit_id), Action.UPSCALE if bigger else Action.DOWNSCALE, "Scaling"
-            )
+        serving = tables.serving(tx.conn, found)
+        if serving and not found.deleted:  # what is under way or asleep takes an allowed scale by itself
+            present = Scale(len(serving), serving[0].flavor)
+            nearest = scaling.bounds_of(found).nearest(present)
+            if nearest != present:
+                self.scale(tx, actor, found, Change(nearest, f"{actor.name} asked for it"), cause="Scaling")
         return found
+
+    def _check_quota(self, tx: Tx, app: App) -> None:
+        quotas = self._kernel.config.quotas
+        linked.check_quota(tx.conn, app.owner_id, default=governance.Quota(quotas.apps, quotas.instances))
+
+    def publish(self, tx: Tx, actor: Actor, owner_id: str, app_id: str, env: Mapping[str, str]) -> App:
+        """Replace what the app publishes; the running apps that depend on it are deployed again."""
+        app = self.find(tx, actor, owner_id, app_id, Right.WRITE)
+        for each in linked.publish(tx, app, dict(env), actor_id=actor.user_id):
+            self._deploy(tx, actor, each, str(each.commit_id), Action.DEPLOY, "Dependency")
+        return app
+
+    def scale(self, tx: Tx, actor: Actor, app: App, change: Change, *, cause: str) -> Deployment | None:
+        """Take another scale of what serves; None when nothing does. The caller has authorised."""
+        serving = tables.deployment(tx.conn, app.id, app.serving or "")
+        if serving is None:
+            return None
+        present, to = tables.serving(tx.conn, app), change.to
+        was = Scale(len(present), present[0].flavor if present else app.min_flavor)
+        size = to.flavor or was.flavor
+        is_up = (to.instances, rank(size)) > (was.instances, rank(was.flavor))
+        action = Action.UPSCALE if is_up else Action.DOWNSCALE
+        made = self._row(tx, actor, app, serving.commit_id, action, cause, env=serving.env, instances=to.instances)
+        self._add_log(tx, app, made)
+        args = ScaleArgs(app.id, made.id, to.instances, size, change.why)
+        operation = self._kernel.operations.start(tx, self._operations.scale, args, key=app.id)
+        tables.update_deployment(tx, made.id, operation_id=operation)
+        return made
 
     def delete(self, tx: Tx, actor: Actor, owner_id: str, app_id: str) -> App:
         app = self.find(tx, actor, owner_id, app_id, Right.DELETE)
         self._cancel_all(tx, app, why=f"{actor.name} deleted the app")
+        tables.set_asleep(tx, app_id, asleep=False)
         tables.update_app(tx, app_id, deleted=True, state=AppState.SHOULD_BE_DOWN, serving=None)
         edge.release_all(tx, app_id)
         self._kernel.operations.start(tx, self._operations.delete, StopArgs(app_id), key=app_id)
@@ -205,6 +242,7 @@ class Intents:
     def stop(self, tx: Tx, actor: Actor, owner_id: str, app_id: str) -> Deployment:
         app = self.find(tx, actor, owner_id, app_id, Right.WRITE)
         self._cancel_all(tx, app, why=f"{actor.name} stopped the app")
+        tables.set_asleep(tx, app_id, asleep=False)
         tables.update_app(tx, app_id, state=AppState.SHOULD_BE_DOWN, serving=None)
         made = self._row(tx, actor, app, app.commit_id or "", Action.UNDEPLOY, "Console")
         args = StopArgs(app_id, made.id)
@@ -239,6 +277,14 @@ class Intents:
 
     def _begin(self, tx: Tx, app: App, made: Deployment, args: DeployArgs) -> Deployment:
         tables.update_app(tx, app.id, state=AppState.SHOULD_BE_UP)
+        self._add_log(tx, app, made)
+        kind = self._operations.task if decide.is_task(app.lifetime, made.env) else self._operations.deploy
+        operation = self._kernel.operations.start(tx, kind, args, key=app.id)
+        tables.update_deployment(tx, made.id, operation_id=operation)
+        return made
+
+    def _add_log(self, tx: Tx, app: App, made: Deployment) -> None:
+        """The platform's own lines about the deployment become logs."""
         source = observe.LogSource(
             id=made.id,
             app_id=app.id,
@@ -249,10 +295,6 @@ class Intents:
             service=observe.DEPLOY_SERVICE,
         )
         observe.add_source(tx, source)
-        kind = self._operations.task if decide.is_task(app.lifetime, made.env) else self._operations.deploy
-        operation = self._kernel.operations.start(tx, kind, args, key=app.id)
-        tables.update_deployment(tx, made.id, operation_id=operation)
-        return made
 
     def _row(
         self,
@@ -264,6 +306,7 @@ class Intents:
         cause: str,
         *,
         env: dict[str, str] | None = None,
+        instances: int | None = None,
     ) -> Deployment:
         made = Deployment(
             id=new_deployment_id(),
@@ -277,8 +320,8 @@ class Intents:
             author_name=actor.name,
             operation_id=None,
             release_id=None,
-            env=tables.env(tx.conn, app.id) if env is None else env,
-            instances=app.min_instances,
+            env=linked.env_for(tx.conn, app) if env is None else env,
+            instances=app.min_instances if instances is None else instances,
             error="",
             created_at=tx.now,
             ended_at=None,
@@ -337,6 +380,8 @@ def find(conn: Any, actor: Actor, owner_id: str | None, app_id: str, right: Righ
 
 def _check_variable(name: str, value: str) -> None:
     names.env_name(name)
+    if name == SLEEP and not _SLEEP_SECONDS.fullmatch(value):
+        raise InvalidError(f"{SLEEP} is a number of seconds without a request after which the app sleeps, such as 600")
     if name in PLATFORM:
         raise InvalidError(f"{name} is set by the platform")
     if "\0" in value or len(value) > 128 * 1024:

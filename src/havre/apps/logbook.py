@@ -15,7 +15,11 @@ def file_of(paths: Paths, deployment_id: str, name: str) -> Path:
 
 def say(paths: Paths, deployment_id: str, *lines: str) -> None:
     """Append lines to the deployment's log. A full disk must not fail a deployment: the line is then lost."""
-    file = file_of(paths, deployment_id, "deploy")
+    append(file_of(paths, deployment_id, "deploy"), *lines)
+
+
+def append(file: Path, *lines: str) -> None:
+    """Append lines to a file of output; on a full disk they are lost."""
     content = "".join(f"{line}\n" for line in lines).encode()
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

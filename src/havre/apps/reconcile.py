@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import sqlalchemy as sa
 import structlog
 
-from havre import edge, observe
-from havre.apps import decide, files, launch, tables
-from havre.apps.model import App, Deployment, Instance, InstanceState
+from havre import observe
+from havre.apps import decide, files, tables
+from havre.apps.model import Instance, InstanceState
 from havre.apps.stack_garbage import collect_stacks
+from havre.apps.starts import Starts
 from havre.apps.toolchain_garbage import collect_toolchains
-from havre.apps.work import PLAN, Work
+from havre.apps.watch import Watch
+from havre.apps.work import Work
 from havre.base.errors import HavreError
-from havre.base.ids import UnitId, new_instance_id
+from havre.base.ids import UnitId
 from havre.kernel.reconcile import Pass
 from havre.kernel.store import Tx
 
 log = structlog.get_logger()
-AT_ONCE = 4
+ACTS_AT_ONCE = 8
 INSTANCES_KEPT_MS = 30 * 86_400_000
+INSTANCES_KEPT = 200
 DEPLOYMENT_LOGS_KEPT = 20
 
 
@@ -31,27 +35,39 @@ class _State:
     wanted: list[Instance]
     busy: frozenset[str]
     crashes: dict[str, list[int]]
+    loads: dict[str, float]
 
 
 class Reconcile:
     """The loops of the apps room."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, watch: Watch) -> None:
         self._work = work
         self._kernel = work.kernel
+        self._watch = watch
+        self.starts = Starts(work, watch)
 
     async def instances(self) -> Pass:
-        """One pass: replace what has ended, admit what does not accept, remove what nobody wants."""
+        """One pass: have replaced what has ended, admit what does not accept, remove what nobody wants."""
         kernel = self._kernel
         state = await kernel.store.read(self._read)
         seen = await kernel.units.seen()
         again = await kernel.store.read(self._read)  # an operation that began meanwhile owns what it has made
-        busy = state.busy | again.busy
-        steps = decide.decide_instances(again.wanted, seen, now=kernel.clock.now(), busy=busy, crashes=again.crashes)
-        limiter = anyio.CapacityLimiter(AT_ONCE)
+        steps = decide.decide_instances(
+            again.wanted,
+            seen,
+            now=kernel.clock.now(),
+            busy=state.busy | again.busy,
+            crashes=again.crashes,
+            hung=self._watch.hung,
+            booting=self.starts.booting,
+        )
+        self.starts.ask([step for step in steps if isinstance(step, decide.Replace)], again.loads)
+        limiter = anyio.CapacityLimiter(ACTS_AT_ONCE)
         async with anyio.create_task_group() as group:
             for step in steps:
-                group.start_soon(self._act, step, limiter)
+                if isinstance(step, decide.Admit | decide.Remove):
+                    group.start_soon(self._act, step, limiter)
         waits = [step.ms / 1000 for step in steps if isinstance(step, decide.Wait)]
         return Pass(wanted=len(again.wanted), changed=len(steps), again_s=min(waits, default=None))
 
@@ -59,59 +75,18 @@ class Reconcile:
         live = self._kernel.operations.live(conn)
         busy = frozenset(each.key for each in live)
         wanted = tables.instances(conn)
-        since = self._kernel.clock.now() - decide.CRASH_WINDOW_MS
-        crashes = {id: tables.crashes_since(conn, id, since) for id in {str(each.app_id) for each in wanted}}
-        return _State(wanted, busy, crashes)
+        crashes = tables.crashes_since(conn, self._kernel.clock.now() - decide.CRASH_WINDOW_MS)
+        return _State(wanted, busy, crashes, tables.loads(conn))
 
-    async def _act(self, step: decide.Step, limiter: anyio.CapacityLimiter) -> None:
+    async def _act(self, step: decide.Admit | decide.Remove, limiter: anyio.CapacityLimiter) -> None:
         async with limiter:
             try:
-                if isinstance(step, decide.Replace):
-                    await self._replace(step.instance, crashed=step.crashed)
-                elif isinstance(step, decide.Admit):
-                    await self._work.kernel.units.accept(UnitId(step.instance.id))
-                elif isinstance(step, decide.Remove):
+                if isinstance(step, decide.Admit):
+                    await self._kernel.units.accept(UnitId(step.instance.id), peers=step.peers)
+                else:
                     await self._remove(UnitId(step.unit.id))
             except HavreError as error:
                 log.warning("apps.instance.act_failed", step=type(step).__name__, error=error.message)
-
-    async def _replace(self, old: Instance, *, crashed: bool) -> None:
-        kernel, work = self._kernel, self._work
-        unit = await kernel.units.get(UnitId(old.id))
-
-        def look(conn: sa.Connection) -> tuple[App | None, Deployment | None, object]:
-            deployment = tables.deployment(conn, old.app_id, old.deployment_id)
-            release = tables.release(conn, (deployment.release_id or deployment.id) if deployment else "")
-            return tables.app(conn, old.app_id), deployment, release.plan if release else None
-
-        app, deployment, plan = await kernel.store.read(look)
-        if app is None or deployment is None or plan is None or app.serving != deployment.id:
-            return
-        planned = PLAN.validate_python(plan)
-        stack = await work.same_stack(deployment, planned, old.stack)
-        new = replace(old, id=new_instance_id(), created_at=kernel.clock.now(), stack=stack)
-        release = deployment.release_id or deployment.id
-        starts = launch.without_hooks(await work.launch(app, deployment, planned, release=release))
-
-        def swap(tx: Tx) -> bool:
-            current = tables.instance(tx.conn, old.id)
-            busy = any(each.key == app.id for each in kernel.operations.live(tx.conn))
-            if busy or current is None or current.state is not InstanceState.UP:
-                return False
-            work.end_instance(tx, old.id, ended_by="crash" if crashed else "lost")
-            work.add_instance(tx, app, new, starts)
-            why = str(unit.exit) if unit is not None and unit.exit is not None else "it was gone"
-            facts = {"instance": old.id, "why": why, "successor": new.id}
-            tx.emit("apps.instance.replaced", owner_id=app.owner_id, subject=app.id, **facts)
-            return True
-
-        if not await kernel.store.write(swap):
-            return
-        log.warning("apps.instance.replaced", app=app.id, instance=old.id, by=new.id, crashed=crashed)
-        await kernel.units.forget(UnitId(old.id))
-        await work.start_instance(app, deployment, new, planned, starts)
-        await edge.expect(kernel, app.id)
-        await kernel.units.accept(UnitId(new.id))
 
     async def _remove(self, id: UnitId) -> None:
         kernel = self._kernel
@@ -134,8 +109,13 @@ class Reconcile:
         changed += await self._collect_caches()
         changed += await collect_stacks(self._work)
         changed += await collect_toolchains(self._work)
-        await kernel.store.write(lambda tx: tables.forget_instances(tx, before=tx.now - INSTANCES_KEPT_MS))
+        await kernel.store.write(self._forget_rows)
         return Pass(changed=changed)
+
+    def _forget_rows(self, tx: Tx) -> None:
+        before = tx.now - INSTANCES_KEPT_MS
+        tables.forget_instances(tx, before=before, most=INSTANCES_KEPT)
+        tables.forget_scalings(tx, before=before)
 
     async def _collect_releases(self) -> int:
         kernel = self._kernel
@@ -178,11 +158,26 @@ class Reconcile:
         kept = await kernel.store.read(look)
         gone = 0
         for folder in folders:
-            if folder.name in kept or not folder.name.startswith("deployment_"):
+            if not folder.name.startswith("deployment_"):
+                continue
+            if folder.name in kept:
+                gone += await self._collect_ended(folder)
                 continue
             sources = [each.stem if each.stem != "deploy" else folder.name for each in folder.glob("*.log")]
             if all([each == "build" or await observe.drained(kernel, each) for each in sources]):
                 await anyio.to_thread.run_sync(files.remove, folder)
+                gone += 1
+        return gone
+
+    async def _collect_ended(self, folder: Path) -> int:
+        """Of a deployment that is kept: the output of instances that are gone, once all of it is in the store."""
+        wanted = {str(each.id) for each in await self._kernel.store.read(lambda conn: tables.instances(conn))}
+        gone = 0
+        for file in folder.glob("*-*-*-*-*.log"):
+            id = file.name[:36]
+            if id not in wanted and await observe.drained(self._kernel, file.stem):
+                file.unlink(missing_ok=True)
+                await anyio.to_thread.run_sync(files.remove, folder / f"{id}.launch")
                 gone += 1
         return gone
 

@@ -120,7 +120,12 @@ def _remember_loads(conn: sa.Connection) -> None:
         conn.execute(sa.text("ALTER TABLE deployment ALTER COLUMN cause TYPE VARCHAR(240)"))
 
 
-SCHEMA = Schema("apps", METADATA, (METADATA.create_all, _remember_stacks, _remember_loads))
+def _link_apps(conn: sa.Connection) -> None:
+    """Dependencies, what apps publish, tags."""
+    METADATA.create_all(conn)
+
+
+SCHEMA = Schema("apps", METADATA, (METADATA.create_all, _remember_stacks, _remember_loads, _link_apps))
 
 
 def _app(row: sa.Row[Any]) -> App:
@@ -315,13 +320,26 @@ def instance(conn: sa.Connection, id: str) -> Instance | None:
     return _instance(row) if row else None
 
 
-def crashes_since(conn: sa.Connection, app_id: str, at: int) -> list[int]:
-    """The moments at which instances of the app ended by themselves or had to be, oldest first."""
+def crashes_since(conn: sa.Connection, at: int) -> dict[str, list[int]]:
+    """By app, the moments at which its instances ended by themselves or had to be, oldest first."""
     by_itself = INSTANCE.c.ended_by.in_(("crash", "hung"))
-    query = sa.select(INSTANCE.c.deleted_at).where(INSTANCE.c.app_id == app_id, by_itself)
-    return list(conn.execute(query.where(INSTANCE.c.deleted_at > at).order_by(INSTANCE.c.deleted_at)).scalars())
+    query = sa.select(INSTANCE.c.app_id, INSTANCE.c.deleted_at).where(by_itself, INSTANCE.c.deleted_at > at)
+    found: dict[str, list[int]] = {}
+    for row in conn.execute(query.order_by(INSTANCE.c.deleted_at)):
+        found.setdefault(row.app_id, []).append(row.deleted_at)
+    return found
 
 
-def forget_instances(tx: Tx, *, before: int) -> int:
-    query = sa.delete(INSTANCE).where(INSTANCE.c.state == InstanceState.DELETED, INSTANCE.c.deleted_at < before)
-    return tx.conn.execute(query).rowcount
+def forget_instances(tx: Tx, *, before: int, most: int) -> None:
+    """Of instances that are gone, forget those older than `before` and all but the `most` last of each app."""
+    gone = INSTANCE.c.state == InstanceState.DELETED
+    tx.conn.execute(sa.delete(INSTANCE).where(gone, INSTANCE.c.deleted_at < before))
+    order = sa.func.row_number().over(partition_by=INSTANCE.c.app_id, order_by=INSTANCE.c.deleted_at.desc())
+    ranked = sa.select(INSTANCE.c.id, order.label("place")).where(gone).subquery()
+    tx.conn.execute(sa.delete(INSTANCE).where(INSTANCE.c.id.in_(sa.select(ranked.c.id).where(ranked.c.place > most))))
+
+
+def forget_scalings(tx: Tx, *, before: int) -> None:
+    """Rows that the platform wrote by itself do not grow for ever."""
+    by_itself = DEPLOYMENT.c.action.in_((Action.UPSCALE, Action.DOWNSCALE, Action.REPLACE))
+    tx.conn.execute(sa.delete(DEPLOYMENT).where(by_itself, DEPLOYMENT.c.ended_at < before))

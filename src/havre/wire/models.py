@@ -116,8 +116,10 @@ class Variable(Wire):
     value: str
 
 
-class BuildFlavor(FlavorObject):
-    pass
+class LinkedEnv(Wire):
+    app_id: str
+    app_name: str
+    env: list[Variable]
 
 
 class Application(Wire):
@@ -147,6 +149,7 @@ class Application(Wire):
     branch: str
     forceHttps: str
     env: list[Variable]
+    tags: list[str] = Field(default_factory=list)
     deployUrl: str
 
 
@@ -248,26 +251,6 @@ class SelfObject(Wire):
     partnerId: str = ""
     partnerName: str = ""
     partnerConsoleUrl: str
-
-
-class Organisation(Wire):
-    id: str
-    name: str
-    description: str = ""
-    avatar: str | None = None
-    role: str
-    canPay: bool = True
-    cleverEnterprise: bool = False
-
-
-class NewOrganisation(Wire):
-    name: str
-    description: str | None = None
-
-
-class NewMember(Wire):
-    email: str
-    role: Literal["ADMIN", "MANAGER", "DEVELOPER", "ACCOUNTING"]
 
 
 class NewPerson(Wire):

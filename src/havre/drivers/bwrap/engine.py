@@ -5,6 +5,7 @@ Looking at units is reading files (`records`); only a command talks to a monitor
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -29,8 +30,9 @@ from anyio.abc import ByteStream
 from havre.base.errors import BrokenError, ConflictError, NotFoundError, UnavailableError
 from havre.base.ids import UnitId
 from havre.drivers import cgroup, wayout
-from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp
+from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp, shell
 from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec, Usage
+from havre.drivers.bwrap.shell import Shell, Terminal
 from havre.drivers.wayout import jvm, veth
 
 log = structlog.get_logger()
@@ -104,6 +106,8 @@ class Bubblewrap:
         self._spawn(spec, held)
 
     def _prepare(self, spec: UnitSpec) -> None:
+        if spec.users is not None and (os.getuid() != 0 or spec.uid is None):
+            raise UnavailableError("a unit can have users of its own only under a platform that is root", unit=spec.id)
         self._root_of(spec)
         if not self._is_bounded:
             cgroup.bound(self._hierarchies, self._tag)
@@ -119,6 +123,7 @@ class Bubblewrap:
             "kind": spec.kind,
             "labels": dict(spec.labels),
             "started_at": self._now(),
+            "port": spec.port,
         }
         for name, path in (("listen", spec.listen), ("handed", spec.handed), ("log", spec.log)):
             record[name] = str(path) if path is not None else None
@@ -132,6 +137,8 @@ class Bubblewrap:
             return self._root
         etc = self._units.parent / "root-etc"
         sandbox.write_etc(etc, resolv=self.way_out().resolv_conf)
+        if spec.image is not None:
+            return sandbox.image_root(spec.image, etc)
         return sandbox.host_root(etc) if spec.tree is None else sandbox.stack_root(spec.tree, etc)
 
     def way_out(self) -> wayout.WayOut:
@@ -220,11 +227,12 @@ class Bubblewrap:
                 "folders": sandbox.scratch_folders(spec),
             },
             "uid": uid,
+            "users": dataclasses.astuple(spec.users) if spec.users is not None else None,
             "oom_score": OOM_SCORES[spec.kind],
             "cgroups": self._groups(spec),
             "rlimits": self._rlimits(spec),
             "most_processes": spec.limits.pids if "pids" in self._hierarchies.missing else None,
-            "seccomp": self._seccomp.hex() if self._seccomp else "",
+            "seccomp": ((seccomp.program(nests=True) if spec.nests else self._seccomp) or b"").hex(),
             "logs": [str(each) for each in (spec.log, *spec.logs)],
             "port": spec.port,
             "listen_fd": held.numbers[0],
@@ -307,12 +315,14 @@ class Bubblewrap:
     async def wait_called(self, path: Path) -> None:
         """Return when somebody waits at `path`, which is held for that."""
         held = await self.hold(path)
-        await anyio.wait_readable(held)
+        with contextlib.suppress(anyio.ClosedResourceError):  # the app is gone
+            await anyio.wait_readable(held)
 
     def close_listener(self, path: Path) -> None:
         """Forget an app's socket: no unit of it will come back."""
         known = self._listeners.pop(str(path), None)
         if known is not None:
+            anyio.notify_closing(known)
             known.close()
         path.unlink(missing_ok=True)
 
@@ -367,7 +377,8 @@ class Bubblewrap:
         return unit.in_flight if unit is not None else 0
 
     async def dial(self, id: UnitId, port: int) -> ByteStream:
-        """A stream to `port` inside the unit; closed at once by the far end when nobody listens there."""
+        """A stream to `port` inside the unit (0: where it is reached); closed at once when nobody listens there."""
+        port = port or int((self._records.spec(id) or {}).get("port", 8080))
         try:
             stream = await anyio.connect_unix(str(self._records.control(id)))
             await stream.send(f"dial {port}\n".encode())
@@ -408,6 +419,10 @@ class Bubblewrap:
         await anyio.to_thread.run_sync(cgroup.clear, self._hierarchies, f"{self._tag}/{id}")
         await anyio.to_thread.run_sync(shutil.rmtree, self._records.folder(id), True)
         self._records.forget(id)
+
+    async def open_shell(self, id: UnitId, *, terminal: Terminal | None) -> Shell:
+        """A shell inside the unit, as confined as it. Raises UnavailableError when the unit does not run."""
+        return await shell.open_shell(self._units / id, seccomp=self._seccomp or b"", terminal=terminal)
 
     def stop_helpers(self) -> None:
         """End the processes that serve all units."""

@@ -30,6 +30,7 @@ import page
 EPOLLIN = select.EPOLLIN
 SIGKILL, SIGTERM = 9, 15
 LINGER_S = 30.0
+SHELLS = ("sh", "bash", "dash", "busybox")
 PEER_S = 2.0  # the control plane sends a command in one piece
 
 
@@ -55,6 +56,39 @@ def quoted(text):
 def start_time(pid):
     with open(f"/proc/{pid}/stat") as file:
         return int(file.read().rsplit(")", 1)[1].split()[19])
+
+
+def children_of(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(each) for each in file.read().split()]
+    except OSError:
+        return []
+
+
+def name_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
+
+
+def program_of(pid):
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return ""
+
+
+def hears(pid):
+    """Whether the process does something of its own on SIGTERM."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            caught = file.read().split("\nSigCgt:", 1)[1].split(None, 1)[0]
+    except (OSError, IndexError):
+        return False
+    return bool(int(caught, 16) >> (SIGTERM - 1) & 1)
 
 
 def kill(pid, number):
@@ -99,7 +133,7 @@ class Monitor:
         self.loop = Loop()
         self.child = self.sandbox = self.exit = None
         self.status = b""
-        self.kill_at = self.ended_at = None
+        self.tell_at = self.kill_at = self.ended_at = None
         self.deadline = orders["deadline_s"] and time.monotonic() + orders["deadline_s"]
         self.late, self.broken = False, ""
         self.waiting = []  # connections that are told when the unit has ended
@@ -349,29 +383,34 @@ class Monitor:
         connection.close()
 
     def stop(self, grace_s):
-        """SIGTERM to the app now, SIGKILL to all of it after `grace_s`."""
+        """SIGTERM to the app now, SIGKILL to all of it after `grace_s`.
+
+        Two kinds of processes are told later, when half of the time has passed. A program's own workers: it ends them
+        itself, and told behind its back they would die under its hands. A shell that does not listen: it would be
+        gone at once, and with it what it waits for, which has just been told.
+        """
         if self.exit is not None or (self.kill_at is not None and grace_s > 0):
             return
-        self.kill_at = time.monotonic() + grace_s
+        now = time.monotonic()
+        self.kill_at = now + grace_s
         if self.child is None:
-            self.kill_at = time.monotonic()
+            self.kill_at = now
         elif grace_s > 0:
-            for pid in self.app_processes():
-                kill(pid, SIGTERM)
+            self.tell_at = now + grace_s / 2
+            self.tell_app(all_of_it=False)
 
-    def app_processes(self):
-        """Every process of the app, the eldest first: all below the namespace's init."""
-        found, queue = [], [self.child]
+    def tell_app(self, *, all_of_it):
+        """SIGTERM to what is below the namespace's init, the eldest first."""
+        queue = [(self.child, "", False)]
         while queue:
-            pid = queue.pop(0)
-            try:
-                with open(f"/proc/{pid}/task/{pid}/children") as file:
-                    children = [int(each) for each in file.read().split()]
-            except OSError:
-                continue
-            found += children
-            queue += children
-        return found
+            pid, name, is_shell = queue.pop(0)
+            for child in children_of(pid):
+                its_name, it_is_shell = name_of(child), program_of(child) in SHELLS
+                is_worker = its_name == name and not is_shell
+                waits = it_is_shell and not hears(child) and children_of(child)
+                if all_of_it or not (is_worker or waits):
+                    kill(child, SIGTERM)
+                queue.append((child, its_name, it_is_shell))
 
     def kill(self):
         for pid in (self.child, self.sandbox):
@@ -393,6 +432,9 @@ class Monitor:
             self.broken = self.quota.broken(now) or ""
             if self.broken:
                 self.kill()
+        if self.tell_at is not None and now >= self.tell_at:
+            self.tell_at = None
+            self.tell_app(all_of_it=True)
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = now + 1
             self.kill()
@@ -400,7 +442,7 @@ class Monitor:
     def timeout(self, now):
         times = [self.forwarder.next_at(), *(each.next_at() for each in self.outputs)]
         if self.exit is None:
-            times += [self.deadline or None, self.kill_at, self.quota.next_at() if self.quota else None]
+            times += [self.deadline or None, self.tell_at, self.kill_at, self.quota.next_at() if self.quota else None]
         else:
             times.append(self.ended_at + LINGER_S)
         soonest = min((each for each in times if each is not None), default=None)
