@@ -76,7 +76,14 @@ WEB = (
     Row("python-hello", "python", {"/": "Hello"}, GEVENT | {"CC_PYTHON_BACKEND": "gunicorn"}, "gevent", heavy=True),
     Row("python-django", "python", DJANGO_ANSWERS, DJANGO),
     Row("python-fastapi", "python", {"/": '{"hello":"FastAPI"}'}, UV_RUN, said=["uv sync"]),
-    Row("python-starlette", "python", {"/": "Starlette"}, STARLETTE | {"CC_PYTHON_BACKEND": "uvicorn"}, "uvicorn", heavy=True),
+    Row(
+        "python-starlette",
+        "python",
+        {"/": "Starlette"},
+        STARLETTE | {"CC_PYTHON_BACKEND": "uvicorn"},
+        "uvicorn",
+        heavy=True,
+    ),
     Row(
         "python-starlette",
         "python",
