@@ -51,6 +51,7 @@ DJANGO_ANSWERS = {"/": "a lantern", "/static/style.css": "sans-serif", "/sum/2/3
 UV_RUN = {"CC_PYTHON_UV_RUN_COMMAND": "uvicorn main:app --host 0.0.0.0 --port 8080"}
 GEVENT = {"CC_PYTHON_MODULE": "app:app", "CC_PYTHON_USE_GEVENT": "true"}
 STARLETTE = {"CC_PYTHON_MODULE": "web:app"}
+UVICORN, DAPHNE = {"CC_PYTHON_BACKEND": "uvicorn"}, {"CC_PYTHON_BACKEND": "daphne"}
 PHP = {"CC_WEBROOT": "/public", "CC_PHP_VERSION": "8", "MEMORY_LIMIT": "64M"}
 SETTINGS = '{"memory_limit":"64M","precision":"9","type":"production"}'
 PHP_FPM = {"/": "by fpm-fcgi", "/ships": "Heron, Kelp", "/settings": SETTINGS}
@@ -76,14 +77,7 @@ WEB = (
     Row("python-hello", "python", {"/": "Hello"}, GEVENT | {"CC_PYTHON_BACKEND": "gunicorn"}, "gevent", heavy=True),
     Row("python-django", "python", DJANGO_ANSWERS, DJANGO),
     Row("python-fastapi", "python", {"/": '{"hello":"FastAPI"}'}, UV_RUN, said=["uv sync"]),
-    Row(
-        "python-starlette",
-        "python",
-        {"/": "Starlette"},
-        STARLETTE | {"CC_PYTHON_BACKEND": "uvicorn"},
-        "uvicorn",
-        heavy=True,
-    ),
+    Row("python-starlette", "python", {"/": "Starlette"}, STARLETTE | UVICORN, "uvicorn", heavy=True),
     Row(
         "python-starlette",
         "python",
@@ -170,6 +164,30 @@ JVM = (
 GO_IS_THERE = (Path(sys.prefix) / "share" / "havre" / "toolchains" / f"go-{GO_VERSION}").is_dir()
 
 NATIVE = (
+    Row("docker-hello", "docker", {"/": "Hello from shop, user 33"}, said=("FROM python:3.11",), heavy=True),
+    Row("linux-make", "linux", {"/": "Hello from shop in C"}, said=("make build took",)),
+    Row("linux-mise", "linux", {"/": "Hello from mise"}, said=("mise run build took",)),
+    Row(
+        "linux-mise",
+        "linux",
+        {"/": "Hello by hand"},
+        {
+            "CC_BUILD_COMMAND": "mkdir public && echo Hello by hand > public/index.html",
+            "CC_RUN_COMMAND": "cd public && exec python3 -m http.server $PORT",
+        },
+        "by hand",
+    ),
+    Row("elixir-hello", "elixir", {"/": "Hello from shop, Elixir 1."}, heavy=True),
+    Row(
+        "elixir-hello",
+        "elixir",
+        {"/": "Hello from shop, Elixir 1."},
+        {"CC_MIX_BUILD_GOAL": "release"},
+        "release",
+        heavy=True,
+    ),
+    Row("haskell-hello", "haskell", {"/": "Hello from shop with Scotty"}, heavy=True),
+    Row("haskell-plain", "haskell", {"/": "plain ghc"}, {"HAVRE_PACKAGES": "libghc-network-dev"}, heavy=True),
     Row(
         "go-chi",
         "go",
