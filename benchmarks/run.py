@@ -22,7 +22,8 @@ import anyio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.system.rig import EXAMPLES, Installation, Load, commit, git, installation, until
+from benchmarks import edge, wire
+from tests.system.rig import EXAMPLES, NODE_APP, Installation, Load, commit, git, installation, until
 
 
 def show(name: str, value: str, goal: str, ok: bool, command: str) -> None:
@@ -116,6 +117,29 @@ def bench_deploys(havre: Installation) -> None:
     show("requests lost in 30 deploys under keep-alive load", value, "0", not load.lost, "make bench ONLY=deploys")
 
 
+def bench_routes(_: Installation) -> None:
+    median, worst = edge.route_change_ms()
+    show(
+        "a route changes, among 10,000 hosts (median of 40)",
+        f"{median:.1f} ms ({worst:.0f})",
+        "<= 15 ms",
+        median <= 15,
+        "make bench ONLY=routes",
+    )
+
+
+def bench_edge(havre: Installation) -> None:
+    """The same app through the edge and through a bare Caddy, in turn."""
+    folder = havre.new_repository("proxied")
+    havre.clever("create", "-t", "node", "proxied", cwd=folder)
+    deploy_seconds(havre, folder, "proxied.havre.localhost")
+    ours, bare = edge.beside_bare_caddy(havre, "proxied.havre.localhost")
+    ratio = statistics.median(one.per_s / other.per_s for one, other in zip(ours, bare, strict=True))
+    slow = statistics.median(one.p99_ms / other.p99_ms for one, other in zip(ours, bare, strict=True))
+    value = f"{ratio:.2f}x, p99 {slow:.2f}x"
+    show("requests/s through the edge / bare Caddy", value, ">= 0.95x", ratio >= 0.95, "make bench ONLY=edge")
+
+
 def bench_memory(havre: Installation) -> None:
     run = havre.status()
     pids = [run["pid"], *children_named("caddy", havre)]
@@ -157,6 +181,81 @@ def stack_seconds(root: Path, names: tuple[str, ...]) -> tuple[float, float, flo
     return took, time.monotonic() - began, stack.bytes / 1024**2
 
 
+BUN_SERVE = 'Bun.serve({ port: 8080, hostname: "0.0.0.0", fetch: () => new Response("hello") })'
+KINDS: dict[str, dict[str, str]] = {
+    "node": NODE_APP,
+    "bun": {
+        "package.json": '{"name": "b", "scripts": {"start": "bun server.js"}}',
+        "server.js": BUN_SERVE,
+    },
+    "python": {
+        "requirements.txt": "",
+        "app.py": "def app(environ, start):\n    start('200 OK', [])\n    return [b'hello']\n",
+    },
+    "static": {"index.html": "hello"},
+}
+KIND_ENV = {
+    "bun": {"CC_NODE_BUILD_TOOL": "bun"},
+    "python": {"CC_PYTHON_MODULE": "app:app", "CC_PYTHON_BACKEND": "gunicorn"},
+}
+
+
+def bench_restart(havre: Installation) -> None:
+    """A restart of what was built: the same commit, the same settings."""
+    for kind, files in KINDS.items():
+        name = f"again-{kind}"
+        folder = havre.new_repository(name, files)
+        havre.clever("create", "-t", "node" if kind == "bun" else kind, name, cwd=folder)
+        for variable, value in KIND_ENV.get(kind, {}).items():
+            havre.clever("env", "set", variable, value, cwd=folder)
+        deploy_seconds(havre, folder, f"{name}.havre.localhost")
+        value = statistics.median(restart_seconds(havre, folder) for _ in range(3))
+        show(f"restart -> first 200, {kind}, from cache (median of 3)", f"{value:.2f} s", "<= 2 s", value <= 2,
+             "make bench ONLY=restart")  # fmt: skip
+
+
+def restart_seconds(havre: Installation, folder: Path) -> float:
+    before = {each["uuid"] for each in activity(havre, folder)}
+    havre.clever("restart", "--quiet", "--exit-on", "deploy-start", cwd=folder)
+    new = lambda: [each for each in activity(havre, folder) if each["uuid"] not in before]  # noqa: E731
+    until(lambda: [each for each in new() if each["state"] in ("OK", "FAIL")], what="the restart ends", limit_s=120)
+    assert new()[-1]["state"] == "OK"
+    return took(havre, new()[-1]["uuid"])
+
+
+MANY = """for (const d of Array(500).keys()) { fs.mkdirSync(`many/${d}`, { recursive: true });
+for (const f of Array(100).keys()) fs.writeFileSync(`many/${d}/${f}`, "x".repeat(100 + (d * f) % 3000)) }"""
+
+
+def bench_archive(havre: Installation) -> None:
+    """A build of 50,000 small files: what its restart costs as a directory that is kept, as an archive, as a copy."""
+    folder = havre.new_repository("many")
+    havre.clever("create", "-t", "node", "many", cwd=folder)
+    havre.clever("env", "set", "CC_POST_BUILD_HOOK", f"node -e '{MANY}'", cwd=folder)
+    deploy_seconds(havre, folder, "many.havre.localhost")
+    [release] = (havre.data / "releases").glob("app_*/*/many")
+    place = havre.data / "bench"
+    place.mkdir()
+    archive, copy = place / "archive.tar.zst", ["cp", "-a", str(release), str(place / "copy")]
+    packed = timed(["tar", "-I", "zstd -1" if shutil.which("zstd") else "gzip -1", "-cf", str(archive), str(release)])
+    (place / "restored").mkdir()
+    unpacked = timed(["tar", "-xf", str(archive), "-C", str(place / "restored")])
+    copied, kept = timed(copy), restart_seconds(havre, folder)
+    shutil.rmtree(place)
+    show("50,000 files: restart from the kept release / cp -a of it", f"{kept:.2f} s / {copied:.2f} s", "<= 1",
+         kept <= copied, "make bench ONLY=archive")  # fmt: skip
+    show("50,000 files: archived + restored (what we do not do)", f"{packed:.2f} + {unpacked:.2f} s", "slower",
+         packed + unpacked >= kept, "make bench ONLY=archive")  # fmt: skip
+
+
+def timed(command: list[str]) -> float:
+    """Seconds until the command's files are on the disk."""
+    began = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    os.sync()
+    return time.monotonic() - began
+
+
 def children_named(name: str, havre: Installation) -> list[int]:
     return [pid for pid in havre.processes() if Path(f"/proc/{pid}/comm").read_text().strip() == name]
 
@@ -166,13 +265,38 @@ def pss_kib(pid: int) -> int:
     return int(next(line.split()[1] for line in lines if line.startswith("Pss:")))
 
 
+def bench_summary(havre: Installation) -> None:
+    value, size = wire.summary_ms(havre)
+    name = f"GET /v2/summary with 1,000 apps, {size / 1024:.0f} KiB (p50)"
+    show(name, f"{value:.1f} ms", "<= 20 ms", value <= 20, "make bench ONLY=summary")
+
+
+def bench_signed(havre: Installation) -> None:
+    value, bare = wire.signed_ms(havre)
+    shown = f"{value:.1f} ms ({bare:.1f} ms)"
+    show("a small signed GET, p50 (a bare route)", shown, "<= 3 ms", value <= 3, "make bench ONLY=signed")
+
+
+def bench_streams(havre: Installation) -> None:
+    value = wire.streams_mb(havre)
+    name = f"memory of {wire.STREAMS} log streams and {wire.STREAMS} event sockets"
+    show(name, f"{value:.0f} MB", "<= 60 MB", value <= 60, "make bench ONLY=streams")
+
+
 BENCHES: dict[str, Callable[[Installation], None]] = {
     "memory": bench_memory,
     "start": bench_start,
     "stacks": bench_stacks,
+    "signed": bench_signed,
+    "streams": bench_streams,
+    "summary": bench_summary,
     "push": bench_push,
+    "restart": bench_restart,
+    "archive": bench_archive,
     "vinext": bench_vinext,
     "deploys": bench_deploys,
+    "routes": bench_routes,
+    "edge": bench_edge,
 }
 
 

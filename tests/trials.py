@@ -51,6 +51,10 @@ class Trials:
     operation: Operation[Any]
     make_world: Callable[[], Any]  # -> async context manager of World
     holds: Callable[[Any, OperationView], Awaitable[None]]  # asserts; called after each trial
+    only: tuple[str, ...] = ()  # the steps under trial; none named: all
+
+    def _tried(self, name: str) -> bool:
+        return not self.only or name in self.only
 
     async def plain(self) -> OperationView:
         async with self._world() as world:
@@ -64,6 +68,8 @@ class Trials:
     async def fail_each(self) -> None:
         """Each step fails once, after it had its effect: undone before the point of no return, else done anyway."""
         for index, step in enumerate(self.operation.steps):
+            if not self._tried(step.name):
+                continue
             failed = False
 
             async def around(_kind: str, name: str, phase: str, wanted: str = step.name) -> None:
@@ -82,7 +88,7 @@ class Trials:
 
     async def kill_each(self, phases: tuple[str, ...] = ("begun", "ended", "recorded")) -> None:
         """The process dies at each phase of each step; a new one finishes. `ended` repeats: done, not recorded."""
-        for step in self.operation.steps:
+        for step in (each for each in self.operation.steps if self._tried(each.name)):
             for phase in phases:
 
                 async def around(

@@ -27,7 +27,8 @@ HEAD = """# Kinds of apps
 Written by `make prove`, which takes every example through `clever create -t TYPE`, `clever deploy` and `clever restart`
 of the stock command line. Seconds are the platform's own, from the push to the switch, on two cores; *again* is the
 same commit from its kept build. Variables that every kind honours are in [variables](variables.md); what an app sets
-beyond these is named in its build log.
+beyond these is named in its build log. A version that an app asks for and that cannot be had ends the build, which says
+what there is: an app is never started on another than it asked for.
 """
 
 
@@ -35,7 +36,8 @@ def source_of(row: Row) -> str:
     """What the example is built and run with, as its plan says: toolchains, then Debian packages."""
     tree = runtimes.read_tree(EXAMPLES / row.example)
     plan = runtimes.detect(row.runtime, tree, row.env, memory_mib=1024)
-    toolchains = [each for each in plan.toolchains if each not in ("front", "together", "static")]
+    known = dict.fromkeys((*plan.build_toolchains, *plan.toolchains))
+    toolchains = [each for each in known if each not in ("front", "together", "static", "trust", "catalina")]
     debian = [f"`{each}`" for each in (*plan.packages, *plan.build_packages)]
     return ", ".join([*toolchains, *debian]) or "the base stack"
 

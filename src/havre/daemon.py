@@ -18,13 +18,14 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import click
 import structlog
 import uvicorn
 
-from havre import __version__, api, apps, console, edge, governance, observe
+from havre import __version__, api, apps, console, edge, governance, notifications, observe, ssh
 from havre.base.errors import ConflictError, HavreError
 from havre.drivers.bwrap import identity
 from havre.kernel import config as settings
@@ -82,7 +83,9 @@ def build_rooms(kernel: Kernel) -> tuple[tuple[Room, ...], apps.Apps]:
         governance.setup(kernel),
         edge.setup(kernel),
         observe.setup(kernel, resolve_host=edge.app_of_host),
+        notifications.setup(kernel, name_of=apps.views.name_of),
         room,
+        ssh.setup(kernel),
     ), face
 
 
@@ -222,11 +225,18 @@ def status_of(kernel: Kernel) -> dict[str, Any]:
         "apps": f"https://<app>.{config.edge.base_domain}{port}/",
         "http_port": config.edge.http_port,
         "https_port": config.edge.https_port,
+        "ssh": f"ssh://ssh@{_ssh_host(config)}:{config.ssh.port}" if config.ssh.port else "",
         "ca": str(edge.ca_file(paths)),
         "data": str(paths.data),
         "run": str(paths.run),
         "version": __version__,
     }
+
+
+def _ssh_host(config: Config) -> str:
+    """The host that people reach the SSH gateway at: the origin's."""
+    host = urlsplit(config.origin).hostname or "localhost"
+    return f"[{host}]" if ":" in host else host
 
 
 def _write_status(kernel: Kernel) -> None:

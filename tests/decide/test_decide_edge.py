@@ -7,19 +7,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from havre.base.errors import InvalidError
+from havre.base.ids import AppId, OwnerId
 from havre.drivers import caddy
 from havre.edge import model
-from havre.edge.decide import decide_routes, wanted_entries
-from havre.edge.model import Domain, Drop, Key, Name, Put, Served, Step, parse_name
+from havre.edge.decide import decide_routes, free_port, spread_slots, wanted_entries
+from havre.edge.model import LINKS, Domain, Drop, Key, Name, Presence, Put, Redirection, Served, Step, parse_name
 
 DOMAIN = Domain("havre.localhost", 70)
 names = st.sampled_from(["a.test.sock", "b.test.sock", "b.test/api.sock", "_.c.test.sock"])
 apps = st.sampled_from(["app_1", "app_2", "app_3"])
-served = st.dictionaries(names, st.tuples(apps, st.booleans())).map(
-    lambda table: [Served(name, app, forced) for name, (app, forced) in table.items()]
+doors = st.sets(st.sampled_from(["1-0.sock", "1-1.sock", "2-0.sock", "2-1.sock", "2-2.sock"])).map(
+    lambda found: tuple(sorted(found))
 )
-tables = st.tuples(served, st.frozensets(apps)).map(lambda pair: wanted_entries(*pair))
-trees = st.sampled_from(["force-https", "routes", "known", "down"])
+served = st.dictionaries(names, st.tuples(apps, st.booleans(), st.booleans())).map(
+    lambda table: [Served(name, app, forced, sticky) for name, (app, forced, sticky) in table.items()]
+)
+presences = st.builds(Presence, st.frozensets(apps), st.dictionaries(apps, doors), st.frozensets(apps))
+redirections = st.dictionaries(st.integers(5001, 5009), apps).map(
+    lambda table: [Redirection(port, "default", AppId(app), OwnerId("orga_1"), 0) for port, app in table.items()]
+)
+SLOTS = ("80", "8f", "b3", "bf")
+tables = st.tuples(served, presences, redirections).map(
+    lambda found: wanted_entries(found[0], found[1], redirections=found[2], slots=SLOTS)
+)
+trees = st.sampled_from(["force-https", "routes", "known", "down", "sticky", "s", "slots", "tcp"])
 any_tables = st.dictionaries(st.builds(Key, trees, names), apps | st.just("") | st.just("?"))
 
 
@@ -51,6 +62,9 @@ def test_no_cut_breaks_a_name_that_stays_or_leaves_one_without_a_route(
         now = replay(seen, steps[:cut])
         assert wanted.keys() & seen.keys() <= now.keys()
         for key in now:
+            if key.tree == "sticky":  # a flag that says so, and nowhere to go, would be an error for a visitor
+                assert Key("s", key.name) in now and Key("routes", key.name) in now
+        for key in now:
             if key.tree == "known":
                 route = now[Key("routes", key.name)]
                 assert route in (wanted.get(Key("routes", key.name)), seen.get(Key("routes", key.name)))
@@ -59,9 +73,59 @@ def test_no_cut_breaks_a_name_that_stays_or_leaves_one_without_a_route(
                 assert was_served or Key("force-https", key.name) in now
 
 
-def test_an_app_where_nobody_listens_is_marked_down() -> None:
-    entries = wanted_entries([Served("a.sock", "app_1"), Served("b.sock", "app_2")], {"app_1"})
-    assert [key.name for key in entries if key.tree == "down"] == ["b.sock"]
+@pytest.mark.parametrize(
+    ("presence", "is_down"),
+    [
+        (Presence(), True),  # stopped, or never there
+        (Presence(listening=frozenset({"app_1"})), False),  # it starts: visitors wait
+        (Presence(listening=frozenset({"app_1"}), given_up=frozenset({"app_1"})), True),
+        (Presence(frozenset({"app_1"}), {"app_1": ("1-0.sock",)}, frozenset({"app_1"})), False),
+        (Presence(frozenset({"app_1"}), {"app_1": ()}), False),
+    ],
+)
+def test_who_starts_is_waited_for_and_who_was_given_up_is_down(presence: Presence, is_down: bool) -> None:
+    entries = wanted_entries([Served("a.sock", "app_1")], presence)
+    assert (Key("down", "a.sock") in entries) is is_down
+
+
+def all_slots() -> tuple[str, ...]:
+    return caddy.STICKY_SLOTS
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_slots_are_spread_evenly_over_the_newest_generation_and_few_move(before: int, after: int) -> None:
+    old = spread_slots([f"3-{number}.sock" for number in range(before)], all_slots())
+    both = [*(f"3-{number}.sock" for number in range(before)), *(f"4-{number}.sock" for number in range(after))]
+    new = spread_slots(both, all_slots())
+    if after < 2:
+        assert new == {}, "one instance needs no slots"
+        return
+    counts = [list(new.values()).count(f"4-{number}.sock") for number in range(after)]
+    assert set(new) == set(all_slots()) and max(counts) <= -(-64 // after)
+    if before == after:
+        assert {slot: door[2:] for slot, door in old.items()} == {slot: door[2:] for slot, door in new.items()}
+
+
+def test_one_instance_more_moves_about_its_own_share() -> None:
+    for count in (2, 3, 5, 8):
+        old = spread_slots([f"1-{number}.sock" for number in range(count)], all_slots())
+        new = spread_slots([f"1-{number}.sock" for number in range(count + 1)], all_slots())
+        moved = [slot for slot in old if old[slot] != new[slot]]
+        assert len(moved) <= 2 * 64 // (count + 1) + 4
+
+
+def test_the_lowest_free_port_is_given() -> None:
+    assert free_port({5001, 5002, 5004}, first=5001, last=5009) == 5003
+    assert free_port({5001}, first=5001, last=5001) is None
+
+
+def test_every_tree_has_a_place_in_the_order() -> None:
+    from typing import get_args
+
+    from havre.edge import decide
+    from havre.edge.model import Tree
+
+    assert set(decide._ORDER) == set(get_args(Tree)) and set(get_args(Tree)) >= LINKS
 
 
 @pytest.mark.parametrize(

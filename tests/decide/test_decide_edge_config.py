@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from havre.drivers.caddy import EdgeSettings, route_name, static_config
-from havre.drivers.caddy.static import PREFIXES
+from havre.drivers.caddy.static import PREFIXES, doors
 from havre.edge.model import prefixes_of
 
 
@@ -21,7 +21,7 @@ def settings(**changed: Any) -> EdgeSettings:
     values: dict[str, Any] = {
         "run": Path("/run/x"), "storage": Path("/d/storage"), "access_log": Path("/d/access.log"),
         "caddy_log": Path("/d/caddy.log"), "base_domain": "havre.test", "bind": "127.0.0.1",
-        "http_port": 8080, "https_port": 8443,
+        "http_port": 8080, "https_port": 8443, "secret": "hush",
     }  # fmt: skip
     return EdgeSettings(**(values | changed))
 
@@ -39,7 +39,9 @@ def handlers(tree: Any, kind: str) -> Iterator[dict[str, Any]]:
 
 def test_no_proxy_keeps_a_connection_counts_failures_or_cuts_a_stream() -> None:
     proxies = list(handlers(static_config(settings()), "reverse_proxy"))
-    assert len(proxies) == 5  # the control plane; an app, and one that is down, on each port
+    assert (
+        len(proxies) == 7
+    )  # the control plane; on each port an app, its instance for who stays, and when that is gone
     for each in proxies:
         assert each["transport"]["keep_alive"] == {"enabled": False}
         assert each["stream_close_delay"] == "24h"
@@ -49,24 +51,40 @@ def test_no_proxy_keeps_a_connection_counts_failures_or_cuts_a_stream() -> None:
 def test_nothing_is_changed_outside_and_nothing_is_remembered() -> None:
     config = static_config(settings())
     assert config["admin"] == {"listen": "unix//run/x/caddy-admin.sock|0600", "config": {"persist": False}}
-    assert config["apps"]["pki"]["certificate_authorities"]["local"]["install_trust"] is False
+    assert "pki" not in config["apps"], "Caddy has no authority of its own, which it would put into the host's trust"
 
 
-@pytest.mark.parametrize(("bind", "https"), [("", ":8443"), ("::", "[::]:8443"), ("10.0.0.1", "10.0.0.1:8443")])
-def test_the_listeners_are_where_they_are_bound_and_the_edge_can_ask_itself(bind: str, https: str) -> None:
-    apps = static_config(settings(bind=bind))["apps"]
-    assert apps["http"]["servers"]["https"]["listen"] == [https]
-    asked = apps["tls"]["automation"]["on_demand"]["permission"]["endpoint"]
-    assert asked.startswith("http://10.0.0.1:8080/" if bind == "10.0.0.1" else "http://127.0.0.1:8080/")
+@pytest.mark.parametrize(
+    ("bind", "names"),
+    [
+        ("", ["fd/3", "fdgram/4"]),
+        ("127.0.0.1", ["fd/3", "fdgram/4"]),
+        ("127.0.0.1, ::1", ["fd/3", "fdgram/4", "fd/6", "fdgram/7"]),
+    ],
+)
+def test_the_listeners_are_the_keepers_sockets_in_the_order_of_the_doors(bind: str, names: list[str]) -> None:
+    told = settings(bind=bind)
+    servers = static_config(told)["apps"]["http"]["servers"]
+    assert servers["https"]["listen"] == names
+    assert len(servers["https"]["listen_protocols"]) == len(names)
+    assert servers["http"]["listen"] == [f"fd/{number + 5}" for number in range(0, len(doors(told)), 3)]
+    assert [(each.kind, each.port) for each in doors(told)[:3]] == [("tcp", 8443), ("udp", 8443), ("tcp", 8080)]
 
 
-def test_a_wildcard_certificate_is_asked_only_where_clients_believe_it() -> None:
-    def automated(base: str) -> list[str]:
-        found: list[str] = static_config(settings(base_domain=base))["apps"]["tls"]["certificates"]["automate"]
-        return found
+@pytest.mark.parametrize(
+    ("bind", "asked"), [("", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("10.0.0.1", "10.0.0.1"), ("::1", "[::1]")]
+)
+def test_the_edge_asks_itself_for_certificates_where_it_listens(bind: str, asked: str) -> None:
+    policy = static_config(settings(bind=bind))["apps"]["tls"]["automation"]["policies"][0]
+    assert policy["get_certificate"][0]["url"] == f"http://{asked}:8080/.well-known/havre/certificate/hush"
+    assert "issuers" not in policy
 
-    assert "*.havre.test" in automated("havre.test")
-    assert not [name for name in automated("paas") if "*" in name]
+
+def test_a_balancer_is_believed_only_when_it_is_named() -> None:
+    assert "listener_wrappers" not in json.dumps(static_config(settings()))
+    servers = static_config(settings(proxy_protocol_from=("10.0.0.0/8",)))["apps"]["http"]["servers"]
+    for each in servers.values():
+        assert each["listener_wrappers"][0]["allow"] == ["10.0.0.0/8"]
 
 
 def test_equal_settings_make_an_equal_configuration_and_a_default_port_is_not_shown() -> None:

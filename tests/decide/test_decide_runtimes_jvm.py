@@ -150,6 +150,12 @@ def test_sbt_stages_and_play_is_told_where_to_listen() -> None:
     assert words(plan("sbt", seen, SBT_DEPLOY_GOAL="test stage"), "sbt") == ("sbt", "test", "stage")
 
 
+def test_a_jar_that_sbt_assembles_is_started_where_it_is_named() -> None:
+    found = plan("sbt", tree("build.sbt"), SBT_DEPLOY_GOAL="assembly", CC_JAR_PATH="target/scala-2.13/app.jar")
+    assert words(found, "what to start")[-1] == "target/scala-2.13/app.jar"
+    assert "-jar" in found.start
+
+
 def test_the_staged_program_is_looked_for_where_the_variables_say() -> None:
     found = plan("sbt", tree("build.sbt"), CC_SBT_TARGET_DIR="web", CC_SBT_TARGET_BIN="front")
     script = words(found, "what to start")[2]

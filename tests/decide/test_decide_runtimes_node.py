@@ -72,6 +72,8 @@ def test_plug_and_play_is_started_by_yarn() -> None:
     plan = detect({}, {}, yarn__lock="", __yarnrc__yml="nodeLinker: pnp\n")
     assert plan.start == "node .havre-yarn/node_modules/@yarnpkg/cli-dist/bin/yarn.js run start"
     assert "YARN_NODE_LINKER" not in plan.env
+    other = detect({}, {}, yarn__lock="", __yarnrc__yml="nodeLinker: pnpm\n")
+    assert other.start == "node server.js" and "YARN_NODE_LINKER" not in other.env
 
 
 def test_a_yarn_lock_alone_is_yarn_1() -> None:

@@ -22,6 +22,8 @@ import anyio
 
 from havre.drivers import caddy
 from havre.drivers.caddy import Caddy, EdgeSettings
+from havre.edge.certificates.authority import open_authority, root_file, write
+from havre.edge.certificates.model import Site
 from tests.trials import FastClock
 
 
@@ -121,14 +123,27 @@ class CaddyRig:
         self.base = Path(tempfile.mkdtemp(prefix="hve-", dir="/tmp"))
         self.run = self.base / "run"
         self.folder = self.base / "edge"
-        for each in ("apps", "routes", "flags/known", "flags/force-https"):
-            (self.run / each).mkdir(parents=True)
+        self.make_folders()
+        self.authority = open_authority(self.base / "ca", now=time.time_ns() // 1_000_000)
         http_port, https_port = free_ports(2)
         self.settings = EdgeSettings(
             run=self.run, storage=self.folder / "storage", access_log=self.folder / "access.log",
             caddy_log=self.folder / "caddy.log", base_domain="havre.test", bind="127.0.0.1",
-            http_port=http_port, https_port=https_port, dial_for_s=1.0, answer_within_s=5.0,
+            http_port=http_port, https_port=https_port, dial_for_s=1.0, answer_within_s=5.0, secret="hush",
         )  # fmt: skip
+        names = ["localhost", "havre.test", "*.havre.test", "127.0.0.1", "::1"]
+        for host in names[:3]:
+            self.certify(host, names)
+
+    def make_folders(self) -> None:
+        trees = ("apps", "routes", "certs", "acme", "s", "slots", "i", "tcp")
+        for each in (*trees, "flags/known", "flags/force-https", "flags/down", "flags/sticky"):
+            (self.run / each).mkdir(parents=True, exist_ok=True)
+
+    def certify(self, host: str, names: list[str] | None = None, *, text: str | None = None) -> None:
+        """Have the edge show for `host` a leaf of the rig's authority, or `text`."""
+        made = text or self.authority.leaf(names or [host], now=time.time_ns() // 1_000_000)[0]
+        write(self.run / "certs" / Site(host).file, made)
 
     @property
     def caddy(self) -> Caddy:
@@ -153,6 +168,9 @@ class CaddyRig:
         return made
 
     def know(self, fqdn: str) -> None:
+        host = fqdn.partition("/")[0]
+        if not host.endswith(".havre.test"):
+            self.certify(host)
         self._touch("known", fqdn)
 
     def force_https(self, fqdn: str) -> None:
@@ -179,11 +197,7 @@ class CaddyRig:
     # as a visitor
 
     def tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cadata=until(self._root, what="Caddy's root certificate"))
-
-    def _root(self) -> str:
-        file = caddy.root_file(self.settings.storage)
-        return file.read_text() if file.exists() else ""
+        return ssl.create_default_context(cafile=str(root_file(self.base / "ca")))
 
     def connect(self, host: str | None = None, *, secure: bool = False) -> socket.socket:
         """A connection to the edge; `secure` with that host as SNI."""

@@ -151,6 +151,54 @@ async def test_stopping_lets_the_app_finish_and_then_does_not(rig: Rig) -> None:
     assert (await engine.stop(deaf.id, grace_s=0.3)).signal == 9
 
 
+async def test_a_server_ends_its_own_workers_and_a_shell_does_not(rig: Rig) -> None:
+    """A child that is told behind its parent's back says so; a child of a shell must be told."""
+    server = """
+import os, signal, sys, time
+def told(*_): print(who, "told", flush=True); os.kill(child, signal.SIGUSR1) if child else None
+def asked(*_): print(who, "asked", flush=True); os._exit(0)
+child, who = 0, "parent"
+signal.signal(signal.SIGTERM, told); signal.signal(signal.SIGUSR1, asked)
+child = os.fork()
+who = "parent" if child else "worker"
+print(who, "up", flush=True)
+if child: os.wait(); sys.exit(0)
+while True: time.sleep(1)
+"""
+    spec = rig.spec("/bin/sh", "-c", f"true; /usr/bin/python3 -c '{server}'; exit 7")
+    engine = rig.engine()
+    await engine.start(spec)
+    with anyio.fail_after(30):
+        while not spec.log.exists() or spec.log.read_text().count("up") < 2:
+            await anyio.sleep(0.05)
+    ended = await engine.stop(spec.id, grace_s=20)
+    said = spec.log.read_text().splitlines()
+    assert sorted(said[2:]) == ["parent told", "worker asked"]
+    assert ended.code == 7, "the shell has seen the end of what it waited for"
+
+
+async def test_a_worker_that_its_parent_forgets_is_told_when_half_of_the_time_has_passed(rig: Rig) -> None:
+    forgetful = """
+import os, signal, sys, time
+child = os.fork()
+if child: signal.signal(signal.SIGTERM, lambda *_: print("parent told", flush=True))
+else: signal.signal(signal.SIGTERM, lambda *_: (print("worker told", flush=True), os._exit(0)))
+print("up", flush=True)
+if child: os.wait(); sys.exit(0)
+while True: time.sleep(1)
+"""
+    spec = rig.spec("/usr/bin/python3", "-c", forgetful)
+    engine = rig.engine()
+    await engine.start(spec)
+    with anyio.fail_after(30):
+        while not spec.log.exists() or spec.log.read_text().count("up") < 2:
+            await anyio.sleep(0.05)
+    ended = await engine.stop(spec.id, grace_s=3)
+    said = spec.log.read_text().splitlines()
+    assert (said[2], sorted(said[3:])) == ("parent told", ["parent told", "worker told"])
+    assert ended.code == 0
+
+
 async def test_a_deadline_ends_a_unit(rig: Rig) -> None:
     ended, _ = await rig.bash("sleep 600", deadline_s=0.5)
     assert ended.deadline and not ended.is_success and str(ended) == "took too long"

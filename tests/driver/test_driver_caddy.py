@@ -28,7 +28,7 @@ def shared() -> Iterator[CaddyRig]:
 def rig(shared: CaddyRig) -> Iterator[CaddyRig]:
     """The module's Caddy, without routes."""
     yield shared
-    for flag in ("known", "down", "force-https"):
+    for flag in ("known", "down", "force-https", "sticky"):
         for each in (shared.run / "flags" / flag).rglob("*.sock"):
             each.unlink()
     for each in (shared.run / "routes").rglob("*.sock"):
@@ -124,7 +124,7 @@ def test_a_wildcard_covers_one_label_and_yields_to_a_whole_name(rig: CaddyRig) -
 # certificates
 
 
-def test_a_certificate_is_made_for_what_is_served_and_for_nothing_else(rig: CaddyRig) -> None:
+def test_a_certificate_is_shown_for_what_is_served_and_for_nothing_else(rig: CaddyRig) -> None:
     rig.upstream("a", says("a"))
     rig.route("www.served.test", "a")
     rig.route("api.served.test/v1", "a")
@@ -140,12 +140,53 @@ def test_platform_names_and_clients_without_a_name_always_have_a_certificate(rig
         assert rig.ask(host, secure=True).text == "control plane"
 
 
-def test_whether_a_name_may_be_served_is_not_told_to_strangers_hosts(rig: CaddyRig) -> None:
-    rig.know("www.served.test")
-    path = "/.well-known/havre/may-serve?domain="
-    assert rig.ask("x", path + "www.served.test").status == 200
-    for name in ("nope.test", "", "..", "../known/www.served.test", "{env.HOME}", "www.served.test/"):
-        assert rig.ask("x", path + name).status == 404, name
+def test_nobody_gets_a_key_without_the_secret(rig: CaddyRig) -> None:
+    path = "/.well-known/havre/certificate"
+    assert b"PRIVATE KEY" in rig.ask("x", f"{path}/hush?server_name=localhost").body
+    for asked in (path, f"{path}/", f"{path}/hush2", f"{path}/hush/..", "/certs/localhost.pem"):
+        assert rig.ask("x", f"{asked}?server_name=localhost").status == 404, asked
+    for name in ("nope.test", "..", "../certs/localhost", "{env.HOME}", "localhost/", "*", "_.havre.test", "%2e%2e"):
+        assert rig.ask("x", f"{path}/hush?server_name={name}").status == 404, name
+
+
+def test_a_name_in_capitals_has_its_certificate(rig: CaddyRig) -> None:
+    rig.upstream("a", says("a"))
+    rig.route("www.served.test", "a")
+    with rig.connect("WWW.Served.test", secure=True) as tls:
+        assert ("DNS", "www.served.test") in tls.getpeercert()["subjectAltName"]  # type: ignore[attr-defined]
+
+
+def test_another_certificate_is_shown_at_once_and_cuts_nobody(rig: CaddyRig) -> None:
+    rig.upstream("a", says("a"))
+    rig.route("www.served.test", "a")
+
+    def ask(connection: http.client.HTTPConnection) -> bytes:
+        connection.request("GET", "/", headers={"Host": "www.served.test"})
+        return connection.getresponse().read()
+
+    kept = http.client.HTTPConnection("www.served.test", timeout=20)
+    kept.sock = opened = rig.connect("www.served.test", secure=True)
+    assert ask(kept) == b"a"
+    serials = set()
+    for _ in range(3):
+        rig.certify("www.served.test")
+        with rig.connect("www.served.test", secure=True) as tls:
+            serials.add(tls.getpeercert()["serialNumber"])  # type: ignore[attr-defined]
+        assert ask(kept) == b"a" and kept.sock is opened
+    assert len(serials) == 3
+    kept.close()
+
+
+def test_what_a_certificate_authority_asks_for_is_answered_and_nothing_beside_it(rig: CaddyRig) -> None:
+    upstream = rig.upstream("a", says("a"))
+    rig.route("www.served.test", "a")
+    rig.force_https("www.served.test")
+    (rig.run / "acme" / "tok-en_1").write_text("tok-en_1.print")
+    place = "/.well-known/acme-challenge"
+    assert rig.ask("www.served.test", f"{place}/tok-en_1").text == "tok-en_1.print"
+    for path in (f"{place}/other", f"{place}/..%2fcerts%2flocalhost.pem", f"{place}/", f"{place}/../acme/tok-en_1"):
+        assert rig.ask("www.served.test", path).status == 301, path
+    assert upstream.seen == []
 
 
 # what an app sees
@@ -220,12 +261,14 @@ def test_the_control_plane_has_no_plain_http(rig: CaddyRig) -> None:
 def test_a_known_app_where_nobody_listens_is_503_at_once_when_it_is_known_to_be_down(rig: CaddyRig) -> None:
     rig.route("gone.havre.test", "nobody")
     waited = rig.ask("gone.havre.test")
-    (rig.run / "flags" / "down").mkdir(exist_ok=True)
+    upstream = rig.upstream("back", says("back"))
+    rig.route("gone.havre.test", "back")
     (rig.run / "flags" / "down" / "gone.havre.test.sock").touch()
     at_once = rig.ask("gone.havre.test", Accept="application/json")
     assert waited.status == at_once.status == 503
     assert waited.headers["retry-after"] == "5"
     assert "not running" in waited.text and json.loads(at_once.text)["type"] == "error"
+    assert upstream.seen == []
 
 
 def test_a_request_waits_for_an_app_that_comes_back() -> None:

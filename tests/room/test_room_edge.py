@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import socket
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from typing import Any
 
 import anyio
 import pytest
@@ -21,14 +18,10 @@ from havre.base.errors import ConflictError, InvalidError, NotFoundError
 from havre.base.ids import new_app_id, new_owner_id
 from havre.edge import tables
 from havre.edge.model import Domain
-from havre.kernel.clock import SystemClock
-from havre.kernel.config import Config, EdgeConfig, Paths
-from havre.kernel.events import Bus, events_after
+from havre.edge.parts import routes_of
+from havre.kernel.events import events_after
 from havre.kernel.kernel import Kernel
-from havre.kernel.reconcile import run_reconciler
-from havre.kernel.rooms import Room
-from havre.kernel.store import Store, events_schema
-from tests.driver.caddy_rig import free_ports
+from tests.room.edge_rig import edge_kernel, run_room
 
 pytestmark = pytest.mark.anyio
 ONE, TWO = new_owner_id(), new_owner_id()
@@ -36,32 +29,17 @@ SHOP, BLOG = new_app_id(), new_app_id()
 
 
 @pytest.fixture
-def base() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="hvr-", dir="/tmp"))
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-async def kernel(base: Path, store_url: str) -> AsyncIterator[Kernel]:
-    http_port, https_port = free_ports(2)
-    config = Config(edge=EdgeConfig(base_domain="havre.test", http_port=http_port, https_port=https_port))
-    paths = Paths(data=base / "data", run=base / "run", toolchains=base / "toolchains")
-    paths.create()
-    clock, bus = SystemClock(), Bus()
-    store = Store.open(store_url, clock=clock, bus=bus)
-    made = Kernel(
-        config=config, paths=paths, clock=clock, rng=random.Random(1), store=store, bus=bus,
-        operations=cast(Any, None), units=cast(Any, None),
-    )  # fmt: skip
-    await store.migrate([events_schema(), tables.SCHEMA])
-    await store.write(lambda tx: tables.set_domain(tx.conn, edge.domain_of(made)))
-    yield made
-    store.close()
+async def kernel(store_url: str) -> AsyncIterator[Kernel]:
+    async with edge_kernel(store_url) as made:
+        yield made
 
 
 async def claim(kernel: Kernel, fqdn: str, *, app_id: str = SHOP, owner_id: str = ONE) -> edge.Vhost:
     return await kernel.store.write(lambda tx: edge.claim(tx, app_id=app_id, owner_id=owner_id, fqdn=fqdn))
+
+
+async def reconcile(kernel: Kernel) -> None:
+    await routes_of(kernel).everything()
 
 
 async def names(kernel: Kernel, app_id: str = SHOP) -> list[str]:
@@ -188,8 +166,6 @@ async def test_a_request_is_given_to_the_app_that_serves_it(kernel: Kernel) -> N
         return [edge.app_of_host(conn, host, path) for host, path in asked]
 
     assert await kernel.store.read(ask) == [site, api, site, wild, None, None, site, api]
-    assert await kernel.store.read(lambda conn: edge.may_serve(conn, "q.a.test"))
-    assert not await kernel.store.read(lambda conn: edge.may_serve(conn, "b.test"))
 
 
 # routes
@@ -198,7 +174,7 @@ async def test_a_request_is_given_to_the_app_that_serves_it(kernel: Kernel) -> N
 async def test_what_is_claimed_is_routed_and_what_is_released_is_not(kernel: Kernel) -> None:
     for fqdn in ("shop.havre.test", "www.shop.test/api", "*.shop.test"):
         await claim(kernel, fqdn)
-    await edge.reconcile_now(kernel)
+    await reconcile(kernel)
     file_names = ("shop.havre.test.sock", "www.shop.test/api.sock", "_.shop.test.sock")
     trees = ("routes", "flags/known", "flags/down")
     assert files(kernel) == {f"{tree}/{name}" for tree in trees for name in file_names}
@@ -207,11 +183,11 @@ async def test_what_is_claimed_is_routed_and_what_is_released_is_not(kernel: Ker
     listening.listen()
     for name in file_names:
         assert (kernel.paths.routes / name).samefile(edge.app_socket(kernel.paths, SHOP))
-    await edge.reconcile_now(kernel)
+    await reconcile(kernel)
     assert not any(each.startswith("flags/down") for each in files(kernel))
     listening.close()
     await kernel.store.write(lambda tx: edge.release_all(tx, SHOP))
-    await edge.reconcile_now(kernel)
+    await reconcile(kernel)
     assert files(kernel) == set()
     assert list(kernel.paths.routes.iterdir()) == []
 
@@ -222,7 +198,7 @@ async def test_https_is_forced_for_all_names_of_an_app_and_for_new_ones(kernel: 
         await kernel.store.write(lambda tx, on=is_on: edge.set_force_https(tx, app_id=SHOP, is_on=on))
         assert await kernel.store.read(lambda conn: edge.is_https_forced(conn, SHOP)) is is_on
     await claim(kernel, "www.shop.test")
-    await edge.reconcile_now(kernel)
+    await reconcile(kernel)
     forced = {each for each in files(kernel) if each.startswith("flags/force")}
     assert forced == {"flags/force-https/shop.havre.test.sock", "flags/force-https/www.shop.test.sock"}
 
@@ -230,17 +206,17 @@ async def test_https_is_forced_for_all_names_of_an_app_and_for_new_ones(kernel: 
 async def test_after_a_reboot_and_after_tampering_everything_is_made_again(kernel: Kernel) -> None:
     await claim(kernel, "shop.havre.test")
     await claim(kernel, "www.shop.test/api")
-    await edge.reconcile_now(kernel)
+    await reconcile(kernel)
     before = files(kernel)
     shutil.rmtree(kernel.paths.run)
     kernel.paths.create()
-    await edge.reconcile_now(kernel)
+    await reconcile(kernel)
     assert files(kernel) == before
     route = kernel.paths.routes / "shop.havre.test.sock"
     route.unlink()
     route.symlink_to("/etc/passwd")
     (kernel.paths.routes / "stray.test.sock").symlink_to("../apps/x.sock")
-    await edge.reconcile_now(kernel)
+    await reconcile(kernel)
     assert files(kernel) == before
     assert os.readlink(route) == f"../apps/{SHOP}.sock"
 
@@ -250,10 +226,10 @@ async def test_an_older_view_never_overtakes_a_newer_one(kernel: Kernel) -> None
 
     async def change(n: int) -> None:
         await claim(kernel, f"n{n}.shop.test")
-        await edge.reconcile_now(kernel)
+        await reconcile(kernel)
         if n % 2:
             await kernel.store.write(lambda tx: edge.release(tx, app_id=SHOP, fqdn=f"n{n}.shop.test"))
-            await edge.reconcile_now(kernel)
+            await reconcile(kernel)
 
     async with anyio.create_task_group() as group:
         for n in range(10):
@@ -299,26 +275,11 @@ async def test_the_room_starts_caddy_routes_by_event_and_leaves_caddy_behind(ker
 
 def caddy_at_work(kernel: Kernel) -> int | None:
     try:
-        record = json.loads((kernel.paths.edge / "caddy.json").read_text())
+        record = json.loads((kernel.paths.edge / "loaded.json").read_text())
     except FileNotFoundError:
         return None
-    pid: int = record["identity"]["pid"]
-    return pid if record["config_hash"] else None
-
-
-async def run_room(room: Room, kernel: Kernel) -> None:
-    async def loop_on() -> None:
-        while True:
-            await room.loops[0].run()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(loop_on)
-        for each in room.reconcilers:
-
-            async def reconcile(each: Any = each) -> None:
-                await run_reconciler(each, bus=kernel.bus, clock=kernel.clock, loops=kernel.loops)
-
-            group.start_soon(reconcile)
+    pid: int = record["identity"][0]
+    return pid
 
 
 async def api_answers(kernel: Kernel) -> None:

@@ -88,12 +88,16 @@ def test_a_program_is_taken_where_there_is_no_jar_and_told_its_flags(app: Path) 
     bin.mkdir(parents=True)
     (bin / "shop.bat").write_text("")
     (bin / "shop.bat").chmod(0o755)
-    (bin / "shop").write_text(JAVA.replace("java", "shop"))
+    (bin / "shop").write_text(JAVA.replace("java", "shop") + 'echo "[$JAVA_OPTS]"\n')
     (bin / "shop").chmod(0o755)
     where = {"jars": jvm_builds.JARS["gradle"], "programs": ("build/install/*/bin/*",)}
     assert find(app, **where) == (0, f"starts {bin / 'shop'}\n")
-    assert run(app, jvm_start.EITHER, CC_JAR_ARGS="a 'b c'")[1].splitlines() == ["[shop]", "[a]", "[b c]"]
-    assert run(app, jvm_start.program("-Dx=1"))[1].splitlines() == ["[shop]", "[-Dx=1]"]
+    assert run(app, jvm_start.EITHER, CC_JAR_ARGS="a 'b c'")[1].splitlines() == ["[shop]", "[a]", "[b c]", "[ ]"]
+    assert run(app, jvm_start.program("-Dx=1"), CC_EXTRA_JAVA_ARGS="-Xss1m")[1].splitlines() == [
+        "[shop]",
+        "[-Dx=1]",
+        "[ -Xss1m]",
+    ]
 
 
 def test_a_committed_jar_is_named_by_the_plan(app: Path) -> None:

@@ -93,13 +93,20 @@ class Installation:
         self.data = self.base / "data"
         self.home = self.base / "home"
         self.home.mkdir(parents=True, exist_ok=True)
-        self.http_port, self.https_port = free_ports(2)
+        self.http_port, self.https_port, self.ssh_port = free_ports(3)
+        redirected = free_ports(20)
+        self.tcp_ports = f"{redirected[0]}-{redirected[-1]}"
         self.config = self.base / "havre.toml"
 
     def write_config(self, **trials: str) -> None:
-        lines = ["[edge]", f"http_port = {self.http_port}", f"https_port = {self.https_port}"]
-        tables = {"apps": {"health_timeout_s": 30.0, "drain_s": 10.0, "grace_s": 5.0}}
-        for table, values in (tables | self.settings).items():
+        ports = {"http_port": self.http_port, "https_port": self.https_port, "tcp_ports": self.tcp_ports}
+        tables = {
+            "ssh": {"port": self.ssh_port},
+            "apps": {"health_timeout_s": 30.0, "drain_s": 10.0, "grace_s": 5.0},
+        } | self.settings
+        tables["edge"] = ports | tables.get("edge", {})
+        lines: list[str] = []
+        for table, values in tables.items():
             lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
         lines += ["[trials]", *(f"{key} = {json.dumps(value)}" for key, value in trials.items())]
         self.config.write_text("\n".join(lines) + "\n")

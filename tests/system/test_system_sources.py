@@ -150,7 +150,9 @@ def _deploy(havre: Installation, folder: Path, number: int, words: tuple[str, ..
 
 
 def test_a_restart_without_cache_builds_anew_and_one_with_it_does_not(havre: Installation, shop: Path) -> None:
-    havre.clever("env", "set", "CC_POST_BUILD_HOOK", "date +%s%N > built", cwd=shop)
+    """The hook before the build runs all the same, on files as they were pushed."""
+    env = 'CC_PRE_BUILD_HOOK="test ! -e built && echo hooked"\nCC_POST_BUILD_HOOK="date +%s%N > built"\n'
+    havre.clever("env", "import", cwd=shop, stdin=env)
     server = (shop / "server.js").read_text()
     write_files(
         shop, {"server.js": server.replace('GREETING ?? "hello"', 'require("fs").readFileSync("built", "utf8")')}
@@ -161,6 +163,9 @@ def test_a_restart_without_cache_builds_anew_and_one_with_it_does_not(havre: Ins
     havre.clever("restart", "--quiet", "--exit-on", "deploy-start", cwd=shop)
     until(lambda: answer(havre)["deployment"] != first["deployment"], what="the restart serves")
     assert answer(havre)["greeting"] == first["greeting"]
+    words = ("logs", "--deployment-id", answer(havre)["deployment"], "--since", "1h", "--until", "0s")
+    said = havre.clever(*words, cwd=shop).stdout
+    assert "hooked" in said and "npm install" not in said
     havre.clever("restart", "--without-cache", "--quiet", "--exit-on", "deploy-start", cwd=shop)
     until(lambda: answer(havre)["greeting"] != first["greeting"], what="what was built anew serves")
 

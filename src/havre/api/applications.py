@@ -1,39 +1,25 @@
-"""Applications, their variables, domains, deployments and instances."""
+"""Applications: made, shown, changed, deleted."""
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote
 
-import sqlalchemy as sa
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 
 from havre import edge
-from havre.api import errors, render
-from havre.api.context import Caller, Context, Ctx, OwnerParam, plain_fqdn, record, shown_fqdn
-from havre.apps import App, NewApp, runtimes, views
-from havre.base.errors import InvalidError, NotFoundError
-from havre.governance import Actor, Right
+from havre.api.app_route import APP, found, shown
+from havre.api.context import Caller, Ctx, OwnerParam, record
+from havre.apps import NewApp, runtimes, views
+from havre.base.errors import InvalidError
 from havre.kernel.store import Tx
 from havre.wire import models
 
 router = APIRouter(tags=["applications"])
-APP = "/applications/{app_id}"
-
-
-def _found(conn: sa.Connection, actor: Actor, owner: str, app_id: str) -> App:
-    """`/v2/self/applications/{id}` finds an app in any organisation of the caller."""
-    return views.app(conn, actor, None if owner == "self" else owner, app_id)
-
-
-def _shown(ctx: Context, conn: sa.Connection, app: App) -> models.Application:
-    env = views.env_of(conn, app)
-    return render.application(app, edge.vhosts(conn, app.id), env, ctx.kernel.config)
 
 
 @router.get("/applications")
 async def applications(ctx: Ctx, actor: Caller, owner: OwnerParam) -> list[models.Application]:
-    return await ctx.read(lambda conn: [_shown(ctx, conn, each) for each in views.apps_of(conn, actor, owner)])
+    return await ctx.read(lambda conn: [shown(ctx, conn, actor, each) for each in views.apps_of(conn, actor, owner)])
 
 
 @router.post("/applications")
@@ -61,9 +47,11 @@ async def create(
         if given.env:
             ctx.apps.intents.set_env(tx, actor, app.owner_id, app.id, given.env)
         record(tx, actor, "application.create", owner_id=app.owner_id, subject=app.id, request=request)
-        return _shown(ctx, tx.conn, app)
+        return shown(ctx, tx.conn, actor, app)
 
-    return await ctx.write(work)
+    made = await ctx.write(work)
+    await edge.reconcile_now(ctx.kernel, made.id)
+    return made
 
 
 def _runtime(given: models.NewApplication) -> str:
@@ -77,7 +65,7 @@ def _runtime(given: models.NewApplication) -> str:
 
 @router.get(APP)
 async def application(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> models.Application:
-    return await ctx.read(lambda conn: _shown(ctx, conn, _found(conn, actor, owner, app_id)))
+    return await ctx.read(lambda conn: shown(ctx, conn, actor, found(conn, actor, owner, app_id)))
 
 
 @router.put(APP)
@@ -105,7 +93,7 @@ async def update(
     def work(tx: Tx) -> models.Application:
         app = ctx.apps.intents.update(tx, actor, owner, app_id, changes)
         record(tx, actor, "application.update", owner_id=app.owner_id, subject=app_id, request=request)
-        return _shown(ctx, tx.conn, app)
+        return shown(ctx, tx.conn, actor, app)
 
     return await ctx.write(work)
 
@@ -122,241 +110,3 @@ async def delete(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, reques
 
     await ctx.write(work)
     return models.Message(id=357, message="The application has been deleted", type="success")
-
-
-# variables
-
-
-@router.get(APP + "/env")
-async def env(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> list[models.Variable]:
-    def look(conn: sa.Connection) -> list[models.Variable]:
-        app = _found(conn, actor, owner, app_id)
-        return render.variables(views.env(conn, actor, app.owner_id, app_id))
-
-    return await ctx.read(look)
-
-
-@router.put(APP + "/env")
-async def set_env(
-    ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, given: dict[str, str], request: Request
-) -> models.Application:
-    def work(tx: Tx) -> models.Application:
-        app = ctx.apps.intents.set_env(tx, actor, owner, app_id, given)
-        record(tx, actor, "env.set", owner_id=app.owner_id, subject=app_id, request=request)
-        return _shown(ctx, tx.conn, app)
-
-    return await ctx.write(work)
-
-
-@router.put(APP + "/env/{name}")
-async def put_env(
-    ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, name: str, given: models.Value, request: Request
-) -> models.Application:
-    def work(tx: Tx) -> models.Application:
-        app = ctx.apps.intents.put_env(tx, actor, owner, app_id, name, given.value)
-        record(tx, actor, "env.put", owner_id=app.owner_id, subject=f"{app_id} {name}", request=request)
-        return _shown(ctx, tx.conn, app)
-
-    return await ctx.write(work)
-
-
-@router.delete(APP + "/env/{name}")
-async def drop_env(
-    ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, name: str, request: Request
-) -> models.Application:
-    def work(tx: Tx) -> models.Application:
-        app = ctx.apps.intents.drop_env(tx, actor, owner, app_id, name)
-        record(tx, actor, "env.drop", owner_id=app.owner_id, subject=f"{app_id} {name}", request=request)
-        return _shown(ctx, tx.conn, app)
-
-    return await ctx.write(work)
-
-
-@router.get(APP + "/addons/env")
-@router.get(APP + "/dependencies/env")
-@router.get(APP + "/addons")
-@router.get(APP + "/dependencies")
-async def nothing_linked(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> list[Any]:
-    """Nothing can be linked to an app yet."""
-    await ctx.read(lambda conn: _found(conn, actor, owner, app_id))
-    return []
-
-
-@router.get(APP + "/exposed_env")
-async def exposed_env(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> dict[str, str]:
-    await ctx.read(lambda conn: _found(conn, actor, owner, app_id))
-    return {}
-
-
-# domains
-
-
-@router.get(APP + "/vhosts")
-async def vhosts(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> list[models.VhostObject]:
-    def look(conn: sa.Connection) -> list[models.VhostObject]:
-        app = _found(conn, actor, owner, app_id)
-        return [render.vhost(each, ctx.kernel.config) for each in edge.vhosts(conn, app.id)]
-
-    return await ctx.read(look)
-
-
-@router.get(APP + "/vhosts/favourite")
-async def favourite(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> models.VhostObject:
-    found = await ctx.read(lambda conn: edge.favourite(conn, _found(conn, actor, owner, app_id).id))
-    if found is None:
-        raise NotFoundError("No favourite domain is set", id=errors.NO_FAVOURITE)
-    return render.vhost(found, ctx.kernel.config)
-
-
-@router.put(APP + "/vhosts/favourite")
-async def set_favourite(
-    ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, given: models.VhostObject, request: Request
-) -> models.VhostObject:
-    fqdn = plain_fqdn(given.fqdn, ctx.kernel.config)
-
-    def work(tx: Tx) -> models.VhostObject:
-        app = ctx.apps.intents.find(tx, actor, owner, app_id, Right.WRITE)
-        found = edge.set_favourite(tx, app_id=app.id, fqdn=fqdn)
-        record(tx, actor, "vhost.favourite", owner_id=app.owner_id, subject=f"{app_id} {fqdn}", request=request)
-        return render.vhost(found, ctx.kernel.config)
-
-    return await ctx.write(work)
-
-
-@router.delete(APP + "/vhosts/favourite", status_code=204)
-async def unset_favourite(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, request: Request) -> Response:
-    def work(tx: Tx) -> None:
-        app = ctx.apps.intents.find(tx, actor, owner, app_id, Right.WRITE)
-        edge.unset_favourite(tx, app_id=app.id)
-        record(tx, actor, "vhost.unfavourite", owner_id=app.owner_id, subject=app_id, request=request)
-
-    await ctx.write(work)
-    return Response(status_code=204)
-
-
-@router.put(APP + "/vhosts/{fqdn:path}")
-async def claim(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, fqdn: str, request: Request) -> models.Message:
-    wanted = plain_fqdn(unquote(fqdn), ctx.kernel.config)
-
-    def work(tx: Tx) -> None:
-        app = ctx.apps.intents.find(tx, actor, owner, app_id, Right.WRITE)
-        edge.claim(tx, app_id=app.id, owner_id=app.owner_id, fqdn=wanted)
-        record(tx, actor, "vhost.add", owner_id=app.owner_id, subject=f"{app_id} {wanted}", request=request)
-
-    await ctx.write(work)
-    await edge.reconcile_now(ctx.kernel)
-    return models.Message(id=323, message=f"{shown_fqdn(wanted, ctx.kernel.config)} has been added", type="success")
-
-
-@router.delete(APP + "/vhosts/{fqdn:path}")
-async def release(
-    ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, fqdn: str, request: Request
-) -> models.Message:
-    wanted = plain_fqdn(unquote(fqdn), ctx.kernel.config)
-
-    def work(tx: Tx) -> None:
-        app = ctx.apps.intents.find(tx, actor, owner, app_id, Right.WRITE)
-        edge.release(tx, app_id=app.id, fqdn=wanted)
-        record(tx, actor, "vhost.drop", owner_id=app.owner_id, subject=f"{app_id} {wanted}", request=request)
-
-    await ctx.write(work)
-    await edge.reconcile_now(ctx.kernel)
-    return models.Message(id=324, message=f"{wanted} has been removed", type="success")
-
-
-# deployments and instances
-
-
-@router.get(APP + "/deployments")
-async def deployments(
-    ctx: Ctx,
-    actor: Caller,
-    owner: OwnerParam,
-    app_id: str,
-    limit: int | None = None,
-    offset: int = 0,
-    action: str | None = None,
-) -> list[models.DeploymentObject]:
-    if offset < 0 or offset > 10**9 or (limit is not None and not 0 <= limit <= 10**9):
-        raise InvalidError("limit and offset are not negative")
-
-    def look(conn: sa.Connection) -> list[models.DeploymentObject]:
-        app = _found(conn, actor, owner, app_id)
-        found = views.deployments(conn, app, limit=min(limit or 1000, 1000), offset=offset, action=action)
-        return [render.deployment(each) for each in found]
-
-    return await ctx.read(look)
-
-
-@router.get(APP + "/deployments/{deployment_id}")
-async def deployment(
-    ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, deployment_id: str
-) -> models.DeploymentObject:
-    def look(conn: sa.Connection) -> models.DeploymentObject:
-        return render.deployment(views.deployment(conn, _found(conn, actor, owner, app_id), deployment_id))
-
-    return await ctx.read(look)
-
-
-@router.delete(APP + "/deployments/{deployment_id}/instances")
-async def cancel(
-    ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, deployment_id: str, request: Request
-) -> models.Message:
-    def work(tx: Tx) -> None:
-        app = ctx.apps.intents.find(tx, actor, owner, app_id, Right.WRITE)
-        ctx.apps.intents.cancel(tx, actor, app.owner_id, app_id, deployment_id)
-        record(tx, actor, "deployment.cancel", owner_id=app.owner_id, subject=deployment_id, request=request)
-
-    await ctx.write(work)
-    return models.Message(id=303, message="The deployment is being cancelled", type="success")
-
-
-@router.get(APP + "/instances")
-async def instances(
-    ctx: Ctx,
-    actor: Caller,
-    owner: OwnerParam,
-    app_id: str,
-    withDeleted: bool = False,
-) -> list[models.InstanceObject]:
-    def look(conn: sa.Connection) -> list[models.InstanceObject]:
-        app = _found(conn, actor, owner, app_id)
-        return [
-            render.instance(each.instance, each.deployment)
-            for each in views.instances(conn, app, with_deleted=withDeleted)
-        ]
-
-    return await ctx.read(look)
-
-
-@router.post(APP + "/instances")
-async def redeploy(
-    ctx: Ctx,
-    actor: Caller,
-    owner: OwnerParam,
-    app_id: str,
-    request: Request,
-    commit: str | None = None,
-    useCache: str | None = None,
-) -> models.Message:
-    def work(tx: Tx) -> str:
-        app = ctx.apps.intents.find(tx, actor, owner, app_id, Right.WRITE)
-        use = useCache not in ("no", "false")
-        made = ctx.apps.intents.redeploy(tx, actor, app.owner_id, app_id, commit=commit, use_cache=use)
-        record(tx, actor, "application.redeploy", owner_id=app.owner_id, subject=app_id, request=request)
-        return made.id
-
-    id = await ctx.write(work)
-    return models.Message(id=302, message="The application is being deployed", type="success", deploymentId=id)
-
-
-@router.delete(APP + "/instances")
-async def stop(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, request: Request) -> models.Message:
-    def work(tx: Tx) -> str:
-        app = ctx.apps.intents.find(tx, actor, owner, app_id, Right.WRITE)
-        made = ctx.apps.intents.stop(tx, actor, app.owner_id, app_id)
-        record(tx, actor, "application.stop", owner_id=app.owner_id, subject=app_id, request=request)
-        return made.id
-
-    id = await ctx.write(work)
-    return models.Message(id=301, message="The application is being stopped", type="success", deploymentId=id)

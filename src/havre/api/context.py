@@ -8,12 +8,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
 from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
 
 from havre import governance
-from havre.apps import Apps
+from havre.api.limits import Limits
+from havre.apps import App, Apps, views
 from havre.base.errors import DeniedError, InvalidError
 from havre.base.names import host_name
 from havre.governance import Actor
@@ -24,6 +27,8 @@ from havre.kernel.store import Tx
 
 T = TypeVar("T")
 NOT_SIGNED_IN = "nobody is signed in: sign the request with OAuth 1 or a token"
+COOKIE = "__Host-havre"  # RFC 6265bis: only over TLS, only for this host
+CONSOLE = "x-havre-console"  # a header that no other site can send with the cookie
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Context:
     kernel: Kernel
     rooms: tuple[Room, ...]
     apps: Apps
+    limits: Limits
 
     async def read(self, work: Callable[[sa.Connection], T]) -> T:
         return await self.kernel.store.read(work)
@@ -44,28 +50,52 @@ def context(request: Request) -> Context:
     return found
 
 
-def client_url(request: Request, config: Config) -> str:
+def client_url(request: HTTPConnection, config: Config) -> str:
     """The URL as the client signed it: our public origin, or the host that it called, with path and query as sent."""
     host = request.headers.get("host", "")
     origin = f"https://{host}" if re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,255}", host) else config.origin
-    path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1")
+    path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1").partition("?")[0]
     query = request.scope.get("query_string", b"").decode("latin-1")
     return f"{origin}{path}" + (f"?{query}" if query else "")
 
 
+def form_of(request: HTTPConnection) -> list[tuple[str, str]]:
+    """What a form-encoded body says: it is signed with the request (RFC 5849 section 3.4.1.3)."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        return []
+    body: bytes = request.scope.get("havre.body", b"")
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100)
+    except ValueError as cause:
+        raise InvalidError("the form is malformed") from cause
+
+
 async def actor_of(request: Request) -> Actor:
     """Who asks. Raises DeniedError (anonymous)."""
-    return await authenticate(context(request), request, request.headers.get("authorization", ""))
+    actor = await authenticate(context(request), request)
+    request.state.actor = actor
+    return actor
 
 
-async def authenticate(ctx: Context, request: Request, header: str) -> Actor:
-    now = ctx.kernel.clock.now()
-    scheme = header.partition(" ")[0].lower()
-    if scheme == "oauth":
-        url = client_url(request, ctx.kernel.config)
+async def authenticate(ctx: Context, request: Request) -> Actor:
+    header = request.headers.get("authorization", "")
+    scheme, _, rest = header.partition(" ")
+    now, form = ctx.kernel.clock.now(), form_of(request)
+    if scheme.lower() == "oauth":
+        url, method, is_new = client_url(request, ctx.kernel.config), request.method, ctx.limits.nonces.is_new
         return await ctx.read(
-            lambda conn: governance.authenticate_oauth(conn, header, method=request.method, url=url, now=now)
+            lambda conn: governance.authenticate_oauth(
+                conn, header, method=method, url=url, now=now, form=form, is_new=is_new
+            )
         )
+    if scheme.lower() == "bearer":
+        return await ctx.read(lambda conn: governance.authenticate_bearer(conn, rest.strip(), now=now))
+    cookie = request.cookies.get(COOKIE, "")
+    if cookie and not header:
+        if request.method not in ("GET", "HEAD") and not request.headers.get(CONSOLE):
+            raise DeniedError(f"a browser's write carries the header {CONSOLE}", anonymous=True)
+        return await ctx.read(lambda conn: governance.authenticate_session(conn, cookie, now=now))
     raise DeniedError(NOT_SIGNED_IN, anonymous=True)
 
 
@@ -74,7 +104,7 @@ async def basic_actor_of(ctx: Context, header: str) -> Actor:
     scheme, _, encoded = header.partition(" ")
     try:
         token, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as cause:
+    except (binascii.Error, ValueError) as cause:
         raise DeniedError(NOT_SIGNED_IN, anonymous=True) from cause
     if scheme.lower() != "basic" or not token:
         raise DeniedError(NOT_SIGNED_IN, anonymous=True)
@@ -87,16 +117,34 @@ def owner_of(request: Request) -> str:
     return str(request.path_params.get("owner_id", "self"))
 
 
+def found_app(conn: sa.Connection, actor: Actor, owner: str, app_id: str) -> App:
+    """`/v2/self/applications/{id}` finds an app in any organisation of the caller."""
+    return views.app(conn, actor, None if owner == "self" else owner, app_id)
+
+
 Ctx = Annotated[Context, Depends(context)]
 Caller = Annotated[Actor, Depends(actor_of)]
 OwnerParam = Annotated[str, Depends(owner_of)]
 
 
-def record(tx: Tx, actor: Actor, action: str, *, owner_id: str | None, subject: str, request: Request) -> None:
+def source_of(request: HTTPConnection) -> str:
+    """The address that asks. The edge writes it, whatever the client sent."""
+    return (request.headers.get("x-forwarded-for") or "").split(",")[-1].strip()[:64]
+
+
+def record(
+    tx: Tx,
+    actor: Actor,
+    action: str,
+    *,
+    owner_id: str | None,
+    subject: str,
+    request: HTTPConnection,
+    result: str = "ok",
+) -> None:
     """One line of the audit, in the transaction of what it tells."""
-    source = (request.headers.get("x-forwarded-for") or "").split(",")[-1].strip()[:64]
-    facts: dict[str, Any] = {"owner_id": owner_id, "actor_id": actor.user_id, "action": action}
-    governance.insert_audit(tx, **facts, subject=subject[:200], source=source, result="ok")
+    facts: dict[str, Any] = {"owner_id": owner_id, "actor_id": actor.user_id, "action": action[:80]}
+    governance.insert_audit(tx, **facts, subject=subject[:200], source=source_of(request), result=result)
 
 
 def plain_fqdn(text: str, config: Config) -> str:

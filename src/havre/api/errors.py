@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from havre.api.context import context, record
 from havre.base.errors import (
     BrokenError,
     ConflictError,
@@ -20,6 +21,7 @@ from havre.base.errors import (
     NotFoundError,
     UnavailableError,
 )
+from havre.kernel.store import Tx
 
 log = structlog.get_logger()
 TABLE: dict[type[HavreError], tuple[int, int]] = {
@@ -47,18 +49,41 @@ def status_of(error: HavreError) -> tuple[int, int]:
 
 def answer(error: HavreError) -> JSONResponse:
     status, id = status_of(error)
+    status = int(str(error.facts.get("status") or status)) if isinstance(error, InvalidError) else status
+    headers = {}
+    if error.facts.get("retry_after_s") is not None:
+        status, headers["retry-after"] = 429, str(error.facts["retry_after_s"])
     if error.facts.get("id") is not None:
         id = int(str(error.facts["id"]))
     if status >= 500:
         log.warning("api.request.failed", status=status, error=error.message, exc_info=error)
-    return JSONResponse(body(id, error.message), status_code=status)
+    content = body(id, error.message)
+    if error.facts.get("code") is not None:
+        content["code"] = str(error.facts["code"])  # what the bridge's clients look at
+    return JSONResponse(content, status_code=status, headers=headers)
+
+
+async def note_denied(request: Request, error: HavreError) -> None:
+    """A refused write of somebody known stands in the audit of the organisation that it was tried on."""
+    actor = getattr(request.state, "actor", None)
+    owner_id = error.facts.get("owner_id")
+    if request.method == "GET" or actor is None or owner_id is None or not isinstance(error, DeniedError):
+        return
+    path = getattr(request.scope.get("route"), "path", request.url.path)
+    facts: dict[str, Any] = {"owner_id": owner_id, "action": f"{request.method} {path}"[-80:], "result": "denied"}
+
+    def work(tx: Tx) -> None:
+        record(tx, actor, **facts, subject=request.url.path, request=request)
+
+    await context(request).write(work)
 
 
 def install(app: FastAPI) -> None:
     """Every way a request can fail answers in the contract's shape, and none shows our insides."""
 
     @app.exception_handler(HavreError)
-    async def ours(_: Request, error: HavreError) -> JSONResponse:
+    async def ours(request: Request, error: HavreError) -> JSONResponse:
+        await note_denied(request, error)
         return answer(error)
 
     @app.exception_handler(RequestValidationError)
@@ -68,10 +93,7 @@ def install(app: FastAPI) -> None:
         return JSONResponse(body(4000, f"{where}: {first['msg']}"), status_code=400)
 
     @app.exception_handler(HTTPException)
-    async def unknown(request: Request, error: HTTPException) -> JSONResponse:
-        known_prefix = request.url.path.startswith(("/v2/", "/v4/", "/api-tokens"))
-        if error.status_code == 404 and known_prefix:
-            return JSONResponse(body(4040, "not offered by this installation"), status_code=404)
+    async def unknown(_: Request, error: HTTPException) -> JSONResponse:
         return JSONResponse(body(4040, str(error.detail)), status_code=error.status_code)
 
     @app.exception_handler(Exception)

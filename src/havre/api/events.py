@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from havre import governance
-from havre.api.context import Context
+from havre import governance, notifications
+from havre.api.context import COOKIE, Context
 from havre.base.errors import HavreError
 from havre.governance import Actor
-from havre.kernel.events import Event
 
 router = APIRouter()
 HEARTBEAT_MS = 5000
 SIGN_IN_S = 30
-NAMES = {
-    "apps.deployment.began": "DEPLOYMENT_ACTION_BEGIN",
-    "apps.deployment.ended": "DEPLOYMENT_ACTION_END",
-    "apps.app.created": "APPLICATION_CREATION",
-    "apps.app.changed": "APPLICATION_EDITION",
-    "apps.app.deleted": "APPLICATION_DELETION",
-}
+ROOMS = ("apps.app.", "apps.deployment.", "governance.")
 
 
 @router.websocket("/v2/events/event-socket")
@@ -41,12 +33,17 @@ async def event_socket(socket: WebSocket) -> None:
 
 
 async def _sign_in(ctx: Context, socket: WebSocket) -> Actor | None:
+    """By a signature or an API token in the first message; a page of the console by its cookie."""
     with anyio.move_on_after(SIGN_IN_S):
         try:
+            now, cookie = ctx.kernel.clock.now(), socket.cookies.get(COOKIE, "")
+            if cookie and socket.headers.get("origin") == ctx.kernel.config.origin:
+                return await ctx.read(lambda conn: governance.authenticate_session(conn, cookie, now=now))
             said = json.loads(await socket.receive_text())
             header = str(said["authorization"])
+            if header.lower().startswith("bearer "):
+                return await ctx.read(lambda conn: governance.authenticate_bearer(conn, header[7:].strip(), now=now))
             url = ctx.kernel.config.origin + "/v2/events/event-socket"
-            now = ctx.kernel.clock.now()
             return await ctx.read(
                 lambda conn: governance.authenticate_oauth(conn, header, method="GET", url=url, now=now)
             )
@@ -57,8 +54,8 @@ async def _sign_in(ctx: Context, socket: WebSocket) -> Actor | None:
 
 
 async def _deliver(ctx: Context, socket: WebSocket, actor: Actor) -> None:
-    owners = await ctx.read(lambda conn: {each.id for each in governance.owners_of(conn, actor)})
-    async with ctx.kernel.bus.subscribe("apps.") as events, anyio.create_task_group() as group:
+    owners = await _owners(ctx, actor)
+    async with ctx.kernel.bus.subscribe(*ROOMS) as events, anyio.create_task_group() as group:
 
         async def ping() -> None:
             while True:
@@ -76,14 +73,14 @@ async def _deliver(ctx: Context, socket: WebSocket, actor: Actor) -> None:
         group.start_soon(ping)
         group.start_soon(listen)
         async for event in events:
-            if event.owner_id in owners and event.name in NAMES:
-                await socket.send_json(_shown(event))
+            if event.name.startswith("governance."):
+                owners = await _owners(ctx, actor)  # membership may have changed
+            for public in notifications.public_events(event) if event.owner_id in owners else ():
+                await socket.send_json(notifications.raw(public))
 
 
-def _shown(event: Event) -> dict[str, Any]:
-    data: dict[str, Any] = {"id": event.subject, "appId": event.subject, "authorId": event.actor_id}
-    if event.name.startswith("apps.deployment."):
-        data |= {"uuid": event.facts["deployment"], "date": event.at}
-        data |= {name: event.facts[name] for name in ("state", "action", "commit", "cause")}
-    shown = {"event": NAMES[event.name], "date": event.at, "authorId": event.actor_id or ""}
-    return shown | {"data": json.dumps(data)}
+async def _owners(ctx: Context, actor: Actor) -> set[str]:
+    """Whose events the caller may hear: their organisations'."""
+    if actor.grants is not None and governance.Grant.ACCESS_ORGANISATIONS not in actor.grants:
+        return set()
+    return await ctx.read(lambda conn: {str(each.id) for each in governance.owners_of(conn, actor)})

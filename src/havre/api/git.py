@@ -39,6 +39,8 @@ class GitDoor:
             if not started:
                 status, _ = errors.status_of(error)
                 headers = REALM if status == 401 else {}
+                if error.facts.get("retry_after_s") is not None:
+                    status, headers = 429, {"retry-after": str(error.facts["retry_after_s"])}
                 await PlainTextResponse(error.message + "\n", status, headers)(scope, receive, send)
                 return
         if started:
@@ -52,10 +54,12 @@ class GitDoor:
         actor = await basic_actor_of(ctx, request.headers.get("authorization", ""))
         if service not in SERVICES or request.method not in ("GET", "POST"):
             raise NotFoundError("there is no such page; this is a git repository")
-        right = Right.WRITE if service == "git-receive-pack" else Right.READ
+        right = Right.WRITE if service == "git-receive-pack" else Right.LOOK_INSIDE
         app = await ctx.apps.repositories.find(actor, repository.removesuffix(".git"), right)
         if not repository.endswith(".git"):
             raise DeniedError("the address of a repository ends in .git")
+        if rest == "/git-receive-pack":
+            ctx.limits.pushes.take(app.id, what="pushes to this application")
         cgi = {
             "REQUEST_METHOD": request.method,
             "PATH_INFO": rest,

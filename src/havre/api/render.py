@@ -37,7 +37,9 @@ def variant(runtime: runtimes.Runtime) -> models.Variant:
     return models.Variant(id=runtime.variant_id, slug=runtime.slug, name=runtime.name, deployType=runtime.type)
 
 
-def application(app: App, vhosts: Sequence[Vhost], env: Mapping[str, str], config: Config) -> models.Application:
+def application(
+    app: App, vhosts: Sequence[Vhost], env: Mapping[str, str], tags: Sequence[str], config: Config
+) -> models.Application:
     runtime = runtimes.of(app.runtime)
     url = f"{config.origin}/git/{app.id}.git"
     return models.Application(
@@ -73,6 +75,7 @@ def application(app: App, vhosts: Sequence[Vhost], env: Mapping[str, str], confi
         branch=app.branch,
         forceHttps="ENABLED" if app.force_https else "DISABLED",
         env=variables(env),
+        tags=list(tags),
         deployUrl=url,
     )
 
@@ -115,7 +118,7 @@ def instance(found: Instance, made_by: Deployment | None) -> models.InstanceObje
     )
 
 
-def summary_application(app: App) -> models.SummaryApplication:
+def summary_application(app: App, tags: Sequence[str] = ()) -> models.SummaryApplication:
     runtime = runtimes.of(app.runtime)
     return models.SummaryApplication(
         id=app.id,
@@ -126,6 +129,7 @@ def summary_application(app: App) -> models.SummaryApplication:
         homogeneous=app.homogeneous,
         state=app.state,
         commit=app.commit_id,
+        customerTags=list(tags),
     )
 
 

@@ -22,6 +22,7 @@ from havre.api import errors
 from havre.api.context import Context, actor_of, context
 from havre.apps import App, views
 from havre.base.errors import HavreError, InvalidError
+from havre.governance import Right
 from havre.observe import AccessQuery, AccessRecord, LogQuery, LogRecord
 
 router = APIRouter(tags=["logs"])
@@ -136,7 +137,7 @@ async def _app(ctx: Context, request: Request, owner_id: str, app_id: str) -> Ap
 
 
 def _find(conn: sa.Connection, actor: Any, owner_id: str, app_id: str) -> App:
-    return views.app(conn, actor, None if owner_id == "self" else owner_id, app_id)
+    return views.find(conn, actor, None if owner_id == "self" else owner_id, app_id, Right.LOOK_INSIDE)
 
 
 def _refused(error: HavreError) -> JSONResponse:

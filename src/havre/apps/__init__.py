@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from havre.apps import runtimes, tables, views
+from havre.apps import linked, runtimes, tables, views
 from havre.apps.intents import Intents, NewApp
 from havre.apps.load import Load
 from havre.apps.model import (
@@ -35,8 +35,8 @@ from havre.kernel.rooms import Health, Loop, Room
 
 __all__ = [
     "Action", "App", "AppState", "Apps", "Deployment", "DeploymentState", "Instance", "InstanceState", "Intents",
-    "Move", "NewApp", "Repositories", "StackUse", "StackViews", "Upgrade", "Upgrades", "pretty_name", "runtimes",
-    "setup", "views",
+    "Move", "NewApp", "Repositories", "StackUse", "StackViews", "Upgrade", "Upgrades", "linked", "pretty_name",
+    "runtimes", "setup", "views",
 ]  # fmt: skip
 log = structlog.get_logger()
 

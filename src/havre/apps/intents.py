@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from havre import edge, governance, observe
-from havre.apps import decide, logbook, runtimes, scaling, stacks, tables
+from havre.apps import decide, linked, logbook, runtimes, scaling, stacks, tables
 from havre.apps.endings import end_deployment
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState
 from havre.apps.operations import DeployArgs, Operations, StopArgs
@@ -109,6 +109,7 @@ class Intents:
         )
         _check_scale(made.min_instances, made.max_instances, made.min_flavor, made.max_flavor)
         tables.insert_app(tx, made)
+        self._check_quota(tx, made)
         edge.claim(tx, app_id=id, owner_id=owner.id, fqdn=edge.default_fqdn(tx.conn, id, made.name), is_default=True)
         tx.emit("apps.app.created", owner_id=owner.id, actor_id=actor.user_id, subject=id, app_name=made.name)
         return made
@@ -126,8 +127,12 @@ class Intents:
         _check_scale(after["min_instances"], after["max_instances"], after["min_flavor"], after["max_flavor"])
         if values:
             tables.update_app(tx, app_id, **values)
+            if after["max_instances"] > app.max_instances:
+                self._check_quota(tx, app)
             if "force_https" in values:
                 edge.set_force_https(tx, app_id=app_id, is_on=values["force_https"])
+            if "sticky_sessions" in values:
+                edge.set_sticky(tx, app_id=app_id, is_on=values["sticky_sessions"])
             tx.emit("apps.app.changed", owner_id=app.owner_id, actor_id=actor.user_id, subject=app_id)
         found = tables.app(tx.conn, app_id)
         assert found is not None
@@ -138,6 +143,17 @@ class Intents:
             if nearest != present:
                 self.scale(tx, actor, found, Change(nearest, f"{actor.name} asked for it"), cause="Scaling")
         return found
+
+    def _check_quota(self, tx: Tx, app: App) -> None:
+        quotas = self._kernel.config.quotas
+        linked.check_quota(tx.conn, app.owner_id, default=governance.Quota(quotas.apps, quotas.instances))
+
+    def publish(self, tx: Tx, actor: Actor, owner_id: str, app_id: str, env: Mapping[str, str]) -> App:
+        """Replace what the app publishes; the running apps that depend on it are deployed again."""
+        app = self.find(tx, actor, owner_id, app_id, Right.WRITE)
+        for each in linked.publish(tx, app, dict(env), actor_id=actor.user_id):
+            self._deploy(tx, actor, each, str(each.commit_id), Action.DEPLOY, "Dependency")
+        return app
 
     def scale(self, tx: Tx, actor: Actor, app: App, change: Change, *, cause: str) -> Deployment | None:
         """Take another scale of what serves; None when nothing does. The caller has authorised."""
@@ -304,7 +320,7 @@ class Intents:
             author_name=actor.name,
             operation_id=None,
             release_id=None,
-            env=tables.env(tx.conn, app.id) if env is None else env,
+            env=linked.env_for(tx.conn, app) if env is None else env,
             instances=app.min_instances if instances is None else instances,
             error="",
             created_at=tx.now,

@@ -15,6 +15,7 @@ from havre.apps import decide, files, tables
 from havre.apps.model import Instance, InstanceState
 from havre.apps.stack_garbage import collect_stacks
 from havre.apps.starts import Starts
+from havre.apps.toolchain_garbage import collect_toolchains
 from havre.apps.watch import Watch
 from havre.apps.work import Work
 from havre.base.errors import HavreError
@@ -100,13 +101,14 @@ class Reconcile:
         await kernel.units.forget(id)
 
     async def garbage(self) -> Pass:
-        """One pass: releases past what is kept, logs of old deployments, caches past the quota, stacks that nobody
-        needs. Only what is ours."""
+        """One pass: releases past what is kept, logs of old deployments, caches past the quota, stacks and
+        toolchains that nobody needs. Only what is ours."""
         kernel = self._kernel
         changed = await self._collect_releases()
         changed += await self._collect_logs()
         changed += await self._collect_caches()
         changed += await collect_stacks(self._work)
+        changed += await collect_toolchains(self._work)
         await kernel.store.write(self._forget_rows)
         return Pass(changed=changed)
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 import structlog
 from anyio.abc import TaskGroup
 
-from havre import observe
+from havre import edge, observe
 from havre.apps import decide, health, launch, logbook, starting, tables
 from havre.apps.launch import Launch
 from havre.apps.model import Action, App, Deployment, DeploymentState, Instance, InstanceState, pretty_name
@@ -201,9 +201,11 @@ class Starts:
     async def _admit_once_healthy(self, found: _Successor, answered: anyio.Event) -> None:
         kernel, id, limit = self._kernel, UnitId(found.instance.id), self._kernel.config.apps.health_timeout_s
         try:
-            await health.wait_healthy(kernel.units, id, env=found.deployment.env, limit_s=limit, clock=kernel.clock)
+            env = found.deployment.env
+            await health.wait_healthy(kernel.units, id, plan=found.plan, env=env, limit_s=limit, clock=kernel.clock)
             up = await kernel.store.read(lambda conn: tables.serving(conn, found.app))
             if any(each.id == found.instance.id for each in up):
+                await edge.expect(kernel, found.app.id)
                 await kernel.units.accept(id, peers=len(up) - 1)
         except InvalidError as error:
             self._watch.hung[id] = error.message  # whether it ended or never answered: another takes its place

@@ -120,7 +120,12 @@ def _remember_loads(conn: sa.Connection) -> None:
         conn.execute(sa.text("ALTER TABLE deployment ALTER COLUMN cause TYPE VARCHAR(240)"))
 
 
-SCHEMA = Schema("apps", METADATA, (METADATA.create_all, _remember_stacks, _remember_loads))
+def _link_apps(conn: sa.Connection) -> None:
+    """Dependencies, what apps publish, tags."""
+    METADATA.create_all(conn)
+
+
+SCHEMA = Schema("apps", METADATA, (METADATA.create_all, _remember_stacks, _remember_loads, _link_apps))
 
 
 def _app(row: sa.Row[Any]) -> App:

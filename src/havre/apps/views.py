@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from havre.apps import tables
-from havre.apps.intents import find
+from havre.apps.intents import find as find
 from havre.apps.model import App, Deployment, Instance
 from havre.base.errors import NotFoundError
 from havre.governance import Actor, Right, authorise
@@ -29,7 +29,21 @@ def apps_of(conn: sa.Connection, actor: Actor, owner_id: str) -> list[App]:
 
 
 def env(conn: sa.Connection, actor: Actor, owner_id: str | None, app_id: str) -> dict[str, str]:
-    return tables.env(conn, find(conn, actor, owner_id, app_id, Right.READ).id)
+    return tables.env(conn, find(conn, actor, owner_id, app_id, Right.LOOK_INSIDE).id)
+
+
+def name_of(conn: sa.Connection, app_id: str) -> str:
+    """What people call the app; empty when there is none."""
+    found = tables.app(conn, app_id)
+    return found.name if found is not None else ""
+
+
+def app_of_instance(conn: sa.Connection, actor: Actor, instance_id: str, right: Right) -> tuple[App, Instance]:
+    """The instance and its app, if `actor` may. Raises NotFoundError, DeniedError."""
+    found = tables.instance(conn, instance_id)
+    if found is None:
+        raise NotFoundError("there is no such instance")
+    return find(conn, actor, None, found.app_id, right), found
 
 
 def env_of(conn: sa.Connection, app: App) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -18,9 +19,11 @@ from havre.apps import (
     decide,
     files,
     health,
+    images,
     keys,
     launch,
     launchers,
+    linked_tables,
     logbook,
     runtimes,
     scaling,
@@ -165,7 +168,8 @@ class Work:
         memory = flavor(app.max_flavor).memory_mib
         plan = runtimes.detect(app.runtime, tree, deployment.env, memory_mib=memory)
         notes = [f"Note: {each}" for each in plan.notes]
-        return plan, (f"Detected: {plan.runtime}; start: {plan.start}", *notes)
+        start = plan.start or "as the image says"
+        return plan, (f"Detected: {plan.runtime}; start: {start}", *runtimes.told_flow(plan), *notes)
 
     async def launch(self, app: App, deployment: Deployment, plan: Plan, *, release: str) -> Launch:
         """What instances of the deployment run. Raises InvalidError for what a variable or cron.json says wrongly."""
@@ -271,7 +275,12 @@ class Work:
         if names.clean:
             await anyio.to_thread.run_sync(files.remove, paths.cache / app.id)
         cache = await anyio.to_thread.run_sync(files.open_cache, paths.cache / app.id, key)
-        await self.hand_over(app, place, cache, keys.known_hosts(paths, app) if own_key is not None else None)
+        known = keys.known_hosts(paths, app) if own_key is not None else None
+        if plan.image:
+            await self.hand_over(app, place, known, uid=images.users(app, kernel.config).first)
+            images.give_cache(app, kernel.config, cache)
+        else:
+            await self.hand_over(app, place, cache, known)
         spec = specs.build_spec(
             config=kernel.config,
             paths=paths,
@@ -288,13 +297,13 @@ class Work:
         )
         await kernel.units.start(spec)
 
-    async def hand_over(self, app: App, *folders: Path | None) -> None:
-        """Make the folders, where they are not there, the app's own user's."""
+    async def hand_over(self, app: App, *folders: Path | None, uid: int | None = None) -> None:
+        """Make the folders, where they are not there, the app's own user's, or of `uid`."""
         for each in folders:
             if each is not None:
                 each.mkdir(mode=0o755, parents=True, exist_ok=True)
                 if os.getuid() == 0:
-                    await anyio.to_thread.run_sync(files.give, each, app.uid)
+                    await anyio.to_thread.run_sync(files.give, each, app.uid if uid is None else uid)
 
     async def stop_build(self, names: Names) -> None:
         await self.stop_unit(names.build_unit)
@@ -340,7 +349,7 @@ class Work:
         began = self.kernel.clock.monotonic()
         await self.start_instance(app, deployment, instance, plan, starts)
         try:
-            said = await self.until_healthy(deployment, instance)
+            said = await self.until_healthy(deployment, instance, plan)
         except InvalidError as cause:
             await starting.tell_failed(self.kernel, instance)
             unit = await self.kernel.units.get(UnitId(instance.id))
@@ -409,30 +418,54 @@ class Work:
             plan=plan,
             toolchains=await self.tools(plan),
             instance=instance,
-            listen=None if starts.ends else edge.app_socket(self.kernel.paths, app.id),
+            doors=None if starts.ends else self._doors(instance),
             log=log,
             starts=starts,
+            image=images.image_of(plan, app, self.kernel.config, self._release(app.id, str(deployment.release_id))),
             tree=stacks.tree_of(self.stacks, instance.stack),
         )
         await self.kernel.units.start(spec)
 
-    async def until_healthy(self, deployment: Deployment, instance: Instance) -> str:
+    def _doors(self, instance: Instance) -> specs.Doors:
+        paths, app_id = self.kernel.paths, instance.app_id
+        own = edge.instance_socket(paths, app_id, generation=instance.generation, number=instance.number)
+        return specs.Doors(edge.app_socket(paths, app_id), edge.tcp_socket(paths, app_id), own)
+
+    async def until_healthy(self, deployment: Deployment, instance: Instance, plan: Plan) -> str:
         kernel = self.kernel
         limit = kernel.config.apps.health_timeout_s
         return await health.wait_healthy(
-            kernel.units, UnitId(instance.id), env=deployment.env, limit_s=limit, clock=kernel.clock
+            kernel.units, UnitId(instance.id), plan=plan, env=deployment.env, limit_s=limit, clock=kernel.clock
         )
 
     async def switch(self, app: App, deployment: Deployment, names: Names) -> None:
-        """The new generation accepts, confirmed; it is recorded as the one that serves; the old one stops accepting."""
+        """The new generation accepts, confirmed; it is recorded as the one that serves; the old one stops accepting.
+
+        Of a homogeneous app no two versions ever answer: the old one finishes and ends first, and requests wait.
+        """
         units = self.kernel.units
+        await edge.expect(self.kernel, app.id)
+        if app.homogeneous:
+            await self._end_older(app.id, names.generation)
         for id in names.instances:
             await units.accept(UnitId(id), peers=len(names.instances) - 1)
         await self.kernel.store.write(lambda tx: self._serve(tx, app, deployment, names))
-        await edge.reconcile_now(self.kernel)
+        await edge.reconcile_now(self.kernel, app.id)
         for each in await self._older(app.id, names.generation):
             await units.quiesce(UnitId(each.id))
         await starting.tell_succeeded(self.kernel, deployment, names.instances)
+
+    async def _end_older(self, app_id: str, generation: int) -> None:
+        config, units = self.kernel.config.apps, self.kernel.units
+        older = [UnitId(each.id) for each in await self._older(app_id, generation)]
+        for id in older:
+            await units.quiesce(id)
+        deadline = self.kernel.clock.monotonic() + config.drain_s
+        while self.kernel.clock.monotonic() < deadline and any([await units.in_flight(id) for id in older]):
+            await self.kernel.clock.sleep(0.05)
+        async with anyio.create_task_group() as group:
+            for id in older:
+                group.start_soon(partial(units.stop, id, grace_s=config.grace_s))
 
     def _serve(self, tx: Tx, app: App, deployment: Deployment, names: Names) -> None:
         values = {"serving": deployment.id, "generation": names.generation, "commit_id": deployment.commit_id}
@@ -480,7 +513,8 @@ class Work:
     async def stop_all(self, app_id: str) -> None:
         wanted = await self.kernel.store.read(lambda conn: tables.instances(conn, app_id=app_id))
         await self.retire(wanted)
-        self.kernel.units.close_listener(edge.app_socket(self.kernel.paths, app_id))
+        for path in (edge.app_socket(self.kernel.paths, app_id), edge.tcp_socket(self.kernel.paths, app_id)):
+            self.kernel.units.close_listener(path)
 
     async def remove_files(self, app_id: str) -> None:
         paths = self.kernel.paths
@@ -496,6 +530,7 @@ class Work:
         if app is not None:
             edge.release_all(tx, app_id)
             observe.drop_app(tx, app_id)
+            linked_tables.drop_app(tx, app_id)
             tables.delete_app(tx, app_id)
             tx.emit("apps.app.deleted", owner_id=app.owner_id, subject=app_id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import socket
@@ -39,6 +40,9 @@ def examine(config: Config, paths: Paths, *, running: bool) -> Iterator[Finding]
     yield _node()
     for name, port in (("https port", config.edge.https_port), ("http port", config.edge.http_port)):
         yield _port(name, port, config.edge.bind, running=running)
+    if config.ssh.port:
+        found = _port("ssh port", config.ssh.port, config.ssh.bind or config.edge.bind, running=running)
+        yield dataclasses.replace(found, fatal=False, follows="" if found.ok else "no clever ssh: set [ssh] port")
     yield _disk(paths)
     yield _stacks(paths)
 

@@ -12,9 +12,9 @@ import click
 
 from havre import __version__
 from havre.base.errors import HavreError, UnavailableError
+from havre.cli import certificates, operators, options, process, shell
 from havre.cli import demo as demonstration
 from havre.cli import doctor as examination
-from havre.cli import options, process, shell
 from havre.cli import stacks as stack_commands
 from havre.client import Client
 from havre.kernel import config as settings
@@ -179,45 +179,7 @@ def demo(data: Path | None, file: Path | None) -> None:
 
 
 main.add_command(stack_commands.stacks)
+main.add_command(certificates.certs)
 
 
-@main.group()
-def people() -> None:
-    """Accounts of this installation."""
-
-
-@people.command("add")
-@click.argument("email")
-@click.option("--operator", is_flag=True)
-@click.option("--json", "as_json", is_flag=True)
-@options.data
-def people_add(email: str, operator: bool, as_json: bool, data: Path | None) -> None:
-    """Make an account; its password and token are shown once."""
-    made = Client.of_data(options.place(data)).add_person(email, is_operator=operator)
-    if as_json:
-        click.echo(json.dumps(made))
-        return
-    click.echo(f"{made['email']}: password {made['password']} (shown once)")
-    click.echo(f"  CLEVER_TOKEN={made['token']} CLEVER_SECRET={made['secret']}")
-
-
-@people.command("list")
-@options.data
-def people_list(data: Path | None) -> None:
-    """Everybody with an account."""
-    for each in Client.of_data(options.place(data)).people():
-        click.echo(f"{each['email']:<40} {each['id']} {'operator' if each['isOperator'] else ''}".rstrip())
-
-
-@main.group()
-def orgs() -> None:
-    """Organisations."""
-
-
-@orgs.command("create")
-@click.argument("name")
-@options.data
-def orgs_create(name: str, data: Path | None) -> None:
-    """Make an organisation of yours."""
-    made = Client.of_data(options.place(data)).create_organisation(name)
-    click.echo(f"{made.id} {made.name}")
+operators.add(main)

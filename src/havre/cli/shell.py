@@ -60,7 +60,7 @@ def variables(data: Path, status: Mapping[str, Any], environment: Mapping[str, s
         "API_HOST": status["api"],
         "AUTH_BRIDGE_HOST": status["api"],
         "CONSOLE_URL": status["console"],
-        "SSH_GATEWAY": "ssh://ssh@localhost:8022",
+        "SSH_GATEWAY": status.get("ssh", ""),
         "CLEVER_TOKEN": credentials["token"],
         "CLEVER_SECRET": credentials["secret"],
         "NO_UPDATE_NOTIFIER": "1",

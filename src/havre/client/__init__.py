@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 import httpx
 
-from havre.base.errors import DeniedError, HavreError, InvalidError, UnavailableError
+from havre.base.errors import DeniedError, HavreError, InvalidError, NotFoundError, UnavailableError
 from havre.wire import models
+from havre.wire import people as structs
 
 CONSUMER = ("T5nFjKeHH4AIlEveuGhB5S3xg8T19e", "MgVMqTr6fWlf2M0tkC2MXOnhfqBWDT")
 
@@ -39,13 +40,54 @@ class Client:
     def status(self) -> models.PlatformStatus:
         return models.PlatformStatus.model_validate(self.call("GET", "/v2/havre/status"))
 
-    def add_person(self, email: str, *, is_operator: bool) -> dict[str, Any]:
-        found: dict[str, Any] = self.call("POST", "/v2/havre/people", {"email": email, "isOperator": is_operator})
+    def add_person(self, email: str, *, is_operator: bool) -> structs.MadePerson:
+        found = self.call("POST", "/v2/havre/people", {"email": email, "isOperator": is_operator})
+        return structs.MadePerson.model_validate(found)
+
+    def people(self) -> list[structs.PersonObject]:
+        return [structs.PersonObject.model_validate(each) for each in self.call("GET", "/v2/havre/people")]
+
+    def person(self, email: str) -> structs.PersonObject:
+        """Raises NotFoundError."""
+        found = next((each for each in self.people() if email.strip().lower() in (each.email, each.id)), None)
+        if found is None:
+            raise NotFoundError(f"nobody here has the e-mail address {email}")
         return found
 
-    def people(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.call("GET", "/v2/havre/people")
-        return found
+    def remove_person(self, id: str) -> None:
+        self.call("DELETE", f"/v2/havre/people/{id}")
+
+    def reset_password(self, id: str) -> str:
+        return structs.NewPassword.model_validate(self.call("POST", f"/v2/havre/people/{id}/password")).password
+
+    def tokens(self, id: str) -> list[structs.PersonToken]:
+        return [structs.PersonToken.model_validate(each) for each in self.call("GET", f"/v2/havre/people/{id}/tokens")]
+
+    def revoke_tokens(self, id: str) -> int:
+        return int(self.call("DELETE", f"/v2/havre/people/{id}/tokens")["revoked"])
+
+    def quotas(self) -> list[structs.OwnerQuota]:
+        return [structs.OwnerQuota.model_validate(each) for each in self.call("GET", "/v2/havre/quotas")]
+
+    def set_quota(self, owner_id: str, *, apps: int, instances: int) -> None:
+        self.call("PUT", f"/v2/havre/quotas/{owner_id}", {"apps": apps, "instances": instances})
+
+    def outbox(self) -> list[structs.Letter]:
+        return [structs.Letter.model_validate(each) for each in self.call("GET", "/v2/havre/outbox")]
+
+    def create_organisation(self, name: str) -> structs.Organisation:
+        return structs.Organisation.model_validate(self.call("POST", "/v2/organisations", {"name": name}))
+
+    def organisations(self) -> list[structs.Organisation]:
+        return [structs.Organisation.model_validate(each) for each in self.call("GET", "/v2/organisations")]
+
+    def add_member(self, owner_id: str, email: str, role: str) -> str:
+        found = self.call("POST", f"/v2/organisations/{owner_id}/members", {"email": email, "role": role})
+        return models.Message.model_validate(found).message
+
+    def audit(self, owner_id: str, *, limit: int) -> list[structs.AuditEntry]:
+        found = self.call("GET", f"/v2/organisations/{owner_id}/audit?limit={limit}")
+        return [structs.AuditEntry.model_validate(each) for each in found]
 
     def stacks(self) -> models.StackList:
         return models.StackList.model_validate(self.call("GET", "/v2/havre/stacks"))
@@ -60,14 +102,23 @@ class Client:
     def upgrade(self, id: str) -> models.UpgradeStatus:
         return models.UpgradeStatus.model_validate(self.call("GET", f"/v2/havre/stacks/upgrades/{quote(id, safe='')}"))
 
-    def create_organisation(self, name: str) -> models.Organisation:
-        return models.Organisation.model_validate(self.call("POST", "/v2/organisations", {"name": name}))
+    def certificates(self, owner_id: str = "") -> list[models.CertificateObject]:
+        """Of an organisation; without one everybody's, for an operator."""
+        return [models.CertificateObject.model_validate(each) for each in self.call("GET", _certificates(owner_id))]
+
+    def add_certificate(self, certificate: str, key: str, owner_id: str = "") -> models.CertificateObject:
+        made = self.call("POST", _certificates(owner_id), {"certificate": certificate, "key": key})
+        return models.CertificateObject.model_validate(made)
+
+    def remove_certificate(self, id: str, owner_id: str = "") -> None:
+        self.call("DELETE", f"{_certificates(owner_id)}/{quote(id, safe='')}")
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One request. Raises one of the seven errors with the API's own words."""
         signature = f"{CONSUMER[1]}%26{self.secret}"
         header = f'OAuth oauth_consumer_key="{CONSUMER[0]}", oauth_token="{self.token}", oauth_signature="{signature}"'
-        trust = ssl.create_default_context(cafile=str(self.ca))
+        trust = ssl.create_default_context()  # the platform's own name may have a public certificate
+        trust.load_verify_locations(cafile=str(self.ca))
         try:
             with httpx.Client(verify=trust, trust_env=False, timeout=30) as client:
                 answer = client.request(method, self.api + path, json=body, headers={"authorization": header})
@@ -76,6 +127,10 @@ class Client:
         if answer.is_success:
             return answer.json() if answer.content else None
         raise _error(answer)
+
+
+def _certificates(owner_id: str) -> str:
+    return f"/v2/organisations/{quote(owner_id, safe='')}/certificates" if owner_id else "/v2/havre/certificates"
 
 
 def _error(answer: httpx.Response) -> HavreError:

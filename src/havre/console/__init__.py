@@ -1,25 +1,23 @@
-"""The few web pages that `clever login` and `clever open` need: sign-in, and where an app or organisation is.
+"""The web pages that signing in needs: at a browser, for the command line, for a consumer, after an invitation.
 
 Plain HTML from templates, no script, no request to anybody else (the content security policy forbids it). The room is a
-customer of the API: what it needs is given to `pages` as functions.
+customer of the API: what it needs of the platform is the Protocol `Door`, which it is given. Every form carries a proof
+bound to a cookie of the same browser, so that no other site can send it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from havre.base.errors import HavreError
+from havre.base.errors import DeniedError, HavreError
 
-SignIn = Callable[[str, str, str], Awaitable[str]]  # e-mail, password, cli token -> the person's name
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -30,63 +28,124 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-HEADERS = {"content-security-policy": POLICY, "referrer-policy": "no-referrer", "cache-control": "no-store"}
-COOKIE = "havre-form"
+HEADERS = {
+    "content-security-policy": POLICY,
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+}
+COOKIE = "__Host-havre-form"
+SESSION_S = 30 * 86_400
+Text = Annotated[str, Form(max_length=2000)]
 
 
-def pages(sign_in: SignIn) -> APIRouter:
-    """The pages. `sign_in` binds a new token to the command line's and raises DeniedError."""
-    router = APIRouter(include_in_schema=False)
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=select_autoescape()
-    )
-    key = secrets.token_bytes(32)
+class Person(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def email(self) -> str: ...
+    @property
+    def has_second_factor(self) -> bool: ...
 
-    def page(name: str, *, status: int = 200, **values: str) -> HTMLResponse:
-        return HTMLResponse(templates.get_template(name).render(**values), status_code=status, headers=HEADERS)
 
-    def proof(nonce: str) -> str:
-        return hmac.new(key, nonce.encode(), hashlib.sha256).hexdigest()
+class Entry(Protocol):
+    """How a sign-in went: `cookie` when it is done, `ticket` when a code is asked for."""
 
-    def form(cli_token: str, *, error: str = "", status: int = 200) -> Response:
-        nonce = secrets.token_urlsafe(18)
-        shown = page("sign_in.html", status=status, cli_token=cli_token, proof=proof(nonce), error=error)
-        shown.set_cookie(COOKIE, nonce, httponly=True, secure=True, samesite="strict", max_age=900, path="/cli-oauth")
+    @property
+    def cookie(self) -> str: ...
+    @property
+    def ticket(self) -> str: ...
+
+
+class Door(Protocol):
+    """What the pages need of the platform. Everything may raise one of the seven errors."""
+
+    cookie_name: str
+
+    async def visitor(self, request: Request) -> Person | None: ...
+    async def sign_in(self, request: Request, *, email: str, password: str) -> Entry: ...
+    async def enter_code(self, request: Request, *, ticket: str, code: str) -> Entry: ...
+    async def sign_out(self, request: Request) -> None: ...
+    async def allow_cli(self, request: Request, cli_token: str) -> None: ...
+    async def consumer_asking(self, token: str) -> tuple[str, list[str], str]: ...
+    async def allow_consumer(self, request: Request, token: str) -> tuple[str, str]: ...
+    async def confirm_email(self, proof: str) -> str: ...
+    async def invitation(self, proof: str) -> tuple[str, str, bool]: ...
+    async def accept(self, request: Request, proof: str) -> str: ...
+    async def join(self, request: Request, proof: str, *, name: str, password: str) -> Entry: ...
+    async def change_password(self, request: Request, *, old: str, new: str) -> None: ...
+    async def begin_factor(self, request: Request) -> tuple[str, str]: ...
+    async def confirm_factor(self, request: Request, code: str) -> list[str]: ...
+    def proof(self, text: str) -> str: ...
+
+
+class Pages:
+    """Templates, forms and their proofs."""
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+        self._templates = Environment(
+            loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=select_autoescape()
+        )
+
+    def show(self, name: str, *, status: int = 200, sends_to: str = "", **values: Any) -> HTMLResponse:
+        """sends_to: the origin that a form of the page may end at besides ours, by a redirect."""
+        content = self._templates.get_template(name).render(**values)
+        policy = POLICY.replace("form-action 'self'", f"form-action 'self' {sends_to}".rstrip())
+        headers = HEADERS | {"content-security-policy": policy}
+        return HTMLResponse(content, status_code=status, headers=headers)
+
+    def say(self, title: str, text: str, *, status: int = 200) -> HTMLResponse:
+        return self.show("home.html", title=title, text=text, status=status)
+
+    def form(self, request: Request, name: str, *, status: int = 200, **values: Any) -> Response:
+        """A page with a form, and the cookie that its proof is bound to."""
+        nonce = request.cookies.get(COOKIE) or secrets.token_urlsafe(18)
+        shown = self.show(name, status=status, proof=self.door.proof(f"form {nonce}"), **values)
+        shown.set_cookie(COOKIE, nonce, httponly=True, secure=True, samesite="strict", max_age=3600, path="/")
         return shown
 
+    def check(self, request: Request, proof: str) -> None:
+        """Raises DeniedError for a form that this browser was not shown."""
+        nonce = request.cookies.get(COOKIE, "")
+        wanted = self.door.proof(f"form {nonce}")
+        if not nonce or not hmac.compare_digest(wanted.encode(), proof.encode()):
+            raise DeniedError("This form has expired. Try again")
+
+    def enter(self, answer: Response, entry: Entry) -> Response:
+        """The browser is signed in from now on."""
+        kept = {"httponly": True, "secure": True, "samesite": "lax", "path": "/"}
+        answer.set_cookie(self.door.cookie_name, entry.cookie, max_age=SESSION_S, **kept)  # type: ignore[arg-type]
+        return answer
+
+
+def sentence(error: HavreError) -> str:
+    return error.message[:1].upper() + error.message[1:] + "."
+
+
+def status_of(error: HavreError) -> int:
+    return 401 if isinstance(error, DeniedError) else 400
+
+
+def pages(door: Door) -> APIRouter:
+    """The pages."""
+    from havre.console import account_pages, sign_in_pages
+
+    router = APIRouter(include_in_schema=False)
+    made = Pages(door)
+    sign_in_pages.add(router, made)
+    account_pages.add(router, made)
+
     @router.get("/")
-    async def home() -> Response:
-        return page("home.html", title="Havre", text="This is a Havre installation. Its command line is clever.")
-
-    @router.get("/cli-oauth")
-    async def ask(cli_token: str = "") -> Response:
-        return form(cli_token)
-
-    @router.post("/cli-oauth")
-    async def bind(
-        request: Request,
-        cli_token: Annotated[str, Form()],
-        email: Annotated[str, Form()],
-        password: Annotated[str, Form()],
-        proof_given: Annotated[str, Form(alias="proof")],
-    ) -> Response:
-        if not hmac.compare_digest(proof(request.cookies.get(COOKIE, "")), proof_given):
-            return form(cli_token, error="This form has expired. Try again.", status=400)
-        try:
-            name = await sign_in(email, password, cli_token)
-        except HavreError as error:
-            return form(cli_token, error=error.message[:1].upper() + error.message[1:] + ".", status=401)
-        return page(
-            "home.html",
-            title=f"Hello {name}",
-            text="You are signed in. You can close this page and go on in your terminal.",
-        )
+    async def home(request: Request) -> Response:
+        visitor = await door.visitor(request)
+        if visitor is None:
+            return made.say("Havre", "This is a Havre installation. Its command line is clever.")
+        return RedirectResponse("/users/me/information", status_code=303)
 
     @router.get("/goto/{id}")
     @router.get("/organisations/{path:path}")
-    @router.get("/users/{path:path}")
     async def elsewhere(request: Request) -> Response:
-        text = "The pages of the console are not part of this installation yet. Use clever in a terminal."
-        return page("home.html", title="Not here yet", text=text)
+        return made.say("Not here yet", "The pages of the console are not part of this installation yet. Use clever.")
 
     return router

@@ -1,27 +1,58 @@
-"""The edge: host names, routes and certificates; what the proxy at the front door should be doing.
+"""The edge: host names, routes, certificates and TCP redirections; what the proxy at the front door should be doing.
 
-A vhost is wanted state in the store. The reconciler turns it into symlinks and flags that the proxy reads on each
-request, so a change takes effect at once and reloads nothing. The proxy outlives the control plane, and so do routes
-and certificates. Manual page: README.md.
+All of it is wanted state in the store. Reconcilers turn it into symlinks, flags and certificate files that the proxy
+reads on each request, so a change takes effect at once and reloads nothing. The proxy and the gate of TCP redirections
+outlive the control plane; a keeper starts them again while it is away. Manual page: README.md.
 """
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TypeVar
 
 import httpx
 import structlog
 
-from havre.base.errors import HavreError, UnavailableError
+from havre.base.errors import ConflictError, HavreError, UnavailableError
 from havre.drivers import caddy
-from havre.drivers.caddy import Caddy, EdgeSettings
-from havre.edge import act, tables
-from havre.edge.intents import claim, release, release_all, set_favourite, set_force_https, unset_favourite
-from havre.edge.model import Domain, Vhost
-from havre.edge.reconcile import Figures, reconcile_routes
-from havre.edge.views import app_of_host, default_fqdn, favourite, is_https_forced, may_serve, vhosts
+from havre.edge import act, proof, tables
+from havre.edge.certificates.check import Checked
+from havre.edge.certificates.check import check as check_certificate
+from havre.edge.certificates.intents import add as add_certificate
+from havre.edge.certificates.intents import remove as remove_certificate
+from havre.edge.certificates.model import Certificate
+from havre.edge.certificates.reconcile import Figures as CertificateFigures
+from havre.edge.certificates.tables import certificates as all_certificates
+from havre.edge.certificates.tables import own_of as certificates_of
+from havre.edge.intents import (
+    NAMESPACES,
+    add_redirection,
+    claim,
+    release,
+    release_all,
+    remove_redirection,
+    set_favourite,
+    set_force_https,
+    set_sticky,
+    unset_favourite,
+)
+from havre.edge.model import Domain, Redirection, Vhost
+from havre.edge.parts import access_log, ca_file, domain_of, gate_of, ports_of, proxy_of, routes_of
+from havre.edge.parts import certificates_of as _certificates
+from havre.edge.reconcile import Figures, Scope
+from havre.edge.views import (
+    app_of_host,
+    default_fqdn,
+    favourite,
+    hosts_shown,
+    is_https_forced,
+    is_sticky,
+    redirections,
+    vhosts,
+)
 from havre.kernel.clock import Clock
 from havre.kernel.config import Paths
 from havre.kernel.kernel import Kernel
@@ -30,76 +61,137 @@ from havre.kernel.rooms import Health, Loop, Room
 from havre.kernel.store import Tx
 
 __all__ = [
-    "Vhost",
-    "access_log",
-    "answers",
-    "app_of_host",
-    "app_socket",
-    "ca_file",
-    "claim",
-    "default_fqdn",
-    "favourite",
-    "is_https_forced",
-    "may_serve",
-    "proxy_metrics",
-    "reconcile_now",
-    "release",
-    "release_all",
-    "root_certificate",
-    "set_favourite",
-    "set_force_https",
-    "setup",
-    "stop",
-    "unset_favourite",
-    "vhosts",
-]
-SOCKET_PATH_LIMIT = 107  # bytes, unix(7)
+    "NAMESPACES", "Certificate", "Checked", "Domain", "Redirection", "Vhost", "access_log", "add_certificate",
+    "add_redirection", "all_certificates", "answers", "app_of_host", "app_socket", "ca_file", "certificates_of",
+    "certify_now", "check_certificate", "claim", "default_fqdn", "domain_of", "expect", "favourite", "hosts_shown",
+    "instance_socket", "is_https_forced", "is_sticky", "ports_in_use", "ports_of", "proxy_metrics", "reconcile_now",
+    "redirections", "release", "release_all", "remove_certificate", "remove_redirection", "root_certificate",
+    "set_favourite", "set_force_https", "set_sticky", "setup", "stop", "tcp_socket", "unset_favourite", "vhosts",
+    "with_proof",
+]  # fmt: skip
+T = TypeVar("T")
+LONG_S, REST_FACTOR = 0.05, 4
 log = structlog.get_logger()
 
 
 def setup(kernel: Kernel) -> Room:
     """The room. Its `start` has the proxy running and every route in place before anybody else starts."""
-    figures = Figures(kernel.metrics)
-    proxy = _proxy(kernel)
+    figures, proxy, routes, gate = Figures(kernel.metrics), proxy_of(kernel), routes_of(kernel), gate_of(kernel)
+    certificates = _certificates(kernel, CertificateFigures(kernel.metrics))
+    trouble = _Trouble()
 
-    async def run_pass() -> Pass:
-        return await reconcile_routes(kernel.store, kernel.paths, figures)
+    async def route() -> Pass:
+        done = await _paced(kernel.clock, lambda: routes.everything(figures))
+        if await kernel.store.read(lambda conn: bool(tables.redirections(conn))) or trouble.gate:
+            trouble.gate = {str(port): why for port, why in (await gate.look()).failed.items()}
+        return done
+
+    async def certify() -> Pass:
+        done = await _paced(kernel.clock, certificates.sync)
+        trouble.certificates = await certificates.alarm()
+        return done
 
     async def ensure() -> None:
-        was = proxy.running()
+        before = proxy.starts()
         if await proxy.ensure():
-            event = "edge.proxy.started" if was is None else "edge.proxy.loaded"
-            figures.starts.inc(1 if was is None else 0)
+            started = proxy.starts() - before
+            figures.starts.inc(max(0, started))
+            event = "edge.proxy.started" if started else "edge.proxy.loaded"
             log.info(event, https_port=kernel.config.edge.https_port, http_port=kernel.config.edge.http_port)
 
     async def start() -> None:
-        await kernel.store.write(lambda tx: _remember_domain(tx, domain_of(kernel)))
-        await run_pass()
+        ports_of(kernel.config)
+        await kernel.store.write(lambda tx: _remember(tx, kernel))
+        await certify()
+        await routes.everything(figures)
         await ensure()
 
     async def watch() -> None:
+        before = proxy.starts()
         await proxy.wait_ended()
         log.warning("edge.proxy.ended")
         await ensure()
+        figures.starts.inc(max(0, proxy.starts() - before - 1))
 
     async def health() -> Health:
         error = "" if proxy.running() else "the proxy is not running; it is started again by itself"
-        routes = await kernel.store.read(tables.all_vhosts)
-        return Health(error=error, figures={"routes": float(len(routes))})
+        lost = [f"the redirection of port {port} cannot listen: {why}" for port, why in trouble.gate.items()]
+        error = next((each for each in (error, *lost, trouble.certificates) if each), "")
+        count = await kernel.store.read(tables.count)
+        return Health(error=error, figures={"routes": float(count)})
 
     return Room(
         "edge",
         schema=tables.SCHEMA,
-        reconcilers=(Reconciler("edge.routes", run_pass, wake_on=("edge.", "apps."), every_s=30),),
+        reconcilers=(
+            Reconciler("edge.routes", route, wake_on=("edge.", "apps."), every_s=30),
+            Reconciler("edge.certificates", certify, wake_on=("edge.vhost.", "edge.certificate."), every_s=600),
+            Reconciler("edge.orders", certificates.orders, wake_on=("edge.vhost.", "edge.certificate."), every_s=3600),
+        ),
         loops=(Loop("edge.proxy", watch),),
         health=health,
         start=start,
     )
 
 
-async def reconcile_now(kernel: Kernel) -> None:
-    """Bring the routes to what is wanted before returning: for a caller that is about to rely on one."""
-    await reconcile_routes(kernel.store, kernel.paths)
+async def _paced(clock: Clock, run: Callable[[], Awaitable[Pass]]) -> Pass:
+    """One whole pass, and then a rest in proportion: with ten thousand names it takes a while, and events are many.
+
+    What somebody waits for is not done here but by `reconcile_now`, on the few names that it concerns.
+    """
+    began = clock.monotonic()
+    done = await run()
+    if (took := clock.monotonic() - began) > LONG_S:
+        await clock.sleep(REST_FACTOR * took)
+    return done
+
+
+class _Trouble:
+    """What the last passes could not do."""
+
+    def __init__(self) -> None:
+        self.gate: dict[str, str] = {}
+        self.certificates = ""
+
+
+async def reconcile_now(
+    kernel: Kernel, app_id: str = "", *, fqdns: Collection[str] = (), ports: Collection[int] = ()
+) -> None:
+    """Bring the routes, ports and certificates of an app to what is wanted before returning: for a caller that is
+    about to rely on one. fqdns, ports: what the app may have lost, or got."""
+    hosts = {each.partition("/")[0] for each in fqdns}
+    if hosts:
+        await _certificates(kernel).ensure(hosts)
+    await routes_of(kernel).some(Scope(app_id, frozenset(fqdns), frozenset(ports)))
+    if ports:
+        seen = await gate_of(kernel).look()
+        for port in ports:
+            if port in seen.failed:
+                raise UnavailableError(f"port {port} cannot be listened on: {seen.failed[port]}")
+
+
+async def certify_now(kernel: Kernel) -> None:
+    """Have every host show its best certificate before returning."""
+    await _certificates(kernel).sync()
+
+
+async def expect(kernel: Kernel, app_id: str) -> None:
+    """Instances of the app are about to accept: from now on its visitors wait for them, none is turned away."""
+    await routes_of(kernel).expect(app_id)
+
+
+async def with_proof(kernel: Kernel, owner_id: str, claim_it: Callable[[bool], Callable[[Tx], T]]) -> T:
+    """Carry out a claim, `claim_it(is_proven)`; when another owner has the name, look whether `owner_id` can prove
+    theirs. Raises ConflictError that says how to prove it."""
+    try:
+        return await kernel.store.write(claim_it(False))
+    except ConflictError as taken:
+        if not taken.facts.get("provable"):
+            raise
+        asked = await kernel.store.read(partial(proof.challenge, owner_id=owner_id, host=str(taken.facts["host"])))
+        if not await proof.is_proven(asked, resolver=kernel.config.edge.resolver):
+            raise ConflictError(f"{taken.message}; {asked.how}", **taken.facts) from None
+    return await kernel.store.write(claim_it(True))
 
 
 def app_socket(paths: Paths, app_id: str) -> Path:
@@ -107,34 +199,40 @@ def app_socket(paths: Paths, app_id: str) -> Path:
     return paths.app_sockets / f"{app_id}{act.SUFFIX}"
 
 
-def access_log(paths: Paths) -> Path:
-    """One JSON object a line, of every request to an app. It rolls: the file is renamed and begun anew."""
-    return paths.edge / "access.log"
+def tcp_socket(paths: Paths, app_id: str) -> Path:
+    """Where the app's instances are handed the connections of its TCP redirections."""
+    return paths.app_sockets / f"{app_id}{act.TCP_SUFFIX}"
 
 
-def ca_file(paths: Paths) -> Path:
-    """The root certificate of the internal CA (PEM); there once the proxy has started."""
-    return caddy.root_file(_storage(paths))
+def instance_socket(paths: Paths, app_id: str, *, generation: int, number: int) -> Path:
+    """The socket of one instance alone, there while it accepts. Its successor in a generation has the same."""
+    return paths.run / "i" / app_id / f"{generation}-{number}{act.SUFFIX}"
+
+
+def ports_in_use() -> frozenset[int]:
+    """The TCP ports on which somebody of this machine listens."""
+    return act.ports_in_use()
 
 
 async def root_certificate(paths: Paths, *, clock: Clock, limit_s: float = 20) -> bytes:
-    """The root certificate (PEM), waited for. Raises UnavailableError after `limit_s`."""
+    """The root certificate of the internal authority (PEM), waited for. Raises UnavailableError after `limit_s`."""
     deadline = clock.monotonic() + limit_s
     file = ca_file(paths)
-    while not (file.exists() and (content := file.read_bytes()).rstrip().endswith(b"-----END CERTIFICATE-----")):
+    while not file.exists():
         if clock.monotonic() > deadline:
             raise UnavailableError(f"the edge has made no root certificate ({file})")
         await clock.sleep(0.05)
-    return content
+    return file.read_bytes()
 
 
 async def answers(kernel: Kernel) -> bool:
     """Whether the control plane is reached through the edge, over TLS, as a client reaches it."""
     edge = kernel.config.edge
-    address = edge.bind if edge.bind not in ("", "0.0.0.0", "::") else "127.0.0.1"
+    address = edge.binds[0] if edge.binds[0] not in ("", "0.0.0.0", "::") else "127.0.0.1"
     shown = f"[{address}]" if ":" in address else address
     try:
         trust = ssl.create_default_context(cadata=ca_file(kernel.paths).read_text())
+        trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE  # an operator may have given it another
         async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=10) as client:
             answer = await client.get(
                 f"https://{shown}:{edge.https_port}/",
@@ -147,45 +245,20 @@ async def answers(kernel: Kernel) -> bool:
 
 
 async def stop(paths: Paths) -> None:
-    """End the proxy. Idempotent."""
+    """End the proxy, the gate and their keeper. Idempotent."""
     await caddy.stop(paths.edge)
 
 
 async def proxy_metrics(kernel: Kernel) -> str:
     """The proxy's own figures in Prometheus' text form; empty when it does not answer."""
     try:
-        return await _proxy(kernel).metrics()
+        return await proxy_of(kernel).metrics()
     except HavreError:
         return ""
 
 
-def domain_of(kernel: Kernel) -> Domain:
-    """What names are checked against in this installation."""
-    room = SOCKET_PATH_LIMIT - len(str(kernel.paths.routes).encode()) - len("/" + act.SUFFIX)
-    return Domain(kernel.config.edge.base_domain, room)
-
-
-def _remember_domain(tx: Tx, domain: Domain) -> None:
+def _remember(tx: Tx, kernel: Kernel) -> None:
+    domain = domain_of(kernel)
     if tables.domain(tx.conn) != domain:
         tables.set_domain(tx.conn, domain)
-
-
-def _proxy(kernel: Kernel) -> Caddy:
-    edge, paths = kernel.config.edge, kernel.paths
-    origin = urlsplit(edge.public_origin).hostname
-    settings = EdgeSettings(
-        run=paths.run,
-        storage=_storage(paths),
-        access_log=access_log(paths),
-        caddy_log=paths.edge / "caddy.log",
-        base_domain=edge.base_domain,
-        bind=edge.bind,
-        http_port=edge.http_port,
-        https_port=edge.https_port,
-        own_hosts=(origin,) if origin else (),
-    )
-    return Caddy(paths.edge, settings, kernel.clock)
-
-
-def _storage(paths: Paths) -> Path:
-    return paths.edge / "storage"
+    proof.remember_secret(tx, kernel.rng)

@@ -1,9 +1,14 @@
 """The proxy's directories: read them, carry out one step. Every change is one rename or one unlink.
 
 <run>/routes/<name>.sock             -> ../apps/<app>.sock
+<run>/s/<name>.sock                  -> ../slots/<app>
+<run>/slots/<app>/<slot>             -> ../../i/<app>/<generation>-<number>.sock, an instance's own socket
+<run>/tcp/<port>                     -> ../apps/<app>.tcp
 <run>/flags/known/<name>.sock        the platform serves this name
 <run>/flags/force-https/<name>.sock  plain HTTP is sent to HTTPS
-<run>/flags/down/<name>.sock         nobody listens at the app's socket: a hint, do not wait for it
+<run>/flags/sticky/<name>.sock       visitors stay with their instance
+<run>/flags/down/<name>.sock         no instance accepts, and none is waited for
+<run>/waiting/<app>                  since when (mtime) an app that may come back is waited for
 """
 
 from __future__ import annotations
@@ -11,65 +16,156 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import get_args
 
 from havre.base.errors import UnavailableError
-from havre.edge.model import Drop, Key, Put, Step, Tree
+from havre.edge.model import LINKS, Drop, Key, Put, Step, Tree
 
 SUFFIX = ".sock"
+TCP_SUFFIX = ".tcp"
 ACCEPTS = 0x10000  # __SO_ACCEPTCON in the flags column of /proc/net/unix
+# where the links of a tree lead to, below <run>
+_TARGETS: dict[Tree, Callable[[Key, str], str]] = {
+    "routes": lambda _, app_id: f"apps/{app_id}{SUFFIX}",
+    "tcp": lambda _, app_id: f"apps/{app_id}{TCP_SUFFIX}",
+    "s": lambda _, app_id: f"slots/{app_id}",
+    "slots": lambda key, door: f"i/{key.name.partition('/')[0]}/{door}",
+}
 
 
 def folder(run: Path, tree: Tree) -> Path:
-    return run / "routes" if tree == "routes" else run / "flags" / tree
+    return run / tree if tree in LINKS else run / "flags" / tree
 
 
 def prepare(run: Path) -> None:
     """Make the directories; again after a reboot took them away."""
-    for tree in get_args(Tree):
-        folder(run, tree).mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in (*(folder(run, tree) for tree in get_args(Tree)), run / "waiting"):
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
-def exclusively(run: Path) -> Iterator[None]:
+def exclusively(lock: Path) -> Iterator[None]:
     """One pass at a time, also across processes: an older view of what is wanted must not be carried out later."""
-    with open(run / "routes.lock", "a") as file:
+    with open(lock, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def seen_entries(run: Path) -> dict[Key, str]:
-    """Everything that stands in the directories. A link to anything but a socket of ours has the value `?`."""
+def seen_entries(run: Path, keys: Collection[Key] | None = None) -> dict[Key, str]:
+    """What stands in the directories: everything, or of `keys`. A link to a strange place has the value `?`."""
     found: dict[Key, str] = {}
+    if keys is not None:
+        for key in keys:
+            if os.path.lexists(folder(run, key.tree) / key.name):
+                found[key] = _value(run, key)
+        return found
     for tree in get_args(Tree):
         root = folder(run, tree)
-        for parent, _folders, files in os.walk(root):
-            for file in files:
-                path = Path(parent) / file
-                value = _app_of(path) if tree == "routes" else ""
-                found[Key(tree, str(path.relative_to(root)))] = value
+        for name in _files_below(root, ""):
+            key = Key(tree, name)
+            found[key] = _value(run, key)
     return found
 
 
-def _app_of(link: Path) -> str:
+def _files_below(root: Path, inside: str) -> Iterator[str]:
+    with os.scandir(root / inside) as entries:
+        for entry in entries:
+            name = f"{inside}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_below(root, name + "/")
+            else:
+                yield name
+
+
+def _value(run: Path, key: Key) -> str:
+    if key.tree not in LINKS:
+        return ""
     try:
-        target = Path(os.readlink(link))
+        text = os.readlink(folder(run, key.tree) / key.name)
     except OSError:
         return "?"
-    return target.name.removesuffix(SUFFIX) if target.parent.name == "apps" else "?"
+    last = text.rpartition("/")[2]
+    value = last if key.tree == "slots" else last.removesuffix(SUFFIX).removesuffix(TCP_SUFFIX)
+    return value if text == _text(run, key, value) else "?"
 
 
-def listening_apps(run: Path) -> frozenset[str]:
-    """The apps at whose socket somebody listens, as the kernel tells (proc(5), /proc/net/unix)."""
-    found = set()
-    place = f"{run / 'apps'}/"
+def _text(run: Path, key: Key, value: str) -> str:
+    """What the link of `key` says: relative, so that the whole directory may be looked at from elsewhere."""
+    up = len((folder(run, key.tree) / key.name).relative_to(run).parts) - 1
+    return "../" * up + _TARGETS[key.tree](key, value)
+
+
+def listening_sockets(run: Path) -> tuple[frozenset[str], dict[str, tuple[str, ...]]]:
+    """Who is there, as the kernel tells (proc(5), /proc/net/unix): the apps at whose socket somebody listens, and for
+    each app with an instance that accepts the doors of those instances.
+
+    The kernel knows a socket by the name that it was bound to. A door is a symlink to it, there while the instance
+    accepts. An app that listens and has no doors at all is taken to accept: its instances are of before there were any.
+    """
+    bound = {name: is_listening for name, is_listening in _unix_sockets(f"{run}/")}
+    listening = {name for name, is_listening in bound.items() if is_listening}
+    apps = {name.removeprefix("apps/").removesuffix(".new") for name in listening if name.startswith("apps/")}
+    found = frozenset(each.removesuffix(SUFFIX) for each in apps if each.endswith(SUFFIX))
+    accepting: dict[str, tuple[str, ...]] = {}
+    with_doors = set()
+    with contextlib.suppress(FileNotFoundError):
+        for folder in os.scandir(run / "i"):
+            with_doors.add(folder.name)
+            doors = [name for name, target in _doors(Path(folder.path)) if f"i/{folder.name}/{target}" in listening]
+            if doors:
+                accepting[folder.name] = tuple(sorted(doors))
+    return found, {app_id: () for app_id in found - with_doors} | accepting
+
+
+def _unix_sockets(below: str) -> Iterator[tuple[str, bool]]:
     for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
         fields = line.split(maxsplit=7)
-        if len(fields) == 8 and int(fields[3], 16) & ACCEPTS and fields[7].startswith(place):
-            found.add(fields[7].removeprefix(place).removesuffix(SUFFIX))
-    return frozenset(found)
+        if len(fields) == 8 and fields[7].startswith(below):
+            yield fields[7].removeprefix(below), bool(int(fields[3], 16) & ACCEPTS)
+
+
+def _doors(folder: Path) -> Iterator[tuple[str, str]]:
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir(folder):
+            if entry.is_symlink():
+                with contextlib.suppress(OSError):
+                    yield entry.name, os.readlink(entry.path)
+
+
+def collect_doors(run: Path) -> None:
+    """Remove what instances that were killed have left: sockets that nobody has open any more, and links to them."""
+    found: list[tuple[str, str]] = []
+    with contextlib.suppress(FileNotFoundError):
+        for folder in os.scandir(run / "i"):
+            for entry in os.scandir(folder.path):
+                with contextlib.suppress(OSError):
+                    target = os.readlink(entry.path) if entry.is_symlink() else entry.name
+                    found.append((f"{folder.name}/{entry.name}", f"{folder.name}/{target}"))
+    bound = {name for name, _ in _unix_sockets(f"{run}/i/")} if found else set()  # read after: none is missed
+    for name, target in found:
+        if target not in bound:
+            (run / "i" / name).unlink(missing_ok=True)
+
+
+def waits(run: Path) -> dict[str, float]:
+    """Since when each app is waited for (s since the epoch)."""
+    found = {}
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir(run / "waiting"):
+            with contextlib.suppress(FileNotFoundError):
+                found[entry.name] = entry.stat().st_mtime
+    return found
+
+
+def set_waits(run: Path, *, begin: Collection[str], end: Collection[str], now: float) -> None:
+    for app_id in begin:
+        file = run / "waiting" / app_id
+        file.touch()
+        os.utime(file, (now, now))
+    for app_id in end:
+        (run / "waiting" / app_id).unlink(missing_ok=True)
 
 
 def apply(run: Path, step: Step) -> None:
@@ -80,8 +176,8 @@ def apply(run: Path, step: Step) -> None:
         match step:
             case Put():
                 file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                if step.key.tree == "routes":
-                    _link(run, file, up=len(file.relative_to(run).parts) - 1, app_id=step.value)
+                if step.key.tree in LINKS:
+                    _link(run, step.key, step.value)
                 else:
                     file.touch()
             case Drop():
@@ -91,11 +187,11 @@ def apply(run: Path, step: Step) -> None:
         raise UnavailableError(f"the route {step.key.name} could not be changed", file=str(file)) from cause
 
 
-def _link(run: Path, file: Path, *, up: int, app_id: str) -> None:
+def _link(run: Path, key: Key, value: str) -> None:
     fresh = run / "route.new"  # one writer at a time: see `exclusively`
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to("../" * up + f"apps/{app_id}{SUFFIX}")
-    fresh.replace(file)
+    fresh.symlink_to(_text(run, key, value))
+    fresh.replace(folder(run, key.tree) / key.name)
 
 
 def _remove_empty(parent: Path, root: Path) -> None:
@@ -105,3 +201,15 @@ def _remove_empty(parent: Path, root: Path) -> None:
         except OSError:
             return
         parent = parent.parent
+
+
+def ports_in_use() -> frozenset[int]:
+    """The TCP ports on which somebody of this machine listens (proc(5), /proc/net/tcp)."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A":  # LISTEN
+                    found.add(int(fields[1].rpartition(":")[2], 16))
+    return frozenset(found)

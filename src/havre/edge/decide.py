@@ -7,24 +7,87 @@ was, or none; never a known name without a route.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
 
-from havre.edge.model import Drop, Entries, Key, Put, Served, Step, Tree
+from havre.edge.model import Drop, Entries, Key, Presence, Put, Redirection, Served, Step, Tree
 
-_ORDER: dict[Tree, int] = {"force-https": 0, "routes": 1, "known": 2, "down": 3}
+_ORDER: dict[Tree, int] = {
+    "force-https": 0,
+    "routes": 1,
+    "slots": 2,
+    "s": 3,
+    "sticky": 4,
+    "known": 5,
+    "down": 6,
+    "tcp": 7,
+}
 
 
-def wanted_entries(served: Iterable[Served], listening: Collection[str]) -> dict[Key, str]:
-    """What should stand in the directories. `listening`: the apps at whose socket somebody listens."""
+def wanted_entries(
+    served: Iterable[Served],
+    presence: Presence,
+    *,
+    redirections: Iterable[Redirection] = (),
+    slots: Sequence[str] = (),
+) -> dict[Key, str]:
+    """What should stand in the directories. slots: the names of the slots that visitors of a sticky app fall into."""
     wanted: dict[Key, str] = {}
+    sticky: set[str] = set()
     for each in served:
         wanted[Key("routes", each.name)] = each.app_id
         wanted[Key("known", each.name)] = ""
         if each.is_forced:
             wanted[Key("force-https", each.name)] = ""
-        if each.app_id not in listening:
+        if is_down(each.app_id, presence):
             wanted[Key("down", each.name)] = ""
+        if each.is_sticky:
+            wanted[Key("sticky", each.name)] = ""
+            wanted[Key("s", each.name)] = each.app_id
+            sticky.add(each.app_id)
+    for app_id in sticky:
+        spread = spread_slots(presence.accepting.get(app_id, ()), slots)
+        wanted |= {Key("slots", f"{app_id}/{slot}"): door for slot, door in spread.items()}
+    wanted |= {Key("tcp", str(each.port)): each.app_id for each in redirections}
     return wanted
+
+
+def is_down(app_id: str, presence: Presence) -> bool:
+    """Whether visitors are told at once that the app does not run; else they wait, until they have waited enough."""
+    is_waited_for = app_id in presence.listening and app_id not in presence.given_up
+    return app_id not in presence.accepting and not is_waited_for
+
+
+def spread_slots(doors: Collection[str], slots: Sequence[str]) -> dict[str, str]:
+    """Which instance each slot leads to: evenly, and moving as few as can be when instances come or go.
+
+    doors: `<generation>-<number>.sock` of the instances that accept. While two generations do, the newer has the
+    slots; a slot stays with its number, so that a visitor keeps their place across a deploy.
+    Rendezvous hashing with a bound on each instance's share.
+    """
+    newest = max((generation_of(each) for each in doors), default=0)
+    current = sorted(each for each in doors if generation_of(each) == newest)
+    if len(current) < 2:
+        return {}  # the app's own socket leads to the only one there is
+    most = -(-len(slots) // len(current))
+    held = dict.fromkeys(current, 0)
+    spread = {}
+    for slot in slots:
+        for door in sorted(current, key=lambda each, slot=slot: _weight(slot, each), reverse=True):  # type: ignore[misc]
+            if held[door] < most:
+                spread[slot] = door
+                held[door] += 1
+                break
+    return spread
+
+
+def generation_of(door: str) -> int:
+    return int(door.partition("-")[0])
+
+
+def _weight(slot: str, door: str) -> bytes:
+    number = door.partition("-")[2]
+    return hashlib.blake2b(f"{slot} {number}".encode(), digest_size=8).digest()
 
 
 def decide_routes(wanted: Entries, seen: Entries) -> tuple[Step, ...]:
@@ -38,3 +101,8 @@ def decide_routes(wanted: Entries, seen: Entries) -> tuple[Step, ...]:
     puts.sort(key=lambda step: (_ORDER[step.key.tree], step.key.name))
     drops.sort(key=lambda step: (-_ORDER[step.key.tree], step.key.name))
     return (*puts, *drops)
+
+
+def free_port(taken: Collection[int], *, first: int, last: int) -> int | None:
+    """The lowest port of the range that nobody has."""
+    return next((port for port in range(first, last + 1) if port not in taken), None)

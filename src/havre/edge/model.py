@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from havre.base.errors import InvalidError
@@ -118,7 +118,9 @@ def _invalid(text: str, why: str) -> InvalidError:
 
 # what the proxy sees
 
-Tree = Literal["force-https", "routes", "known", "down"]
+Tree = Literal["force-https", "routes", "known", "down", "sticky", "s", "slots", "tcp"]
+LINKS: frozenset[Tree] = frozenset({"routes", "s", "slots", "tcp"})
+"""The trees of symlinks; the others are flags, empty files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Key:
 
 
 Entries = Mapping[Key, str]
-"""What stands in the directories: the app of a route; the empty text for a flag."""
+"""What stands in the directories: what a link leads to, an app or an instance's socket; the empty text for a flag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,29 @@ class Served:
     name: str
     app_id: str
     is_forced: bool = False
+    is_sticky: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Who is there. listening: apps whose instances may come back to their socket; accepting: for each app that has
+    instances that accept, their doors (`<generation>-<number>.sock`), as far as they have any; given_up: apps that
+    were waited for long enough."""
+
+    listening: frozenset[str] = frozenset()
+    accepting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    given_up: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Redirection:
+    """A public TCP port that leads to port 4040 of an app. One (namespace, port) is one app's."""
+
+    port: int
+    namespace: str
+    app_id: AppId
+    owner_id: OwnerId
+    created_at: int
 
 
 @dataclass(frozen=True, slots=True)

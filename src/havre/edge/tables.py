@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from havre.base.ids import AppId, OwnerId
-from havre.edge.model import Domain, Name, Vhost
+from havre.edge.certificates import tables as certificates
+from havre.edge.certificates.model import Site
+from havre.edge.model import Domain, Name, Redirection, Vhost
 from havre.kernel.config import EdgeConfig
 from havre.kernel.store import Schema
 
@@ -38,11 +41,38 @@ DOMAIN = sa.Table(  # what names are checked against, as it was at the last star
 )
 
 
+STICKY = sa.Table(  # apps whose visitors stay with their instance
+    "edge_sticky",
+    METADATA,
+    sa.Column("app_id", sa.String(64), primary_key=True),
+)
+REDIRECTION = sa.Table(
+    "edge_redirection",
+    METADATA,
+    sa.Column("port", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("namespace", sa.String(64), nullable=False),
+    sa.Column("app_id", sa.String(64), nullable=False, index=True),
+    sa.Column("owner_id", sa.String(64), nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+PROOF = sa.Table(  # what the tokens are made of that prove who has a host
+    "edge_proof",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("secret", sa.String(64), nullable=False),
+)
+
+
 def _create(conn: sa.Connection) -> None:
-    METADATA.create_all(conn)
+    METADATA.create_all(conn, tables=[VHOST, FORCED, DOMAIN])
 
 
-SCHEMA = Schema("edge", METADATA, (_create,))
+def _add_certificates_and_redirections(conn: sa.Connection) -> None:
+    METADATA.create_all(conn, tables=[STICKY, REDIRECTION, PROOF])
+    certificates.METADATA.create_all(conn)
+
+
+SCHEMA = Schema("edge", METADATA, (_create, _add_certificates_and_redirections))
 
 
 def _vhost(row: sa.Row[Any]) -> Vhost:
@@ -62,11 +92,37 @@ def vhosts_of(conn: sa.Connection, app_id: str) -> list[Vhost]:
     return [_vhost(row) for row in conn.execute(query)]
 
 
-def all_vhosts(conn: sa.Connection) -> list[tuple[Vhost, bool]]:
-    """Every vhost, and whether its plain HTTP is sent to HTTPS."""
-    forced = FORCED.c.app_id.is_not(None).label("is_forced")
-    query = sa.select(VHOST, forced).select_from(VHOST.outerjoin(FORCED, FORCED.c.app_id == VHOST.c.app_id))
-    return [(_vhost(row), bool(row.is_forced)) for row in conn.execute(query)]
+@dataclass(frozen=True, slots=True)
+class ServedRow:
+    """A vhost with what holds for all names of its app."""
+
+    fqdn: str
+    app_id: str
+    is_forced: bool
+    is_sticky: bool
+
+
+def served(conn: sa.Connection, *, fqdns: Collection[str] | None = None, app_id: str = "") -> list[ServedRow]:
+    """Every vhost as it is to be served; or those of an app and those named."""
+    forced, sticky = FORCED.c.app_id.is_not(None), STICKY.c.app_id.is_not(None)
+    joined = VHOST.outerjoin(FORCED, FORCED.c.app_id == VHOST.c.app_id)
+    joined = joined.outerjoin(STICKY, STICKY.c.app_id == VHOST.c.app_id)
+    query = sa.select(VHOST.c.fqdn, VHOST.c.app_id, forced, sticky).select_from(joined)
+    if fqdns is not None:
+        query = query.where(sa.or_(VHOST.c.app_id == app_id, VHOST.c.fqdn.in_(list(fqdns))))
+    return [ServedRow(row[0], row[1], bool(row[2]), bool(row[3])) for row in conn.execute(query)]
+
+
+def count(conn: sa.Connection) -> int:
+    return conn.execute(sa.select(sa.func.count()).select_from(VHOST)).scalar_one()
+
+
+def sites(conn: sa.Connection, hosts: Collection[str] | None = None) -> list[Site]:
+    """The hosts of all vhosts, or of those named, each with its owner."""
+    query = sa.select(VHOST.c.host, VHOST.c.owner_id).distinct()
+    if hosts is not None:
+        query = query.where(VHOST.c.host.in_(list(hosts)))
+    return [Site(host, owner_id) for host, owner_id in conn.execute(query)]
 
 
 def vhost(conn: sa.Connection, fqdn: str) -> Vhost | None:
@@ -97,7 +153,8 @@ def delete(conn: sa.Connection, *, app_id: str, fqdn: str) -> bool:
 
 
 def delete_all(conn: sa.Connection, app_id: str) -> int:
-    conn.execute(sa.delete(FORCED).where(FORCED.c.app_id == app_id))
+    for table in (FORCED, STICKY, REDIRECTION):
+        conn.execute(sa.delete(table).where(table.c.app_id == app_id))
     return conn.execute(sa.delete(VHOST).where(VHOST.c.app_id == app_id)).rowcount
 
 
@@ -111,11 +168,48 @@ def is_forced(conn: sa.Connection, app_id: str) -> bool:
     return conn.execute(sa.select(FORCED).where(FORCED.c.app_id == app_id)).one_or_none() is not None
 
 
+def is_sticky(conn: sa.Connection, app_id: str) -> bool:
+    return conn.execute(sa.select(STICKY).where(STICKY.c.app_id == app_id)).one_or_none() is not None
+
+
 def set_forced(conn: sa.Connection, app_id: str, *, is_on: bool) -> None:
+    _set(conn, FORCED, app_id, is_on=is_on)
+
+
+def set_sticky(conn: sa.Connection, app_id: str, *, is_on: bool) -> None:
+    _set(conn, STICKY, app_id, is_on=is_on)
+
+
+def _set(conn: sa.Connection, table: sa.Table, app_id: str, *, is_on: bool) -> None:
     if is_on:
-        conn.execute(sa.insert(FORCED).values(app_id=app_id))
+        conn.execute(sa.insert(table).values(app_id=app_id))
     else:
-        conn.execute(sa.delete(FORCED).where(FORCED.c.app_id == app_id))
+        conn.execute(sa.delete(table).where(table.c.app_id == app_id))
+
+
+def redirections(conn: sa.Connection, *, app_id: str | None = None) -> list[Redirection]:
+    """By port."""
+    query = sa.select(REDIRECTION).order_by(REDIRECTION.c.port)
+    if app_id is not None:
+        query = query.where(REDIRECTION.c.app_id == app_id)
+    return [Redirection(**row._mapping) for row in conn.execute(query)]
+
+
+def insert_redirection(conn: sa.Connection, made: Redirection) -> None:
+    values = {name: getattr(made, name) for name in Redirection.__dataclass_fields__}
+    conn.execute(sa.insert(REDIRECTION).values(**values))
+
+
+def delete_redirection(conn: sa.Connection, port: int) -> None:
+    conn.execute(sa.delete(REDIRECTION).where(REDIRECTION.c.port == port))
+
+
+def proof_secret(conn: sa.Connection) -> str | None:
+    return conn.execute(sa.select(PROOF.c.secret)).scalar_one_or_none()
+
+
+def set_proof_secret(conn: sa.Connection, secret: str) -> None:
+    conn.execute(sa.insert(PROOF).values(id=1, secret=secret))
 
 
 def domain(conn: sa.Connection) -> Domain:

@@ -10,7 +10,8 @@ from havre.base.errors import InvalidError
 from havre.base.ids import AppId
 from havre.base.names import host_name, slug
 from havre.edge import tables
-from havre.edge.model import Vhost, parse_name, prefixes_of
+from havre.edge.certificates.model import Certificate
+from havre.edge.model import Redirection, Vhost, parse_name, prefixes_of
 
 _SUFFIXES = (6, 12, 32)  # hex digits of the app's id that make a taken name free
 
@@ -27,6 +28,21 @@ def favourite(conn: sa.Connection, app_id: str) -> Vhost | None:
 
 def is_https_forced(conn: sa.Connection, app_id: str) -> bool:
     return tables.is_forced(conn, app_id)
+
+
+def is_sticky(conn: sa.Connection, app_id: str) -> bool:
+    return tables.is_sticky(conn, app_id)
+
+
+def redirections(conn: sa.Connection, app_id: str) -> list[Redirection]:
+    """The app's public TCP ports, by port."""
+    return tables.redirections(conn, app_id=app_id)
+
+
+def hosts_shown(conn: sa.Connection, certificate: Certificate) -> list[str]:
+    """The hosts that a certificate may be shown for now: of its owner, or of anybody when it is the operator's."""
+    owned = [each.host for each in tables.sites(conn) if certificate.owner_id in (None, each.owner_id)]
+    return sorted(host for host in set(owned) if certificate.covers(host))
 
 
 def default_fqdn(conn: sa.Connection, app_id: str, app_name: str) -> str:
@@ -59,12 +75,6 @@ def app_of_host(conn: sa.Connection, host: str, path: str = "/") -> AppId | None
             if fqdn in found:
                 return found[fqdn]
     return None
-
-
-def may_serve(conn: sa.Connection, host: str) -> bool:
-    """Whether a certificate may be made for `host`: an app has it, or a part of it, or a wildcard over it."""
-    name = _normal(host)
-    return name is not None and bool(tables.on_hosts(conn, [name, "*." + name.partition(".")[2]]))
 
 
 def _normal(host: str) -> str | None:

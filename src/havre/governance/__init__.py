@@ -5,42 +5,74 @@ Every door asks `authorise`; nothing else decides about access. The room's page 
 
 from __future__ import annotations
 
-from havre.governance.intents import (
+import dataclasses
+
+from havre.governance import accounts, consumers, organisations, signatures, totp
+from havre.governance.authentication import (
     CLI_CONSUMER,
-    add_person,
+    IsNew,
+    authenticate_bearer,
+    authenticate_key,
     authenticate_oauth,
     authenticate_pair,
+    authenticate_session,
+)
+from havre.governance.intents import (
+    add_person,
     bind_cli_token,
     bootstrap,
-    create_owner,
     new_credentials,
     personal_owner,
-    put_member,
-    sign_in,
     take_cli_token,
 )
-from havre.governance.model import Actor, Credentials, Owner, Person, Right, Role
-from havre.governance.rules import authorise, authorise_operator, owners_of, resolve_owner
-from havre.governance.tables import SCHEMA, audit_of, delete_token, insert_audit, members_of, people, token
-from havre.governance.tables import forget_audit as _forget_audit
+from havre.governance.model import Actor, Credentials, Grant, Owner, Person, Quota, Right, Role
+from havre.governance.retention import forget_old
+from havre.governance.rules import (
+    authorise,
+    authorise_operator,
+    can,
+    owners_of,
+    require_grant,
+    require_person,
+    resolve_owner,
+)
+from havre.governance.tables import (
+    SCHEMA,
+    audit_of,
+    delete_tokens_of,
+    insert_audit,
+    members_of,
+    owner,
+    owners,
+    people,
+    person,
+    person_by_email,
+    token,
+    tokens_of,
+)
 from havre.kernel.kernel import Kernel
 from havre.kernel.reconcile import Pass, Reconciler
 from havre.kernel.rooms import Room
 
 __all__ = [
-    "CLI_CONSUMER", "Actor", "Credentials", "Owner", "Person", "Right", "Role", "add_person", "audit_of",
-    "authenticate_oauth", "authenticate_pair", "authorise", "authorise_operator", "bind_cli_token", "bootstrap",
-    "create_owner", "delete_token", "insert_audit", "members_of", "new_credentials", "owners_of", "people",
-    "personal_owner", "put_member", "resolve_owner", "setup", "sign_in", "take_cli_token", "token",
+    "CLI_CONSUMER", "Actor", "Credentials", "Grant", "IsNew", "Owner", "Person", "Quota", "Right", "Role", "accounts",
+    "add_person", "audit_of", "authenticate_bearer", "authenticate_key", "authenticate_oauth", "authenticate_pair",
+    "authenticate_session", "authorise", "authorise_operator", "bind_cli_token", "bootstrap", "can", "consumers",
+    "delete_tokens_of", "insert_audit", "members_of", "new_credentials", "organisations", "owner", "owners",
+    "owners_of", "people", "person", "person_by_email", "personal_owner", "require_grant", "require_person",
+    "resolve_owner", "setup", "signatures", "take_cli_token", "token", "tokens_of", "totp", "with_password",
 ]  # fmt: skip
 
-AUDIT_KEPT_MS = 400 * 86_400_000
+
+def with_password(given: Credentials, password: str) -> Credentials:
+    """The same, with a password that the person chose."""
+    return dataclasses.replace(given, password=password)
 
 
 def setup(kernel: Kernel) -> Room:
-    """The room, with the retention of its audit."""
+    """The room, with the retention of its audit and of what has expired."""
 
     async def forget() -> Pass:
-        return Pass(changed=await kernel.store.write(lambda tx: _forget_audit(tx, before=tx.now - AUDIT_KEPT_MS)))
+        return Pass(changed=await kernel.store.write(forget_old))
 
-    return Room("governance", SCHEMA, reconcilers=(Reconciler("governance.retention", forget, every_s=86_400),))
+    return Room("governance", SCHEMA, reconcilers=(Reconciler("governance.retention", forget, every_s=3600),))

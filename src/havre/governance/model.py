@@ -21,6 +21,7 @@ class Right(StrEnum):
     """What a request wants to do with an owner's things."""
 
     READ = "read"
+    LOOK_INSIDE = "look inside"  # variables, logs, recipients: what may hold secrets
     WRITE = "write"  # apps: create, change, deploy, stop
     DELETE = "delete"  # take apps away for good
     ADMIN = "admin"  # members, the organisation itself
@@ -28,21 +29,52 @@ class Right(StrEnum):
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.ADMIN: frozenset(Right),
-    Role.MANAGER: frozenset({Right.READ, Right.WRITE, Right.DELETE}),
-    Role.DEVELOPER: frozenset({Right.READ, Right.WRITE}),
+    Role.MANAGER: frozenset({Right.READ, Right.LOOK_INSIDE, Right.WRITE, Right.DELETE}),
+    Role.DEVELOPER: frozenset({Right.READ, Right.LOOK_INSIDE, Right.WRITE}),
     Role.ACCOUNTING: frozenset({Right.READ}),
+}
+
+
+class Grant(StrEnum):
+    """What a person may give to a consumer; Clever Cloud's names."""
+
+    ACCESS_ORGANISATIONS = "access_organisations"
+    ACCESS_BILLS = "access_organisations_bills"
+    ACCESS_CONSUMPTION = "access_organisations_consumption_statistics"
+    ACCESS_CREDITS = "access_organisations_credit_count"
+    ACCESS_PERSON = "access_personal_information"
+    MANAGE_ORGANISATIONS = "manage_organisations"
+    MANAGE_APPS = "manage_organisations_applications"
+    MANAGE_MEMBERS = "manage_organisations_members"
+    MANAGE_SERVICES = "manage_organisations_services"
+    MANAGE_PERSON = "manage_personal_information"
+    MANAGE_SSH_KEYS = "manage_ssh_keys"
+
+
+GRANT_FOR: dict[Right, Grant] = {
+    Right.READ: Grant.ACCESS_ORGANISATIONS,
+    Right.LOOK_INSIDE: Grant.MANAGE_APPS,
+    Right.WRITE: Grant.MANAGE_APPS,
+    Right.DELETE: Grant.MANAGE_APPS,
+    Right.ADMIN: Grant.MANAGE_ORGANISATIONS,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks. `is_operator` rules the installation, not other people's organisations."""
+    """Who asks. `is_operator` rules the installation, not other people's organisations.
+
+    via: `oauth`, `api-token`, `session` or `ssh`. grants: what the person gave to the consumer that asks for them;
+    None: the person asks.
+    """
 
     user_id: UserId
     name: str
     email: str
     is_operator: bool = False
     token: str = ""
+    via: str = "oauth"
+    grants: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +110,11 @@ class Credentials:
     token: str
     secret: str
     expires_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many apps, and instances of them in all, an organisation may have; 0: no limit."""
+
+    apps: int = 0
+    instances: int = 0

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from havre.base.errors import DeniedError, NotFoundError
 from havre.base.ids import OwnerId, UserId
 from havre.governance import tables
-from havre.governance.model import RIGHTS, Actor, Owner, Right, Role
+from havre.governance.model import GRANT_FOR, RIGHTS, Actor, Grant, Owner, Right, Role
 
 UNKNOWN_OWNER = "The organisation cannot be found"
 
@@ -34,14 +34,28 @@ def authorise(conn: sa.Connection, actor: Actor, owner_id: str, right: Right) ->
         raise NotFoundError(UNKNOWN_OWNER)
     role = Role(row.role)
     if right not in RIGHTS[role]:
-        raise DeniedError(f"your role {role} in {row.name} does not allow this; ask an administrator of it")
+        message = f"your role {role} in {row.name} does not allow this; ask an administrator of it"
+        raise DeniedError(message, owner_id=row.id)
+    require_grant(actor, GRANT_FOR[right])
     return Owner(OwnerId(row.id), row.name, role, row.is_personal, row.created_at)
 
 
 def authorise_operator(actor: Actor) -> None:
     """Raises DeniedError unless `actor` rules the installation."""
-    if not actor.is_operator:
+    if not actor.is_operator or actor.grants is not None:
         raise DeniedError("only an operator of this installation may do this")
+
+
+def require_grant(actor: Actor, *grants: Grant) -> None:
+    """Raises DeniedError when `actor` is a consumer that was given none of `grants`."""
+    if actor.grants is not None and not actor.grants & set(grants):
+        raise DeniedError(f"this program was not given the right {grants[0]}")
+
+
+def require_person(actor: Actor) -> None:
+    """Raises DeniedError when it is a consumer that asks: credentials are for people to manage."""
+    if actor.grants is not None:
+        raise DeniedError("only the person may do this, no program in their name")
 
 
 def owners_of(conn: sa.Connection, actor: Actor) -> list[Owner]:
@@ -52,3 +66,8 @@ def owners_of(conn: sa.Connection, actor: Actor) -> list[Owner]:
 
 def actor_of_row(row: tables.Row) -> Actor:
     return Actor(UserId(row.person_id), row.name, row.email, row.is_operator, row.token)
+
+
+def can(actor: Actor, owner: Owner, right: Right) -> bool:
+    """Whether `actor`, to whom `owner` was shown, also has `right` there."""
+    return right in RIGHTS[owner.role] and (actor.grants is None or GRANT_FOR[right] in actor.grants)

@@ -65,7 +65,7 @@ AUDIT = sa.Table(
     sa.Column("source", sa.String(64)),
     sa.Column("result", sa.String(16), nullable=False),
 )
-SCHEMA = Schema("governance", METADATA, (METADATA.create_all,))
+SCHEMA = Schema("governance", METADATA, (METADATA.create_all, METADATA.create_all))  # the second: accounts, consumers
 
 Row = sa.Row[Any]
 
@@ -137,6 +137,48 @@ def forget_cli_tokens(tx: Tx, *, before: int) -> int:
 
 def delete_token(tx: Tx, value: str) -> int:
     return tx.conn.execute(sa.delete(TOKEN).where(TOKEN.c.token == value)).rowcount
+
+
+def tokens_of(conn: sa.Connection, person_id: str) -> list[Row]:
+    return list(conn.execute(sa.select(TOKEN).where(TOKEN.c.person_id == person_id).order_by(TOKEN.c.created_at)))
+
+
+def delete_tokens_of(tx: Tx, person_id: str, *, but: str = "") -> int:
+    where = (TOKEN.c.person_id == person_id) & (TOKEN.c.token != but)
+    return tx.conn.execute(sa.delete(TOKEN).where(where)).rowcount
+
+
+def forget_tokens(tx: Tx, *, before: int) -> int:
+    return tx.conn.execute(sa.delete(TOKEN).where(TOKEN.c.expires_at < before)).rowcount
+
+
+def update_person(tx: Tx, id: str, **values: Any) -> None:
+    tx.conn.execute(sa.update(PERSON).where(PERSON.c.id == id).values(**values))
+
+
+def delete_person(tx: Tx, id: str) -> None:
+    tx.conn.execute(sa.delete(PERSON).where(PERSON.c.id == id))
+
+
+def owner(conn: sa.Connection, id: str) -> Row | None:
+    return conn.execute(sa.select(OWNER).where(OWNER.c.id == id)).one_or_none()
+
+
+def owners(conn: sa.Connection) -> list[Row]:
+    return list(conn.execute(sa.select(OWNER).order_by(OWNER.c.created_at, OWNER.c.id)))
+
+
+def update_owner(tx: Tx, id: str, **values: Any) -> None:
+    tx.conn.execute(sa.update(OWNER).where(OWNER.c.id == id).values(**values))
+
+
+def delete_owner(tx: Tx, id: str) -> None:
+    tx.conn.execute(sa.delete(OWNER).where(OWNER.c.id == id))
+
+
+def delete_member(tx: Tx, *, owner_id: str, person_id: str) -> int:
+    where = (MEMBER.c.owner_id == owner_id) & (MEMBER.c.person_id == person_id)
+    return tx.conn.execute(sa.delete(MEMBER).where(where)).rowcount
 
 
 def insert_audit(tx: Tx, **values: Any) -> None:

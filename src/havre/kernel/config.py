@@ -21,14 +21,35 @@ from havre.base.errors import InvalidError, UnavailableError
 
 
 @dataclass(frozen=True)
+class AcmeConfig:
+    """`[edge.acme]`: the certificate authority for public names. No `directory`: the internal authority alone."""
+
+    directory: str = ""
+    email: str = ""
+    eab_key_id: str = ""
+    eab_key_file: str = ""
+    ca_bundle: str = ""
+
+
+@dataclass(frozen=True)
 class EdgeConfig:
     """`[edge]`: names and ports of the front door."""
 
     base_domain: str = "havre.localhost"
     http_port: int = 8080
     https_port: int = 8443
-    bind: str = "127.0.0.1"
+    bind: str = "127.0.0.1"  # addresses, separated by commas; empty: all
     public_origin: str = ""  # empty: https://localhost:<https_port>
+    start_within_s: float = 30.0
+    answer_within_s: float = 180.0
+    proxy_protocol_from: str = ""
+    tcp_ports: str = "5001-5999"
+    resolver: str = ""  # empty: the host's
+    acme: AcmeConfig = field(default_factory=AcmeConfig)
+
+    @property
+    def binds(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(each.strip() for each in self.bind.split(",")))
 
 
 @dataclass(frozen=True)
@@ -45,6 +66,17 @@ class PackagesConfig:
 
 
 @dataclass(frozen=True)
+class ImagesConfig:
+    """`[build.images]`: base images of docker apps. layouts: a folder of OCI layouts by name. registry: a host, with
+    a port if need be. first_user: of the host's user ids that such apps are given, 65536 each, when we are root."""
+
+    layouts: str = ""
+    registry: str = ""
+    insecure: bool = False
+    first_user: int = 2_000_000_000
+
+
+@dataclass(frozen=True)
 class BuildConfig:
     timeout_s: float = 1800.0
     memory_mib: int = 4096
@@ -57,6 +89,7 @@ class BuildConfig:
     reserve_bytes: int = 512 * 1024**2
     reserve_files: int = 20_000
     packages: PackagesConfig = field(default_factory=PackagesConfig)
+    images: ImagesConfig = field(default_factory=ImagesConfig)
 
 
 @dataclass(frozen=True)
@@ -93,6 +126,41 @@ class LogsConfig:
 
 
 @dataclass(frozen=True)
+class MailConfig:
+    """`[mail]`: how letters leave. Without a host they stay in the outbox (`havre outbox`)."""
+
+    host: str = ""
+    port: int = 25
+    sender: str = "Havre <havre@localhost>"
+    tls: str = "if-offered"  # no | if-offered | starttls | tls
+    username: str = ""
+    password_file: str = ""
+
+
+@dataclass(frozen=True)
+class SshConfig:
+    """`[ssh]`: the gateway into instances. Port 0: none."""
+
+    port: int = 8022
+    bind: str = ""  # empty: the edge's
+
+
+@dataclass(frozen=True)
+class OutboundConfig:
+    """`[outbound]`: where webhooks and drains may go. loopback: `auto` (when the edge itself is on it), yes, no."""
+
+    loopback: str = "auto"
+
+
+@dataclass(frozen=True)
+class QuotasConfig:
+    """`[quotas]`: what an organisation may have when nothing else was said; 0: no limit."""
+
+    apps: int = 0
+    instances: int = 0
+
+
+@dataclass(frozen=True)
 class StoreConfig:
     url: str = ""  # empty: SQLite in the data directory
 
@@ -112,6 +180,10 @@ class Config:
     stacks: StacksConfig = field(default_factory=StacksConfig)
     apps: AppsConfig = field(default_factory=AppsConfig)
     logs: LogsConfig = field(default_factory=LogsConfig)
+    mail: MailConfig = field(default_factory=MailConfig)
+    ssh: SshConfig = field(default_factory=SshConfig)
+    outbound: OutboundConfig = field(default_factory=OutboundConfig)
+    quotas: QuotasConfig = field(default_factory=QuotasConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     trials: TrialsConfig = field(default_factory=TrialsConfig)
     data: str = "data"
@@ -121,6 +193,12 @@ class Config:
         """The bare origin of the API, console and git, as clients see it."""
         port = "" if self.edge.https_port == 443 else f":{self.edge.https_port}"
         return self.edge.public_origin or f"https://localhost{port}"
+
+    @property
+    def allows_loopback(self) -> bool:
+        """Whether webhooks and drains may go to this machine itself."""
+        own = self.edge.bind in ("localhost", "::1") or self.edge.bind.startswith("127.")
+        return own if self.outbound.loopback == "auto" else self.outbound.loopback == "yes"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,10 @@ def configure_log(
 ) -> None:
     """Log lines to `stream`: JSON for machines, colours for a terminal."""
     machine = not stream.isatty() if as_json is None else as_json
-    renderer: Any = structlog.processors.JSONRenderer() if machine else structlog.dev.ConsoleRenderer()
+    plain = structlog.dev.plain_traceback  # a prettier one prints local variables, which may hold secrets
+    renderer: Any = (
+        structlog.processors.JSONRenderer() if machine else structlog.dev.ConsoleRenderer(exception_formatter=plain)
+    )
     tail: list[Any] = [structlog.processors.format_exc_info, renderer] if machine else [renderer]
     structlog.configure(
         processors=[

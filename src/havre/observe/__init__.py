@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from havre.base.errors import UnavailableError
 from havre.kernel.kernel import Kernel
@@ -21,6 +22,9 @@ from havre.kernel.store import Tx
 from havre.observe import raw, reading, tables
 from havre.observe.access import AccessIngest
 from havre.observe.bells import Bells
+from havre.observe.drains import Drain, DrainState
+from havre.observe.drains import intents as drains
+from havre.observe.drains.running import Running
 from havre.observe.embedded import EmbeddedStore
 from havre.observe.figures import Figures
 from havre.observe.ingest import Ingest
@@ -47,16 +51,22 @@ __all__ = [
     "AccessLine",
     "AccessQuery",
     "AccessRecord",
+    "Drain",
+    "DrainState",
     "LogQuery",
     "LogRecord",
     "LogSource",
     "access_logs",
     "add_source",
+    "check_drain",
+    "drain_backlog",
     "drained",
+    "drains",
     "drop_app",
     "end_source",
     "end_sources_of",
     "event_id",
+    "log_head",
     "logs",
     "seq_of",
     "setup",
@@ -74,6 +84,7 @@ class _Opened:
     ingest: Ingest
     access: AccessIngest
     reading: Reading
+    running: Running
 
 
 _opened: dict[Path, _Opened] = {}  # by data directory: an installation has one room of logs
@@ -100,12 +111,28 @@ def end_sources_of(tx: Tx, instance_id: str) -> None:
 def drop_app(tx: Tx, app_id: str) -> None:
     """Forget the app's sources and delete its lines and requests. Its files are their owner's to remove."""
     tables.drop_app(tx, app_id)
+    drains.drop_app(tx, app_id)
     tx.emit("observe.app.dropped", subject=app_id)
 
 
 async def drained(kernel: Kernel, source_id: str) -> bool:
     """Whether the source's file may be removed: it has ended and all of it is kept, or it is unknown."""
     return await _room(kernel).ingest.drained(source_id)
+
+
+async def log_head(kernel: Kernel) -> int:
+    """The newest sequence number of a line: what a drain that is made now begins after."""
+    return await anyio.to_thread.run_sync(_room(kernel).signals.log_head)
+
+
+async def drain_backlog(kernel: Kernel, app_id: str, state: DrainState) -> int:
+    """How many lines wait for a drain's recipient, counted up to 1000."""
+    return await _room(kernel).running.backlog(state.seq, app_id)
+
+
+async def check_drain(kernel: Kernel, drain: Drain) -> None:
+    """Send one line of our own to the drain's recipient now. Raises UnavailableError or InvalidError with why not."""
+    await _room(kernel).running.check(drain)
 
 
 def logs(kernel: Kernel, query: LogQuery, *, live: bool) -> AsyncGenerator[LogRecord, None]:
@@ -138,7 +165,11 @@ def setup(kernel: Kernel, resolve_host: ResolveHost) -> Room:
     return Room(
         "observe",
         schema=tables.SCHEMA,
-        loops=(Loop("observe.ingest", opened.ingest.run), Loop("observe.access", opened.access.run)),
+        loops=(
+            Loop("observe.ingest", opened.ingest.run),
+            Loop("observe.access", opened.access.run),
+            Loop("observe.drains", opened.running.run),
+        ),
         reconcilers=(Reconciler("observe.retention", retention.pass_once, every_s=600.0),),
         health=health,
     )
@@ -168,7 +199,8 @@ def _open(kernel: Kernel, resolve_host: ResolveHost) -> _Opened:
     )
     lines = Shelf(ingest.bells, partial(ingest.catch_up, limit_s=reading.CATCH_UP_S))
     requests = Shelf(access.bells, lambda _: access.catch_up(limit_s=reading.CATCH_UP_S))
-    return _Opened(signals, ingest, access, Reading(signals, clock=clock, logs=lines, accesses=requests))
+    answers = Reading(signals, clock=clock, logs=lines, accesses=requests)
+    return _Opened(signals, ingest, access, answers, Running(kernel, signals, ingest.bells))
 
 
 def close(kernel: Kernel) -> None:

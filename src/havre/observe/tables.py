@@ -35,7 +35,7 @@ LOG_DROPPED = sa.Table(
     sa.Column("app_id", sa.String(64), primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
 )
-SCHEMA = Schema("observe", METADATA, (METADATA.create_all,))
+SCHEMA = Schema("observe", METADATA, (METADATA.create_all, METADATA.create_all))  # the second: drains
 
 
 @dataclass(frozen=True, slots=True)

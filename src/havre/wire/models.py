@@ -78,13 +78,48 @@ class VhostObject(Wire):
     fqdn: str
 
 
+class Namespace(Wire):
+    """Where public TCP ports are counted: `default` and `cleverapps` are known to the command line."""
+
+    namespace: str = "default"
+
+
+class TcpRedirection(Wire):
+    namespace: str
+    port: int
+
+
+class NewCertificate(Wire):
+    """PEM texts. `certificate` is the chain, leaf first or not; the key may stand in it too."""
+
+    certificate: str
+    key: str = ""
+
+
+class CertificateObject(Wire):
+    """`domains`: those that it may be shown for now. `note`: a doubt that is no error, when it was just uploaded."""
+
+    id: str
+    ownerId: str | None
+    kind: str
+    names: list[str]
+    issuer: str
+    notBefore: str
+    notAfter: str
+    fingerprint: str
+    domains: list[str]
+    note: str = ""
+
+
 class Variable(Wire):
     name: str
     value: str
 
 
-class BuildFlavor(FlavorObject):
-    pass
+class LinkedEnv(Wire):
+    app_id: str
+    app_name: str
+    env: list[Variable]
 
 
 class Application(Wire):
@@ -114,6 +149,7 @@ class Application(Wire):
     branch: str
     forceHttps: str
     env: list[Variable]
+    tags: list[str] = Field(default_factory=list)
     deployUrl: str
 
 
@@ -215,26 +251,6 @@ class SelfObject(Wire):
     partnerId: str = ""
     partnerName: str = ""
     partnerConsoleUrl: str
-
-
-class Organisation(Wire):
-    id: str
-    name: str
-    description: str = ""
-    avatar: str | None = None
-    role: str
-    canPay: bool = True
-    cleverEnterprise: bool = False
-
-
-class NewOrganisation(Wire):
-    name: str
-    description: str | None = None
-
-
-class NewMember(Wire):
-    email: str
-    role: Literal["ADMIN", "MANAGER", "DEVELOPER", "ACCOUNTING"]
 
 
 class NewPerson(Wire):

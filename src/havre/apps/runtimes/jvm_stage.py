@@ -20,6 +20,9 @@ def plan(runtime: str, tree: Tree, env: Mapping[str, str], *, kinds: tuple[str, 
     """kinds: of deploy files, the first that says something counts."""
     asked = (jvm.goal_of(tree, kind, env, "SBT_DEPLOY_GOAL") for kind in kinds)
     build = jvm_builds.sbt(tree, env, next((goal for goal in asked if goal), ""))
+    if jvm_start.jar_path(env):  # of sbt-assembly, say
+        found = jvm_start.find(env, jars=jvm_builds.JARS["sbt"])
+        return jvm.plan(runtime, env, build, found, jvm_start.line(env, jvm_start.JAR))
     folder = _inside("CC_SBT_TARGET_DIR", env.get("CC_SBT_TARGET_DIR", "") or ".")
     name = _inside("CC_SBT_TARGET_BIN", env.get("CC_SBT_TARGET_BIN", "") or "*")
     programs = [f"{folder}/target/universal/stage/bin/{name}", f"{folder}/universal/stage/bin/{name}"]

@@ -47,8 +47,9 @@ GIVEN = 'eval "exec java ${CC_EXTRA_JAVA_ARGS:-} -jar \\"\\$HAVRE_JAR\\" ${CC_JA
 
 
 def program(flags: str = "") -> str:
-    """The line that starts the program that was found."""
-    return f'eval "exec \\"\\$(cat \\"\\$APP_HOME/.havre/program\\")\\" {flags} ${{CC_JAR_ARGS:-}}"'
+    """The line that starts the program that was found: a script of sbt's or Gradle's, which reads JAVA_OPTS."""
+    options = 'export JAVA_OPTS="${JAVA_OPTS:-} ${CC_EXTRA_JAVA_ARGS:-}"; '
+    return options + f'eval "exec \\"\\$(cat \\"\\$APP_HOME/.havre/program\\")\\" {flags} ${{CC_JAR_ARGS:-}}"'
 
 
 EITHER = f'if [ -f "$APP_HOME/.havre/jar" ]; then {JAR}; else {program()}; fi'

@@ -46,10 +46,10 @@ def is_berry(tool: str, tree: Tree, package: Mapping[str, Any]) -> bool:
     return tool in ("yarn2", "yarn-berry") or (tool == "yarn" and is_later)
 
 
-def is_plug_and_play(tree: Tree) -> bool:
-    """Whether the app of a yarn 2 or later wants no `node_modules`. What says nothing gets one, as everywhere else."""
-    linker = _LINKER.search(tree.texts.get(".yarnrc.yml", ""))
-    return linker[1] == "pnp" if linker else ".pnp.cjs" in tree
+def linker(tree: Tree) -> str:
+    """How the app of a yarn 2 or later wants its packages: `pnp`, another kind by its name, or empty: not said."""
+    said = _LINKER.search(tree.texts.get(".yarnrc.yml", ""))
+    return said[1] if said else "pnp" if ".pnp.cjs" in tree else ""
 
 
 def install_commands(tool: str, tree: Tree, env: Mapping[str, str], package: Mapping[str, Any]) -> tuple[Command, ...]:

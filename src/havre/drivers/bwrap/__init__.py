@@ -1,6 +1,21 @@
 """Units as bubblewrap sandboxes, each under a monitor of its own."""
 
 from havre.drivers.bwrap.engine import Bubblewrap
-from havre.drivers.bwrap.model import Bind, Exit, Limits, Quota, Root, Tree, Unit, UnitSpec, Usage
+from havre.drivers.bwrap.model import Bind, Exit, Limits, Quota, Root, Tree, Unit, UnitSpec, Usage, Users
+from havre.drivers.bwrap.shell import Shell, Terminal
 
-__all__ = ["Bind", "Bubblewrap", "Exit", "Limits", "Quota", "Root", "Tree", "Unit", "UnitSpec", "Usage"]
+__all__ = [
+    "Bind",
+    "Bubblewrap",
+    "Exit",
+    "Limits",
+    "Quota",
+    "Root",
+    "Shell",
+    "Terminal",
+    "Tree",
+    "Unit",
+    "UnitSpec",
+    "Usage",
+    "Users",
+]

@@ -30,8 +30,9 @@ from anyio.abc import ByteStream
 from havre.base.errors import BrokenError, ConflictError, NotFoundError, UnavailableError
 from havre.base.ids import UnitId
 from havre.drivers import cgroup, wayout
-from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp
+from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp, shell
 from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec, Usage
+from havre.drivers.bwrap.shell import Shell, Terminal
 from havre.drivers.wayout import jvm, veth
 
 log = structlog.get_logger()
@@ -41,6 +42,22 @@ AT_ONCE = 8
 OOM_SCORES = {"instance": 500, "build": 900}  # when the machine itself runs out of memory: builds first, never us
 STAGE = "/mnt"
 FILE_ROOM_BYTES = 1024**2  # one file may go past the quota by so much, so that it is the quota that is named
+
+
+_COMMANDS = {"listen": "listener", "handed": "handed"}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Held:
+    """The listening sockets that a unit shares with others."""
+
+    listen: socket.socket | None
+    handed: socket.socket | None
+
+    @property
+    def numbers(self) -> tuple[int | None, int | None]:
+        first, second = (each.fileno() if each is not None else None for each in (self.listen, self.handed))
+        return first, second
 
 
 class Bubblewrap:
@@ -74,8 +91,8 @@ class Bubblewrap:
         """
         if self._records.identity(spec.id) is not None:
             return await self._found(spec.id)
-        listener = await self.hold(spec.listen) if spec.listen is not None else None
-        await anyio.to_thread.run_sync(self._start, spec, listener, limiter=self._starts)
+        held = _Held(*[await self.hold(path) if path is not None else None for path in (spec.listen, spec.handed)])
+        await anyio.to_thread.run_sync(self._start, spec, held, limiter=self._starts)
         return await self._found(spec.id)
 
     async def _found(self, id: UnitId) -> Unit:
@@ -84,11 +101,13 @@ class Bubblewrap:
             raise BrokenError("a unit that was just started has no record", unit=id)
         return unit
 
-    def _start(self, spec: UnitSpec, listener: socket.socket | None) -> None:
+    def _start(self, spec: UnitSpec, held: _Held) -> None:
         self._prepare(spec)
-        self._spawn(spec, listener)
+        self._spawn(spec, held)
 
     def _prepare(self, spec: UnitSpec) -> None:
+        if spec.users is not None and (os.getuid() != 0 or spec.uid is None):
+            raise UnavailableError("a unit can have users of its own only under a platform that is root", unit=spec.id)
         self._root_of(spec)
         if not self._is_bounded:
             cgroup.bound(self._hierarchies, self._tag)
@@ -104,8 +123,12 @@ class Bubblewrap:
             "kind": spec.kind,
             "labels": dict(spec.labels),
             "started_at": self._now(),
+            "port": spec.port,
         }
-        record |= {"listen": str(spec.listen) if spec.listen else None, "log": str(spec.log)}
+        for name, path in (("listen", spec.listen), ("handed", spec.handed), ("log", spec.log)):
+            record[name] = str(path) if path is not None else None
+        if spec.door is not None:
+            spec.door.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         records.write_durably(folder / "spec.json", record)
 
     def _root_of(self, spec: UnitSpec) -> Root:
@@ -114,6 +137,8 @@ class Bubblewrap:
             return self._root
         etc = self._units.parent / "root-etc"
         sandbox.write_etc(etc, resolv=self.way_out().resolv_conf)
+        if spec.image is not None:
+            return sandbox.image_root(spec.image, etc)
         return sandbox.host_root(etc) if spec.tree is None else sandbox.stack_root(spec.tree, etc)
 
     def way_out(self) -> wayout.WayOut:
@@ -137,10 +162,10 @@ class Bubblewrap:
     def _proxy_socket(self) -> Path:
         return self._run / "proxy.sock"
 
-    def _spawn(self, spec: UnitSpec, listener: socket.socket | None) -> None:
+    def _spawn(self, spec: UnitSpec, held: _Held) -> None:
         netns = self._own_network(spec)
         try:
-            self._start_monitor(spec, listener, netns)
+            self._start_monitor(spec, held, netns)
         finally:
             if netns is not None:
                 os.close(netns)
@@ -150,9 +175,9 @@ class Bubblewrap:
         is_wanted = spec.way_out and spec.uid is not None and os.getuid() == 0
         return veth.attach(self._network) if is_wanted and self.way_out().kind == "veth" else None
 
-    def _start_monitor(self, spec: UnitSpec, listener: socket.socket | None, netns: int | None) -> None:
+    def _start_monitor(self, spec: UnitSpec, held: _Held, netns: int | None) -> None:
         folder = self._records.folder(spec.id)
-        passed = [each for each in (listener.fileno() if listener is not None else None, netns) if each is not None]
+        passed = [each for each in (*held.numbers, netns) if each is not None]
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(Path(__file__).with_name("unit.py")), str(folder)],
             stdin=subprocess.PIPE,
@@ -164,7 +189,7 @@ class Bubblewrap:
             pass_fds=passed,
         )
         try:
-            said, _ = process.communicate(marshal.dumps(self._orders(spec, listener, netns)), timeout=START_S)
+            said, _ = process.communicate(marshal.dumps(self._orders(spec, held, netns)), timeout=START_S)
         except subprocess.TimeoutExpired as cause:
             process.kill()
             process.wait()
@@ -174,7 +199,7 @@ class Bubblewrap:
             words = log.read_text(errors="replace")[-500:] if log.exists() else said.decode(errors="replace")
             raise UnavailableError("the sandbox could not be started", unit=spec.id, monitor=words)
 
-    def _orders(self, spec: UnitSpec, listener: socket.socket | None, netns: int | None) -> dict[str, Any]:
+    def _orders(self, spec: UnitSpec, held: _Held, netns: int | None) -> dict[str, Any]:
         """What the monitor is told: plain values, see `monitor.py` and `launch.py`."""
         root = self._root_of(spec)
         uid = spec.uid if os.getuid() == 0 else None
@@ -202,14 +227,18 @@ class Bubblewrap:
                 "folders": sandbox.scratch_folders(spec),
             },
             "uid": uid,
+            "users": dataclasses.astuple(spec.users) if spec.users is not None else None,
             "oom_score": OOM_SCORES[spec.kind],
             "cgroups": self._groups(spec),
             "rlimits": self._rlimits(spec),
             "most_processes": spec.limits.pids if "pids" in self._hierarchies.missing else None,
-            "seccomp": self._seccomp.hex() if self._seccomp else "",
+            "seccomp": ((seccomp.program(nests=True) if spec.nests else self._seccomp) or b"").hex(),
             "logs": [str(each) for each in (spec.log, *spec.logs)],
             "port": spec.port,
-            "listen_fd": listener.fileno() if listener is not None else None,
+            "listen_fd": held.numbers[0],
+            "handed_fd": held.numbers[1],
+            "handed_port": spec.handed_port,
+            "door": str(spec.door) if spec.door is not None else None,
             "deadline_s": spec.deadline_s,
             "netns_fd": netns,
             "proxy": str(self._proxy_socket) if spec.way_out and self.way_out().kind == "proxy" else None,
@@ -271,9 +300,10 @@ class Bubblewrap:
     def _fetch_listener(self, path: Path) -> socket.socket | None:
         for id in self._records.ids():
             spec = self._records.spec(id)
-            if spec is None or spec.get("listen") != str(path) or not self._records.is_alive(id):
+            which = next((name for name in ("listen", "handed") if spec and spec.get(name) == str(path)), None)
+            if which is None or not self._records.is_alive(id):
                 continue
-            if (found := listeners.fetch(self._records.control(id))) is not None:
+            if (found := listeners.fetch(self._records.control(id), _COMMANDS[which])) is not None:
                 return found
         return None
 
@@ -347,7 +377,8 @@ class Bubblewrap:
         return unit.in_flight if unit is not None else 0
 
     async def dial(self, id: UnitId, port: int) -> ByteStream:
-        """A stream to `port` inside the unit; closed at once by the far end when nobody listens there."""
+        """A stream to `port` inside the unit (0: where it is reached); closed at once when nobody listens there."""
+        port = port or int((self._records.spec(id) or {}).get("port", 8080))
         try:
             stream = await anyio.connect_unix(str(self._records.control(id)))
             await stream.send(f"dial {port}\n".encode())
@@ -388,6 +419,10 @@ class Bubblewrap:
         await anyio.to_thread.run_sync(cgroup.clear, self._hierarchies, f"{self._tag}/{id}")
         await anyio.to_thread.run_sync(shutil.rmtree, self._records.folder(id), True)
         self._records.forget(id)
+
+    async def open_shell(self, id: UnitId, *, terminal: Terminal | None) -> Shell:
+        """A shell inside the unit, as confined as it. Raises UnavailableError when the unit does not run."""
+        return await shell.open_shell(self._units / id, seccomp=self._seccomp or b"", terminal=terminal)
 
     def stop_helpers(self) -> None:
         """End the processes that serve all units."""

@@ -12,10 +12,12 @@ import _socket as socket
 import os
 import time
 from select import EPOLLHUP, EPOLLIN, EPOLLOUT
+from sys import byteorder
 
 PIECE, SMALL_PIECE = 65536, 4096
 PENDING_BYTES = 8 * 1024**2  # on their way in all, from which on pieces are small
 DIAL_TRIES_S = 10.0
+HANDED_S = 0.1  # the descriptor is sent right after the connection is made
 DIAL_PAUSE_S = 0.05
 PROXY_PORT = 3128
 MOST_PROXIED = 128
@@ -56,9 +58,12 @@ class Dial:
 class Forwarder:
     """`loop` watches descriptors, `page` shows what is counted; both are the monitor's."""
 
-    def __init__(self, loop, page, *, listener, port, proxy, most_open):
+    def __init__(self, loop, page, *, listener, port, proxy, most_open, handed=(None, 0), own=None):
         self.loop, self.page = loop, page
         self.listener, self.port, self.proxy = listener, port, proxy
+        self.handed, self.handed_port = handed
+        self.own, self.is_own_open = own, False
+        self.watched = set()  # of the two
         self.most_open = min(MOST_OPEN, most_open)
         self.accepting = self.watching = self.ending = False
         self.peers = 0
@@ -81,13 +86,15 @@ class Forwarder:
     def accept(self, peers):
         """Accept from now on; `peers`: how many other instances do."""
         self.peers = peers
-        self.accepting = self.listener is not None and not self.ending
+        self.accepting = self.is_own_open = self.listener is not None and not self.ending
         self.watch_listener()
+        self.watch_doors()
         self.show()
 
     def quiesce(self):
         self.accepting = False
         self.watch_listener()
+        self.watch_doors()
         self.show()
 
     def end(self):
@@ -151,11 +158,62 @@ class Forwarder:
                 fd, _ = self.listener._accept()
             except OSError:
                 break
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
-            self.in_flight += 1
-            self.accepted += 1
-            self.start_dial(Dial(connection, self.port, True, time.monotonic() + DIAL_TRIES_S))
+            self.count(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd), self.port)
         self.show()
+
+    # from the socket of this unit alone, and handed over as descriptors
+
+    def watch_doors(self):
+        """Whoever is on the way to our own socket is taken as long as we live; nobody else can take them."""
+        has_room = self.in_flight < self.most_open
+        for door, wanted, call in (
+            (self.own, self.is_own_open and not self.ending and has_room, self.admit_own),
+            (self.handed, self.accepting and has_room, self.admit_handed),
+        ):
+            if door is None or wanted == (door in self.watched):
+                continue
+            if wanted:
+                self.loop.watch(door.fileno(), EPOLLIN, call)
+                self.watched.add(door)
+            else:
+                self.loop.drop(door.fileno())
+                self.watched.discard(door)
+
+    def admit_own(self, _events):
+        for _ in range(16):
+            if self.in_flight >= self.most_open:
+                break
+            try:
+                fd, _ = self.own._accept()
+            except OSError:
+                break
+            self.count(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd), self.port)
+        self.watch_doors()
+        self.show()
+
+    def admit_handed(self, _events):
+        try:
+            fd, _ = self.handed._accept()
+        except OSError:
+            return
+        way = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
+        way.settimeout(HANDED_S)
+        try:
+            _, rights, _, _ = way.recvmsg(1, socket.CMSG_SPACE(4))
+        except OSError:
+            rights = []
+        way.close()
+        for level, kind, content in rights:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS and len(content) >= 4:
+                fd = int.from_bytes(content[:4], byteorder)
+                self.count(socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd), self.handed_port)
+        self.watch_doors()
+        self.show()
+
+    def count(self, connection, port):
+        self.in_flight += 1
+        self.accepted += 1
+        self.start_dial(Dial(connection, port, True, time.monotonic() + DIAL_TRIES_S))
 
     # into the unit
 
@@ -231,6 +289,7 @@ class Forwarder:
         self.in_flight -= 1
         if self.accepting and not self.watching:
             self.watch_listener()
+        self.watch_doors()
         self.show()
 
     # between two sockets

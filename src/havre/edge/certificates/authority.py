@@ -1,0 +1,138 @@
+"""The internal certificate authority: one root, made at the first start, and leaves that it signs.
+
+The root's key never leaves its file (0600). A leaf lives 90 days and is made again when a third is left; it costs less
+than a millisecond, so leaves are not kept in the database.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from havre.base.errors import UnavailableError
+
+DAY_MS = 86_400_000
+ROOT_DAYS, LEAF_DAYS, RENEW_DAYS = 3650, 90, 30
+_PEM = serialization.Encoding.PEM
+
+
+@dataclass(frozen=True)
+class Authority:
+    """`certificate` signs with `key`. Made by `open_authority`."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    def leaf(self, names: Sequence[str], *, now: int) -> tuple[str, int]:
+        """A certificate for `names` with its key, PEM in one text; and the moment at which it ends."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        end = min(now + LEAF_DAYS * DAY_MS, int(self.certificate.not_valid_after_utc.timestamp() * 1000))
+        common = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])] if len(names[0]) <= 64 else []
+        made = (
+            x509.CertificateBuilder(self.certificate.subject, x509.Name(common), key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(_moment(now - DAY_MS // 24))
+            .not_valid_after(_moment(end))
+            .add_extension(x509.SubjectAlternativeName([_general(each) for each in names]), critical=not common)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        return made.public_bytes(_PEM).decode() + _private(key), end
+
+
+def root_file(folder: Path) -> Path:
+    return folder / "root.crt"
+
+
+def open_authority(folder: Path, *, now: int) -> Authority:
+    """The authority in `folder`, made when there is none. Raises UnavailableError when it cannot be read."""
+    crt, key = root_file(folder), folder / "root.key"
+    if not crt.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = _new_root(now)
+        write(key, _private(made.key), durably=True)
+        write(crt, made.certificate.public_bytes(_PEM).decode(), durably=True, mode=0o644)
+        return made
+    try:
+        private = serialization.load_pem_private_key(key.read_bytes(), None)
+        certificate = x509.load_pem_x509_certificate(crt.read_bytes())
+    except (OSError, ValueError) as cause:
+        raise UnavailableError("the internal certificate authority cannot be read", folder=str(folder)) from cause
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    return Authority(certificate, private)
+
+
+def names_tag(names: Sequence[str]) -> str:
+    """What tells leaves of different names apart in a file's name."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def write(file: Path, text: str, *, durably: bool = False, mode: int = 0o600) -> None:
+    """A whole file or none, never readable for others unless `mode` says so."""
+    fresh = file.with_name(file.name + ".new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as out:
+        out.write(text)
+        if durably:
+            out.flush()
+            os.fsync(out.fileno())
+    fresh.replace(file)
+
+
+def _new_root(now: int) -> Authority:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Havre Local Root")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_moment(now - DAY_MS))
+        .not_valid_after(_moment(now + ROOT_DAYS * DAY_MS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+        .add_extension(_usage(signs=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Authority(made, key)
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> str:
+    kind = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(_PEM, kind, serialization.NoEncryption()).decode()
+
+
+def _moment(ms: int) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(ms // 1000, datetime.UTC)

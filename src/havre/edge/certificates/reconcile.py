@@ -1,0 +1,286 @@
+"""Brings what each host shows to the best certificate there is, orders what is missing, and watches the ends."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+import sqlalchemy as sa
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from havre.base.errors import HavreError
+from havre.base.secret import Secret
+from havre.drivers import acme
+from havre.edge.act import exclusively
+from havre.edge.certificates import act, decide, intents, tables
+from havre.edge.certificates.act import Places, Wanted
+from havre.edge.certificates.authority import DAY_MS, Authority
+from havre.edge.certificates.check import Checked, check
+from havre.edge.certificates.model import Alarm, Certificate, Order, Site
+from havre.kernel.clock import Clock
+from havre.kernel.reconcile import Pass
+from havre.kernel.store import Store, Tx
+
+AT_ONCE = 4  # orders under way
+ORDER_S = 120.0
+Chosen = dict[Site, Certificate | None]
+log = structlog.get_logger()
+
+
+class Figures:
+    """The metrics of certificates."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.shown = Gauge("havre_edge_certificates", "Hosts with a certificate of somebody.", registry=registry)
+        self.orders = Counter(
+            "havre_edge_certificate_orders", "Orders at the certificate authority.", ["result"], registry=registry
+        )
+        self.ending = Gauge("havre_edge_certificates_ending", "Certificates whose end is near.", registry=registry)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The platform's own hosts: `names` share one internal leaf; `wildcard` covers the names below the base domain."""
+
+    hosts: tuple[str, ...]
+    names: tuple[str, ...]
+    wildcard: Site | None
+
+    @property
+    def sites(self) -> list[Site]:
+        return [Site(host) for host in self.hosts]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is read from the database at once."""
+
+    sites: list[Site]
+    certificates: list[Certificate]
+    orders: dict[str, Order]
+
+
+@dataclass
+class Certificates:
+    """The loops of certificates. `read_sites`: the hosts of vhosts, all or those asked for."""
+
+    store: Store
+    clock: Clock
+    rng: random.Random
+    places: Places
+    platform: Platform
+    authority: Authority
+    directory: acme.Directory | None
+    read_sites: Any  # (Connection, hosts | None) -> list[Site]
+    figures: Figures | None = None
+
+    async def sync(self) -> Pass:
+        """One pass over all hosts: show, hide, tell of ends, forget what nobody has any more."""
+        situation, chosen, changed = await anyio.to_thread.run_sync(partial(self._pass, None))
+        await self._tell(situation, chosen)
+        await self._forget(situation)
+        if self.figures is not None:
+            self.figures.shown.set(sum(1 for each in chosen.values() if each is not None))
+        return Pass(wanted=len(chosen), changed=changed)
+
+    async def ensure(self, hosts: Collection[str]) -> None:
+        """Have these hosts show the right certificate before returning; what is gone is hidden by the next pass."""
+        await anyio.to_thread.run_sync(partial(self._pass, frozenset(hosts)))
+
+    async def orders(self) -> Pass:
+        """One pass: order what is due, a few at once; each order that fails is tried again later, for ever."""
+        if self.directory is None:
+            return Pass()
+        situation = await self.store.read(self._read)
+        now = self.clock.now()
+        chosen = decide.choose(situation.sites, situation.certificates, now=now)
+        due = decide.decide_orders(chosen, situation.orders, now=now)
+        limiter = anyio.CapacityLimiter(AT_ONCE)
+        async with anyio.create_task_group() as group:
+            for host in due:
+                group.start_soon(self._order, host, situation.orders.get(host, Order(host)), limiter)
+        if due:
+            await self.sync()
+        situation = await self.store.read(self._read)
+        chosen = decide.choose(situation.sites, situation.certificates, now=self.clock.now())
+        again = decide.next_order_at(chosen, situation.orders)
+        wait_s = None if again is None else max(0.2, (again - self.clock.now()) / 1000)
+        return Pass(wanted=len(chosen), changed=len(due), again_s=wait_s)
+
+    async def alarm(self) -> str:
+        """The most urgent trouble in one line; empty when there is none."""
+        situation = await self.store.read(self._read)
+        chosen = decide.choose(situation.sites, situation.certificates, now=self.clock.now())
+        alarms = decide.decide_alarms(situation.certificates, chosen, now=self.clock.now())
+        if alarms:
+            return _line(alarms[0], situation.orders, self.clock.now())
+        left = int(self.authority.certificate.not_valid_after_utc.timestamp() * 1000) - self.clock.now()
+        return f"the internal certificate authority ends in {left // DAY_MS} days" if left < 90 * DAY_MS else ""
+
+    # inside
+
+    def _read(self, conn: sa.Connection, hosts: Collection[str] | None = None) -> Situation:
+        """Everything, or what concerns `hosts`."""
+        if hosts is None:
+            sites = [*self.platform.sites, *self.read_sites(conn, None)]
+            return Situation(list(dict.fromkeys(sites)), tables.certificates(conn), tables.orders(conn))
+        wildcards = [self.platform.wildcard] if self.platform.wildcard is not None else []
+        sites = [*self.read_sites(conn, hosts), *wildcards]
+        return Situation(sites, tables.covering(conn, [site.host for site in sites]), {})
+
+    def _pass(self, hosts: Collection[str] | None) -> tuple[Situation, Chosen, int]:
+        """Read and show, while no other pass does: an older view must not be carried out later."""
+        self.places.prepare()
+        with exclusively(self.places.shown.parent / "certificates.lock"):
+            situation = anyio.from_thread.run(self.store.read, partial(self._read, hosts=hosts))
+            chosen = decide.choose(situation.sites, situation.certificates, now=self.clock.now())
+            changed = self._show(self._wanted(chosen), hides=hosts is None)
+        return situation, chosen, changed
+
+    def _wanted(self, chosen: Chosen) -> Wanted:
+        """Without the hosts for which the platform's wildcard shows the same."""
+        wild = self.platform.wildcard
+        found: dict[Site, tuple[Certificate | None, tuple[str, ...]]] = {}
+        for site, certificate in chosen.items():
+            is_platform = site.host in self.platform.hosts
+            covered = wild is not None and site.host.partition(".")[2] == wild.host.removeprefix("*.")
+            if covered and not is_platform and wild is not None and certificate == chosen.get(wild):
+                continue
+            found[site] = (certificate, self.platform.names if is_platform else (site.host,))
+        return found
+
+    def _show(self, wanted: Wanted, *, hides: bool) -> int:
+        names = None if hides else [site.file for site in wanted]
+        now_shown = act.seen(self.places, names)
+        needed = act.unwritten(wanted, now_shown)
+        material = anyio.from_thread.run(self.store.read, partial(_material, needed)) if needed else {}
+        gone = needed - set(material)  # removed meanwhile: the event of it wakes another pass
+        kept = {site: each for site, each in wanted.items() if each[0] is None or each[0].id not in gone}
+        now = self.clock.now()
+        changed = act.show(self.places, kept, now_shown, material=material, authority=self.authority, now=now)
+        if hides:
+            strangers = now_shown.keys() - {site.file for site in wanted}
+            for name in strangers:
+                act.hide(self.places, name)
+            act.collect(self.places)
+            changed += len(strangers)
+        return changed
+
+    async def _order(self, host: str, before: Order, limiter: anyio.CapacityLimiter) -> None:
+        assert self.directory is not None
+        async with limiter:
+            directory = self.directory
+            account = await self._account(directory)
+            place = partial(
+                acme.order,
+                directory,
+                account,
+                host,
+                put_token=partial(act.put_token, self.places),
+                drop_token=partial(act.drop_token, self.places),
+                limit_s=ORDER_S,
+            )
+            try:
+                issued = await anyio.to_thread.run_sync(place, abandon_on_cancel=True)
+                checked = check(issued.chain, issued.key.reveal(), now=self.clock.now())
+            except HavreError as error:
+                await self._order_failed(before, error.message)
+                return
+        await self.store.write(partial(_issued, host, checked, directory.url, replace(account, uri=issued.account_uri)))
+        log.info("edge.certificate.issued", host=host, not_after=checked.not_after)
+        if self.figures is not None:
+            self.figures.orders.labels("issued").inc()
+
+    async def _order_failed(self, before: Order, error: str) -> None:
+        after = decide.after_failure(before, error, now=self.clock.now(), chance=self.rng.random())
+
+        def work(tx: Tx) -> None:
+            tables.put_order(tx.conn, after)
+            tx.emit("edge.certificate.failed", subject=after.host[:80], error=error[:300], failures=after.failures)
+
+        await self.store.write(work)
+        log.warning("edge.certificate.failed", host=after.host, error=error, next_at=after.next_at)
+        if self.figures is not None:
+            self.figures.orders.labels("failed").inc()
+
+    async def _account(self, directory: acme.Directory) -> acme.Account:
+        def work(tx: Tx) -> acme.Account:
+            known = tables.account(tx.conn, directory.url)
+            if known is None:
+                known = acme.Account(acme.new_key())
+                tables.put_account(tx.conn, directory.url, known)
+            return known
+
+        return await self.store.write(work)
+
+    async def _tell(self, situation: Situation, chosen: Chosen) -> None:
+        """Each level of each alarm once, as an event."""
+        alarms = decide.decide_alarms(situation.certificates, chosen, now=self.clock.now())
+        if self.figures is not None:
+            self.figures.ending.set(len(alarms))
+        for alarm in alarms:
+            if alarm.level > alarm.certificate.warned:
+                await self.store.write(partial(_warned, alarm))
+                facts = {"hosts": alarm.hosts, "level": alarm.level, "not_after": alarm.certificate.not_after}
+                log.warning("edge.certificate.expiring", certificate=alarm.certificate.id, **facts)
+
+    async def _forget(self, situation: Situation) -> None:
+        """Ordered certificates and failed tries of hosts that are not served any more, and what was renewed."""
+        hosts = {site.host for site in situation.sites}
+        acme_made = [each for each in situation.certificates if each.kind == "acme"]
+        newest = {each.names: each.id for each in sorted(acme_made, key=lambda each: (each.not_after, each.id))}
+        gone = [each.id for each in acme_made if not hosts & set(each.names) or newest[each.names] != each.id]
+        left = [host for host in situation.orders if host not in hosts]
+        if gone or left:
+            await self.store.write(partial(_forget, gone, left))
+
+
+def _material(ids: Iterable[str], conn: sa.Connection) -> dict[str, Secret]:
+    found = {id: tables.material(conn, id) for id in ids}
+    return {id: text for id, text in found.items() if text is not None}
+
+
+def _issued(host: str, checked: Checked, directory: str, account: acme.Account, tx: Tx) -> None:
+    made = intents.keep(tx, checked, kind="acme", owner_id=None)
+    tables.drop_order(tx.conn, host)
+    tables.put_account(tx.conn, directory, account)
+    tx.emit("edge.certificate.issued", subject=host[:80], certificate=made.id, not_after=made.not_after)
+
+
+def _warned(alarm: Alarm, tx: Tx) -> None:
+    each = alarm.certificate
+    tables.set_warned(tx.conn, each.id, alarm.level)
+    names, hosts = list(each.names), list(alarm.hosts)
+    tx.emit(
+        "edge.certificate.expiring",
+        owner_id=each.owner_id,
+        subject=each.id,
+        level=alarm.level,
+        names=names,
+        hosts=hosts,
+        not_after=each.not_after,
+    )
+
+
+def _forget(ids: list[str], hosts: list[str], tx: Tx) -> None:
+    for id in ids:
+        tables.delete(tx.conn, id)
+    for host in hosts:
+        tables.drop_order(tx.conn, host)
+
+
+def _line(alarm: Alarm, orders: dict[str, Order], now: int) -> str:
+    each = alarm.certificate
+    name = alarm.hosts[0] if alarm.hosts else each.names[0]
+    days = (each.not_after - now) // DAY_MS
+    when = "has ended" if alarm.level == 3 else f"ends in {days} days" if days else "ends within a day"
+    why = next((f" (last try: {orders[host].error})" for host in each.names if host in orders), "")
+    todo = "upload a new one" if each.kind == "own" else "it could not be renewed"
+    return f"the certificate of {name} {when}: {todo}{why}"

@@ -1,0 +1,192 @@
+"""Where the rows of the command line are tried: an installation, a mail server, a sink for hooks, one folder a lane."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import threading
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tests.system import browser
+from tests.system.cli_rows import ROWS, Row
+from tests.system.rig import NODE_APP, Installation, commit, git, until, write_files
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    said: str
+
+
+class Sink:
+    """An HTTP server that takes everything and remembers it."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, str, bytes]] = []
+        self.answers = 200
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                sink.got.append((self.path, self.headers.get("authorization", ""), body))
+                self.send_response(sink.answers)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@dataclass
+class Bench:
+    """Tries the rows of each lane in order; lanes run beside each other."""
+
+    havre: Installation
+    sink: Sink
+    mail: browser.Mailbox
+    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.shell = self.havre.environment() | {"CI": "1", "NODE_COMPILE_CACHE": str(self.havre.base / "node-cache")}
+        place = Path(tempfile.mkdtemp(prefix="havre-browser-"))  # BROWSER may not hold a space
+        self.opened, script = place / "opened", place / "browser.sh"
+        script.write_text(f'#!/bin/sh\necho "$1" >> {shlex.quote(str(self.opened))}\n')
+        script.chmod(0o755)
+        self.shell["BROWSER"] = str(script)
+        ssh = place / "ssh"  # the stock client, with a list of known hosts of this test
+        known = f"-o UserKnownHostsFile={place / 'known_hosts'} -o StrictHostKeyChecking=accept-new"
+        ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F /dev/null {known} "$@"\n')
+        ssh.chmod(0o755)
+        self.shell["PATH"] = f"{place}:{self.shell['PATH']}"
+        self.operator = browser.credentials(self.havre)
+        self.kept |= {"api": self.shell["API_HOST"], "sink": self.sink.url}
+        self.kept["key"] = str(self.havre.base / "id_ed25519")
+
+    def run(self) -> None:
+        lanes = list(dict.fromkeys(row.lane for row in ROWS))
+        threads = [threading.Thread(target=self._lane, args=(lane,)) for lane in lanes]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+
+    def _lane(self, lane: str) -> None:
+        folder = self.havre.new_repository("shop") if lane == "app" else self.havre.base / f"lane-{lane}"
+        folder.mkdir(exist_ok=True)
+        env = dict(self.shell) | {"HOME": str(self.havre.base / f"home-{lane}")}
+        if lane == "account":
+            env = {name: value for name, value in env.items() if name not in ("CLEVER_TOKEN", "CLEVER_SECRET")}
+        if lane == "clusters":
+            for each in ("k8s", "ng"):
+                self._say(f"features enable {each}", folder, env)
+        if lane in ("operators", "addons"):
+            for each in ("operators", "kv"):
+                self._say(f"features enable {each}", folder, env)
+        for row in ROWS:
+            if row.lane == lane:
+                self.outcomes[row.command] = self._row(row, folder, env)
+
+    def _row(self, row: Row, folder: Path, env: dict[str, str]) -> list[Outcome]:
+        try:
+            if row.before and not row.refuses:
+                prepare: Callable[[Path, dict[str, str]], None] = getattr(self, row.before)
+                prepare(folder, env)
+            said = self.operator["password"] + "\n" if row.said == "password" else row.said
+            found = [self._say(row.line, folder, env, said)]
+            if row.keep is not None and (match := re.search(row.keep[1], found[0].said)):
+                self.kept[row.keep[0]] = match[1]
+            if not row.refuses:
+                found += [self._say(each, folder, env, said) for each in row.more]
+            return found
+        except Exception as error:  # what a row does before it must not end its lane
+            return [Outcome(-1, repr(error))]
+
+    def _say(self, line: str, folder: Path, env: dict[str, str], said: str = "") -> Outcome:
+        argv = [_filled(each, self.kept) for each in shlex.split(line)]
+        done = subprocess.run(
+            ["clever", *argv], cwd=folder, env=env, input=said, capture_output=True, text=True, timeout=150
+        )
+        return Outcome(done.returncode, done.stdout + done.stderr)
+
+    # what rows ask for before they are tried
+
+    def browser(self, _folder: Path, _env: dict[str, str]) -> None:
+        self.opened.unlink(missing_ok=True)
+
+    def sign_in_in_the_browser(self, _folder: Path, _env: dict[str, str]) -> None:
+        def person() -> None:
+            url = until(lambda: self._asked("/cli-oauth"), what="the browser is sent to the sign-in page")
+            with browser.Browser(self.havre) as page:
+                page.allow_cli(url, **self.operator)
+
+        self.opened.unlink(missing_ok=True)
+        threading.Thread(target=person, daemon=True).start()
+
+    def second_profile(self, folder: Path, env: dict[str, str]) -> None:
+        pair = f"--token {self.shell['CLEVER_TOKEN']} --secret {self.shell['CLEVER_SECRET']}"
+        self._say(f"login --alias second {pair}", folder, env)
+
+    def _asked(self, path: str) -> str:
+        lines = self.opened.read_text().splitlines() if self.opened.exists() else []
+        return next((each for each in lines if urllib.parse.urlsplit(each).path == path), "")
+
+    def confirm_email(self, _folder: Path, _env: dict[str, str]) -> None:
+        link = until(lambda: self.mail.link_to("other@example.test"), what="the confirmation is in the mailbox")
+        with browser.Browser(self.havre) as page:
+            page.confirm(link)
+
+    def key(self, _folder: Path, _env: dict[str, str]) -> None:
+        if not Path(self.kept["key"]).exists():
+            argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.kept["key"]]
+            subprocess.run(argv, check=True, capture_output=True)
+
+    def ssh_key(self, folder: Path, env: dict[str, str]) -> None:
+        other = str(self.havre.base / "id_app")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True, capture_output=True)
+        self._say(f"ssh-keys add door {shlex.quote(other)}.pub", folder, env)
+        self.kept["app_key"] = other
+
+    def visit(self, _folder: Path, _env: dict[str, str]) -> None:
+        def seen() -> bool:
+            self.havre.get("shop.havre.localhost", "/seen")
+            argv = "accesslogs --since 1h --until 0s -F json"
+            return "/seen" in self._say(argv, self.havre.base / "shop", self.shell).said
+
+        until(seen, what="a request is in the access log")
+
+    def other_app(self, folder: Path, env: dict[str, str]) -> None:
+        place = self.havre.base / "other"
+        place.mkdir()
+        self._say("create -t node other", place, env)
+
+    def slow_deploy(self, folder: Path, env: dict[str, str]) -> None:
+        write_files(
+            folder,
+            NODE_APP | {"package.json": '{"name":"x","scripts":{"start":"node server.js","postinstall":"sleep 99"}}'},
+        )
+        commit(folder, "slow")
+        self._say("deploy --exit-on deploy-start --quiet", folder, env)
+        assert git(folder, "rev-parse", "HEAD")
+
+
+def _filled(text: str, kept: dict[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda found: kept.get(found[1], found[0]), text)
