@@ -51,6 +51,7 @@ DJANGO_ANSWERS = {"/": "a lantern", "/static/style.css": "sans-serif", "/sum/2/3
 UV_RUN = {"CC_PYTHON_UV_RUN_COMMAND": "uvicorn main:app --host 0.0.0.0 --port 8080"}
 GEVENT = {"CC_PYTHON_MODULE": "app:app", "CC_PYTHON_USE_GEVENT": "true"}
 STARLETTE = {"CC_PYTHON_MODULE": "web:app"}
+UVICORN, DAPHNE = {"CC_PYTHON_BACKEND": "uvicorn"}, {"CC_PYTHON_BACKEND": "daphne"}
 PHP = {"CC_WEBROOT": "/public", "CC_PHP_VERSION": "8", "MEMORY_LIMIT": "64M"}
 SETTINGS = '{"memory_limit":"64M","precision":"9","type":"production"}'
 PHP_FPM = {"/": "by fpm-fcgi", "/ships": "Heron, Kelp", "/settings": SETTINGS}
@@ -76,14 +77,7 @@ WEB = (
     Row("python-hello", "python", {"/": "Hello"}, GEVENT | {"CC_PYTHON_BACKEND": "gunicorn"}, "gevent", heavy=True),
     Row("python-django", "python", DJANGO_ANSWERS, DJANGO),
     Row("python-fastapi", "python", {"/": '{"hello":"FastAPI"}'}, UV_RUN, said=["uv sync"]),
-    Row(
-        "python-starlette",
-        "python",
-        {"/": "Starlette"},
-        STARLETTE | {"CC_PYTHON_BACKEND": "uvicorn"},
-        "uvicorn",
-        heavy=True,
-    ),
+    Row("python-starlette", "python", {"/": "Starlette"}, STARLETTE | UVICORN, "uvicorn", heavy=True),
     Row(
         "python-starlette",
         "python",

@@ -142,7 +142,7 @@ def _quota(build: BuildConfig, release: Path, cache: Path) -> Quota:
 
 def sizes(app: App, config: Config) -> tuple[int, float]:
     """MiB of memory and processors of the app's builds: its build flavor's when it has separate builds, else the
-    installation's (decision 0007)."""
+    installation's (docs/decisions, what a build leaves)."""
     if not app.separate_build:
         return config.build.memory_mib, config.build.cpus
     found = flavor(app.build_flavor)

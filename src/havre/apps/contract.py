@@ -56,6 +56,7 @@ COMMON = (
     Variable("CC_WORKER_COMMAND_N", "more of them"),
     Variable("CC_WORKER_RESTART", "what follows a worker's end: `always`, `on-failure` or `no`", "on-failure"),
     Variable("CC_WORKER_RESTART_DELAY", "seconds before a worker is started again", "1"),
+    Variable("CC_SCALE_TO_ZERO_AFTER", "seconds without a request after which the app sleeps until the next", "never"),
     Variable("CC_HEALTH_CHECK_PATH", "a path that must answer 200 before an instance serves", "`/`, below 500"),
     *(Variable(f"CC_HEALTH_CHECK_PATH_{number}", "a further path that must answer 200") for number in range(6)),
     Variable("CC_OVERRIDE_BUILDCACHE", "paths separated by colons: only these files of a build are kept"),
