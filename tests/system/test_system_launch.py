@@ -150,7 +150,9 @@ setTimeout(end, wait === "wait" ? 1e9 : 100)
 
 
 def jobs_that_wait(havre: Installation) -> list[int]:
-    return [pid for pid in havre.processes() if command_of(pid).split(b"\0") == [b"node", b"job.js", b"0", b"wait", b""]]
+    return [
+        pid for pid in havre.processes() if command_of(pid).split(b"\0") == [b"node", b"job.js", b"0", b"wait", b""]
+    ]
 
 
 def command_of(pid: int) -> bytes:
