@@ -22,6 +22,7 @@ import anyio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import edge, wire
 from tests.system.rig import EXAMPLES, NODE_APP, Installation, Load, commit, git, installation, until
 
 
@@ -114,6 +115,29 @@ def bench_deploys(havre: Installation) -> None:
             deploy_seconds(havre, folder, "loaded.havre.localhost")
     value = f"{len(load.lost)} of {load.answered}"
     show("requests lost in 30 deploys under keep-alive load", value, "0", not load.lost, "make bench ONLY=deploys")
+
+
+def bench_routes(_: Installation) -> None:
+    median, worst = edge.route_change_ms()
+    show(
+        "a route changes, among 10,000 hosts (median of 40)",
+        f"{median:.1f} ms ({worst:.0f})",
+        "<= 15 ms",
+        median <= 15,
+        "make bench ONLY=routes",
+    )
+
+
+def bench_edge(havre: Installation) -> None:
+    """The same app through the edge and through a bare Caddy, in turn."""
+    folder = havre.new_repository("proxied")
+    havre.clever("create", "-t", "node", "proxied", cwd=folder)
+    deploy_seconds(havre, folder, "proxied.havre.localhost")
+    ours, bare = edge.beside_bare_caddy(havre, "proxied.havre.localhost")
+    ratio = statistics.median(one.per_s / other.per_s for one, other in zip(ours, bare, strict=True))
+    slow = statistics.median(one.p99_ms / other.p99_ms for one, other in zip(ours, bare, strict=True))
+    value = f"{ratio:.2f}x, p99 {slow:.2f}x"
+    show("requests/s through the edge / bare Caddy", value, ">= 0.95x", ratio >= 0.95, "make bench ONLY=edge")
 
 
 def bench_memory(havre: Installation) -> None:
@@ -241,15 +265,38 @@ def pss_kib(pid: int) -> int:
     return int(next(line.split()[1] for line in lines if line.startswith("Pss:")))
 
 
+def bench_summary(havre: Installation) -> None:
+    value, size = wire.summary_ms(havre)
+    name = f"GET /v2/summary with 1,000 apps, {size / 1024:.0f} KiB (p50)"
+    show(name, f"{value:.1f} ms", "<= 20 ms", value <= 20, "make bench ONLY=summary")
+
+
+def bench_signed(havre: Installation) -> None:
+    value, bare = wire.signed_ms(havre)
+    shown = f"{value:.1f} ms ({bare:.1f} ms)"
+    show("a small signed GET, p50 (a bare route)", shown, "<= 3 ms", value <= 3, "make bench ONLY=signed")
+
+
+def bench_streams(havre: Installation) -> None:
+    value = wire.streams_mb(havre)
+    name = f"memory of {wire.STREAMS} log streams and {wire.STREAMS} event sockets"
+    show(name, f"{value:.0f} MB", "<= 60 MB", value <= 60, "make bench ONLY=streams")
+
+
 BENCHES: dict[str, Callable[[Installation], None]] = {
     "memory": bench_memory,
     "start": bench_start,
     "stacks": bench_stacks,
+    "signed": bench_signed,
+    "streams": bench_streams,
+    "summary": bench_summary,
     "push": bench_push,
     "restart": bench_restart,
     "archive": bench_archive,
     "vinext": bench_vinext,
     "deploys": bench_deploys,
+    "routes": bench_routes,
+    "edge": bench_edge,
 }
 
 

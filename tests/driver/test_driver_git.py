@@ -7,6 +7,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -189,20 +190,66 @@ async def test_only_the_smart_protocol_is_answered(rig: GitRig) -> None:
             await ask(path)
 
 
+def asked(rig: GitRig, body: AsyncIterator[bytes], *, limit_s: float = 20) -> Any:
+    """A push, by the body of its request."""
+    return git.http_backend(
+        git_dir=rig.git_dir, method="POST", path_info="/git-receive-pack", query="",
+        content_type="application/x-git-receive-pack-request", content_encoding="", git_protocol="",
+        content_length=None, user="dev", environment={}, body=body, limit_s=limit_s,
+    )  # fmt: skip
+
+
 async def test_git_that_takes_too_long_is_ended(rig: GitRig) -> None:
     async def never() -> AsyncIterator[bytes]:
         await anyio.sleep_forever()
         yield b""
 
-    response = await git.http_backend(
-        git_dir=rig.git_dir, method="POST", path_info="/git-receive-pack", query="",
-        content_type="application/x-git-receive-pack-request", content_encoding="", git_protocol="",
-        content_length=None, user="dev", environment={}, body=never(), limit_s=0.3,
-    )  # fmt: skip
     with pytest.raises(UnavailableError):
-        async for _ in response.body:
-            pass
+        await asked(rig, never(), limit_s=0.3)
     await until(lambda: not processes_of(str(rig.git_dir.parent)), "git is gone")
+
+
+async def test_an_answer_begins_when_the_whole_request_has_been_read(rig: GitRig) -> None:
+    """The edge drops 256 KiB of a request to which an answer comes while it is still sent."""
+    more, answers = anyio.Event(), []
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"00"
+        await more.wait()
+        yield b"00"
+
+    async def ask() -> None:
+        response = await asked(rig, slow())
+        answers.append(response.status)
+        async with aclosing(response.body) as parts:
+            async for _ in parts:
+                pass
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        await until(lambda: processes_of(str(rig.git_dir.parent)), "git runs")
+        await anyio.sleep(0.3)
+        assert answers == []
+        more.set()
+    assert answers == [200]
+
+
+async def test_what_a_pusher_sends_after_git_has_refused_is_read_to_its_end(rig: GitRig) -> None:
+    """Else its client still sends when the answer comes, and never hears the reason."""
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield b"this is no push\n"
+        for _ in range(100):
+            sent += 65536
+            yield b"x" * 65536
+
+    response = await asked(rig, endless())
+    async with aclosing(response.body) as parts:
+        async for _ in parts:
+            pass
+    assert sent == 100 * 65536
 
 
 async def repository_of(base: Path, files: dict[str, str | bytes]) -> tuple[Path, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from havre.apps import files, launchers, runtimes, specs, stacks, starting
+from havre.apps import files, images, launchers, runtimes, specs, stacks, starting
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState, Instance, InstanceState
 from havre.apps.packages import open_toolchains
 from havre.apps.runtimes import Plan
@@ -37,7 +37,7 @@ def an_app(runtime: str, **changes: object) -> App:
         state=AppState.SHOULD_BE_UP, min_instances=1, max_instances=1, min_flavor="XS", max_flavor="XS",
         build_flavor="S", separate_build=False, lifetime="REGULAR", sticky_sessions=False, homogeneous=False,
         cancel_on_push=False, force_https=False, branch="master", commit_id=None, serving=None, generation=0,
-        uid=250_017, created_at=0, deployed_at=0, deleted=False,
+        uid=220_017, created_at=0, deployed_at=0, deleted=False,
     )  # fmt: skip
     return replace(app, **changes)  # type: ignore[arg-type]
 
@@ -82,10 +82,10 @@ class Started:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    async def answer(self, path: str = "/", *, limit_s: float = 60, accept: str = "identity") -> str:
+    async def answer(self, path: str = "/", *, port: int = 8080, limit_s: float = 60, accept: str = "identity") -> str:
         """The answer to a GET, as soon as there is one. accept: the encodings that are understood."""
         with anyio.move_on_after(limit_s):
-            while (said := await self._ask(path, accept)) is None:
+            while (said := await self.ask(path, port=port, accept_encoding=accept)) is None:
                 unit = await self.engine.get(self.id)
                 assert unit is not None and unit.state != "exited", self.said()
                 await anyio.sleep(0.1)
@@ -94,16 +94,17 @@ class Started:
 
     async def send(self, path: str) -> None:
         """A GET whose answer, if there is one, is nobody's concern."""
-        await self._ask(path)
+        await self.ask(path)
 
     async def stop(self, *, grace_s: float = 5) -> Exit:
         return await self.engine.stop(self.id, grace_s=grace_s)
 
-    async def _ask(self, path: str, accept: str = "identity") -> str | None:
-        head = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: {accept}\r\n\r\n"
+    async def ask(self, path: str, *, port: int = 8080, **headers: str) -> str | None:
+        """The answer to one GET; None when there is none."""
+        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
         try:
-            async with await self.engine.dial(self.id, 8080) as stream:
-                await stream.send(head.encode())
+            async with await self.engine.dial(self.id, port) as stream:
+                await stream.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n".encode())
                 said = b""
                 while True:
                     try:
@@ -159,8 +160,12 @@ class BuildRig:
         (folder / "build" / "build.sh").write_text(specs.build_script(plan.build))
         cache = files.open_cache(self.paths.cache / app.id, specs.cache_key(plan, of_build, source))
         if os.getuid() == 0:
-            files.give(release, app.uid)
-            files.give(cache, app.uid)
+            if plan.image:
+                files.give(release, images.users(app, self.config).first)
+                images.give_cache(app, self.config, cache)
+            else:
+                files.give(release, app.uid)
+                files.give(cache, app.uid)
         unit_id = UnitId(new_instance_id())
         roots = await stacks.roots(self.stacks, plan, with_build=bool(plan.build), fresh_s=86_400, tell=print)
         spec = specs.build_spec(
@@ -189,6 +194,7 @@ class BuildRig:
             toolchains=built.toolchains, instance=instance, log=log,
             doors=specs.Doors(self.paths.app_sockets / "a.sock", self.paths.app_sockets / "a.tcp", self.paths.run / "i" / "a" / "1-0.sock"),
             tree=stacks.tree_of(self.stacks, built.roots.run), starts=starts,
+            image=images.image_of(built.plan, built.app, self.config, built.release),
         )  # fmt: skip
         self.started.append(spec.id)
         await self.engine.start(spec)

@@ -164,6 +164,30 @@ JVM = (
 GO_IS_THERE = (Path(sys.prefix) / "share" / "havre" / "toolchains" / f"go-{GO_VERSION}").is_dir()
 
 NATIVE = (
+    Row("docker-hello", "docker", {"/": "Hello from shop, user 33"}, said=("FROM python:3.11",), heavy=True),
+    Row("linux-make", "linux", {"/": "Hello from shop in C"}, said=("make build took",)),
+    Row("linux-mise", "linux", {"/": "Hello from mise"}, said=("mise run build took",)),
+    Row(
+        "linux-mise",
+        "linux",
+        {"/": "Hello by hand"},
+        {
+            "CC_BUILD_COMMAND": "mkdir public && echo Hello by hand > public/index.html",
+            "CC_RUN_COMMAND": "cd public && exec python3 -m http.server $PORT",
+        },
+        "by hand",
+    ),
+    Row("elixir-hello", "elixir", {"/": "Hello from shop, Elixir 1."}, heavy=True),
+    Row(
+        "elixir-hello",
+        "elixir",
+        {"/": "Hello from shop, Elixir 1."},
+        {"CC_MIX_BUILD_GOAL": "release"},
+        "release",
+        heavy=True,
+    ),
+    Row("haskell-hello", "haskell", {"/": "Hello from shop with Scotty"}, heavy=True),
+    Row("haskell-plain", "haskell", {"/": "plain ghc"}, {"HAVRE_PACKAGES": "libghc-network-dev"}, heavy=True),
     Row(
         "go-chi",
         "go",

@@ -148,6 +148,10 @@ ROUTES: dict[str, Who] = {
     "GET /v2/havre/quotas": "operator",
     "PUT /v2/havre/quotas/{owner_id}": "operator",
     "GET /v2/havre/outbox": "operator",
+    "GET /v2/havre/stacks": "operator",
+    "GET /v2/havre/stacks/{id}": "operator",
+    "POST /v2/havre/stacks/upgrades": "operator",
+    "GET /v2/havre/stacks/upgrades/{id}": "operator",
 }
 BODIES: dict[str, Any] = {
     f"PUT {ORG}": {"name": "Renamed"},
@@ -172,6 +176,7 @@ BODIES: dict[str, Any] = {
     "PUT /v2/self/keys/{name}": "ssh-ed25519 x",
     "POST /api-tokens": {"email": "x", "password": "y", "name": "z", "expirationDate": "2030-01-01T00:00:00Z"},
     "PUT /api-tokens/{id}": {"name": "x"},
+    "POST /v2/havre/stacks/upgrades": {"apps": ["unknown"]},
     "POST /v2/havre/people": {"email": "somebody@example.test"},
     "PUT /v2/havre/quotas/{owner_id}": {"apps": 1},
 }

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.room import oci_rig
 from tests.room.build_rig import BuildRig, open_rig, places
 from tests.room.runtime_suite import Row, conforms, params
 
@@ -24,4 +25,6 @@ async def rig() -> AsyncIterator[BuildRig]:
 
 @pytest.mark.parametrize("row", params())
 async def test_an_example_is_built_answers_and_ends_when_told(rig: BuildRig, row: Row) -> None:
+    if row.runtime == "docker":
+        await oci_rig.give_base_images(rig)
     await conforms(rig, row)

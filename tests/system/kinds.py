@@ -7,9 +7,16 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import anyio
+
+from havre.apps.stacks import open_stacks
+from havre.kernel.clock import SystemClock
+from havre.kernel.config import host_environment
+from tests.room.oci_rig import write_base_images
 from tests.room.runtime_suite import EXAMPLES, Row
 from tests.system.rig import Installation, commit, git, until
 
@@ -48,6 +55,14 @@ def prove(havre: Installation, row: Row) -> Proof:
     havre.clever("delete", "--yes", cwd=folder)
     head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=EXAMPLES, capture_output=True, text=True)
     return Proof(str(row), row.runtime, cold, cached, head.stdout.strip())
+
+
+def base_images(layouts: Path) -> None:
+    """What docker's example begins with, where the installation looks for it."""
+    root = Path(sys.prefix) / "share" / "havre" / "stacks"
+    found = open_stacks(root, host_environment(), now=SystemClock().now)
+    layouts.chmod(0o755)
+    anyio.run(write_base_images, found, layouts)
 
 
 def ask(havre: Installation, row: Row, host: str) -> None:

@@ -94,10 +94,12 @@ class Installation:
         self.home = self.base / "home"
         self.home.mkdir(parents=True, exist_ok=True)
         self.http_port, self.https_port, self.ssh_port = free_ports(3)
+        redirected = free_ports(20)
+        self.tcp_ports = f"{redirected[0]}-{redirected[-1]}"
         self.config = self.base / "havre.toml"
 
     def write_config(self, **trials: str) -> None:
-        ports = {"http_port": self.http_port, "https_port": self.https_port}
+        ports = {"http_port": self.http_port, "https_port": self.https_port, "tcp_ports": self.tcp_ports}
         tables = {
             "ssh": {"port": self.ssh_port},
             "apps": {"health_timeout_s": 30.0, "drain_s": 10.0, "grace_s": 5.0},

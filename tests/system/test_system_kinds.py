@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.room.runtime_suite import ROWS, Row, params
-from tests.system.kinds import prove, record
+from tests.system.kinds import base_images, prove, record
 from tests.system.rig import Installation, installation
 
 pytestmark = pytest.mark.timeout(1800)
@@ -23,8 +24,14 @@ QUICK = (
 
 
 @pytest.fixture(scope="module")
-def havre() -> Iterator[Installation]:
-    with installation() as made:
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the installation looks for base images of docker apps."""
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.fixture(scope="module")
+def havre(layouts: Path) -> Iterator[Installation]:
+    with installation(**{"build.images": {"layouts": str(layouts)}}) as made:
         made.up()
         yield made
 
@@ -36,5 +43,7 @@ def test_a_kind_goes_through_the_command_line(havre: Installation, row: Row) -> 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("row", params([each for each in ROWS if str(each) not in QUICK]))
-def test_every_other_example_does(havre: Installation, row: Row) -> None:
+def test_every_other_example_does(havre: Installation, layouts: Path, row: Row) -> None:
+    if row.runtime == "docker":
+        base_images(layouts)
     record(prove(havre, row))

@@ -71,9 +71,9 @@ def parts(havre: Installation, strangers: Hosts) -> Path:
         "CC_WEBROOT": "/page",
         "CC_PRE_BUILD_HOOK": f"git ls-remote {strangers.ssh}/private.git HEAD",
         "CC_POST_BUILD_HOOK": "cat private/private.txt private/deep/deep.txt; find . -name .git",
-        "CC_SSH_PRIVATE_KEY": strangers.key,
     }
     havre.clever("env", "import", cwd=folder, stdin="".join(f'{name}="{value}"\n' for name, value in env.items()))
+    havre.clever("env", "set", "CC_SSH_PRIVATE_KEY", f" {strangers.key}", cwd=folder)
     return folder
 
 

@@ -5,11 +5,12 @@ What the operator's package indexes ask for is handed in here and nowhere else: 
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from havre.apps import keys
+from havre.apps import images, keys
 from havre.apps.keys import Key
 from havre.apps.model import App, Deployment
 from havre.apps.packages import HOST_CA, Packages, app_npmrc, packages
@@ -82,7 +83,7 @@ def build_spec(
 
     The script of `build_script` stands in `<deployments>/<id>/<folder>/build.sh`. cache: the app's own. tree: of its
     stack; None: the host's /usr. key: the app's, for private dependencies.
-    Raises InvalidError when the configured bundle of authorities is not there.
+    Raises InvalidError when the configured bundle of authorities is not there, or images cannot be built here.
     """
     memory_mib, cpus = sizes(app, config)
     found = packages(config.build.packages, host)
@@ -100,6 +101,7 @@ def build_spec(
     env = dict(found.environment) | told | _own(found, deployment.env)
     env |= {TOOLS: " ".join(f"{each.name}-{each.version}" for each in toolchains)}
     env |= key.environment() if key is not None else {}
+    shown, asked = images.bases(config.build.images, is_root=os.getuid() == 0) if plan.image else ((), {})
     binds = (
         *(Bind(each.source, each.target) for each in toolchains),
         Bind(paths.deployments / deployment.id / folder, "/opt/havre/build"),
@@ -107,18 +109,21 @@ def build_spec(
         Bind(cache, f"{HOME}/.cache", writable=True),
         *((Bind(keys.known_hosts(paths, app), keys.KNOWN, writable=True),) if key is not None else ()),
         *_ca_bind(found),
+        *shown,
     )
     return UnitSpec(
         id=unit_id,
         kind="build",
         argv=("/bin/sh", "/opt/havre/build/build.sh"),
-        env=env,
+        env=env | asked,
         cwd=env["APP_ROOT"],
         limits=Limits(memory_mib * 1024**2, cpus, pids=2048, weight=WEIGHT),
         log=log,
         labels={"app": app.id, "deployment": deployment.id, "kind": "build", "commit": deployment.commit_id},
         binds=binds,
         uid=app.uid,
+        users=images.users(app, config) if plan.image else None,
+        nests=plan.image,
         deadline_s=config.build.timeout_s,
         scratch_bytes=SCRATCH_BYTES,
         scratch_files=SCRATCH_FILES,
@@ -137,7 +142,7 @@ def _quota(build: BuildConfig, release: Path, cache: Path) -> Quota:
 
 def sizes(app: App, config: Config) -> tuple[int, float]:
     """MiB of memory and processors of the app's builds: its build flavor's when it has separate builds, else the
-    installation's (decision 0007)."""
+    installation's (docs/decisions, what a build leaves)."""
     if not app.separate_build:
         return config.build.memory_mib, config.build.cpus
     found = flavor(app.build_flavor)

@@ -38,7 +38,7 @@ PLATFORM = (
     Variable("CC_COMMIT_ID", "the commit; `COMMIT_ID` is the same"),
     Variable("CC_APP_NAME", "the app's name"),
     Variable("CC_REVERSE_PROXY_IPS", "from where requests come"),
-    Variable("PORT", "the port to listen on: 8080"),
+    Variable("PORT", "the port to listen on: 8080, and 9000 behind a request flow"),
 )
 COMMON = (
     Variable("APP_FOLDER", "the folder of the repository that holds the app", "its top"),
@@ -56,6 +56,7 @@ COMMON = (
     Variable("CC_WORKER_COMMAND_N", "more of them"),
     Variable("CC_WORKER_RESTART", "what follows a worker's end: `always`, `on-failure` or `no`", "on-failure"),
     Variable("CC_WORKER_RESTART_DELAY", "seconds before a worker is started again", "1"),
+    Variable("CC_SCALE_TO_ZERO_AFTER", "seconds without a request after which the app sleeps until the next", "never"),
     Variable("CC_HEALTH_CHECK_PATH", "a path that must answer 200 before an instance serves", "`/`, below 500"),
     *(Variable(f"CC_HEALTH_CHECK_PATH_{number}", "a further path that must answer 200") for number in range(6)),
     Variable("CC_OVERRIDE_BUILDCACHE", "paths separated by colons: only these files of a build are kept"),
@@ -69,15 +70,20 @@ COMMON = (
     Variable("CC_DISABLE_GIT_SUBMODULES", "submodules are not fetched", "false"),
     Variable("CC_SSH_PRIVATE_KEY", "a key for submodules and private dependencies, in builds only"),
     Variable("CC_SSH_PRIVATE_KEY_FILE", "the name of its file in `~/.ssh`", "id_ed25519"),
+    Variable("CC_REQUEST_FLOW", "what stands in front of the app in its instances, the outermost first: `varnish`, "
+             "`oauth2-proxy`, `custom`; or `block`, `disable`", "`varnish` with a VCL file"),
+    Variable("CC_REQUEST_FLOW_CUSTOM", "the command of `custom`, with `@@LISTEN_PORT@@` and `@@FORWARD_PORT@@`"),
+    Variable("CC_VARNISH_FILE", "the VCL, from the app's folder or the repository's top", "`/clevercloud/varnish.vcl`"),
+    Variable("CC_VARNISH_STORAGE_SIZE", "Varnish's cache", "a quarter of the memory, at most 1G"),
+    Variable("HAVRE_PACKAGES", "Debian packages that the app needs besides, with commas or spaces between"),
 )  # fmt: skip
 UNSUPPORTED = (
     "CC_TROUBLESHOOT", "CC_PREVENT_LOGSCOLLECTION", "CC_MISE_FILE_PATH", "CC_DISABLE_MISE",
     "CC_METRICS_PROMETHEUS_PATH", "CC_METRICS_PROMETHEUS_PORT", "CC_METRICS_PROMETHEUS_USER",
     "CC_METRICS_PROMETHEUS_PASSWORD", "CC_METRICS_PROMETHEUS_RESPONSE_TIMEOUT", "CC_CLAMAV", "CC_CLAMAV_MAXQUEUE",
     "CC_CLAMAV_MAXTHREADS", "CC_VPN_TYPE", "CC_ENABLE_PGPOOL", "CC_ENABLE_MYSQL_PROXYSQL", "CC_FS_BUCKET",
-    "CC_FS_BUCKET_N", "CC_HTTP_BASIC_AUTH", "CC_HTTP_BASIC_AUTH_N", "CC_REQUEST_FLOW", "CC_REQUEST_FLOW_CUSTOM",
-    "CC_VARNISH_FILE", "CC_VARNISH_STORAGE_SIZE", "CC_REDIRECTIONIO_PROJECT_KEY", "CC_REDIRECTIONIO_FORWARD_PORT",
-    "CC_REDIRECTIONIO_INSTANCE_NAME", "CC_BUILD_COMMAND",
+    "CC_FS_BUCKET_N", "CC_HTTP_BASIC_AUTH", "CC_HTTP_BASIC_AUTH_N", "CC_REDIRECTIONIO_PROJECT_KEY",
+    "CC_REDIRECTIONIO_FORWARD_PORT", "CC_REDIRECTIONIO_INSTANCE_NAME", "CC_BUILD_COMMAND",
 )  # fmt: skip
 
 

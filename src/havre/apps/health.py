@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import anyio
 
+from havre.apps.runtimes import Plan, checked_ports, public_port
 from havre.base.errors import InvalidError, UnavailableError
 from havre.base.ids import UnitId
 from havre.kernel.clock import Clock
 from havre.kernel.units import Units
 
 PROBE_S = 10.0
+OWN_PORT = 0  # of Units.dial: the port that the unit is reached at
 
 
 def paths_of(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -24,32 +26,40 @@ def paths_of(env: Mapping[str, str]) -> tuple[str, ...]:
     return found
 
 
-async def wait_healthy(units: Units, id: UnitId, *, env: Mapping[str, str], limit_s: float, clock: Clock) -> str:
+async def wait_healthy(
+    units: Units, id: UnitId, *, plan: Plan, env: Mapping[str, str], limit_s: float, clock: Clock
+) -> str:
     """Return a sentence about the answer once every path answers.
 
-    A configured path must answer 200; without one, `/` must answer anything below 500.
+    A configured path must answer 2xx; without one, `/` must answer anything below 500. Paths are asked for through the
+    request flow, when there is one; each of its ports and the app's own must answer too, for a part in front may
+    answer while the app does not. An app behind `block` is not asked at all. (docs: Clever Cloud, "Health check".)
     Raises InvalidError with what was seen last when `limit_s` has passed or the instance has ended.
     """
-    paths = paths_of(env) or ("/",)
-    strict = bool(paths_of(env))
+    given = () if any(part.name == "block" for part in plan.flow) else paths_of(env)
+    paths, strict = given or ("/",), bool(given)
     deadline = clock.monotonic() + limit_s
-    seen = "nothing listens on port 8080"
+    seen = f"nothing listens on port {public_port(plan)}"
     pause = 0.02
     while clock.monotonic() < deadline:
         answers = [await _probe(units, id, path) for path in paths]
         bad = [
             (path, status) for path, status in zip(paths, answers, strict=True) if not _is_good(status, strict=strict)
         ]
-        if not bad:
+        deaf = [] if bad else [port for port in checked_ports(plan) if await _probe(units, id, paths[0], port) is None]
+        if not bad and not deaf:
             return f"health check GET {paths[0]} {answers[0]}"
-        if bad[0][1] is not None:
+        if deaf:
+            whose = "the app's own (PORT)" if deaf[0] == plan.port else "a part of the request flow"
+            seen = f"nothing answers on port {deaf[0]}, {whose}"
+        elif bad[0][1] is not None:
             seen = f"GET {bad[0][0]} answers {bad[0][1]}"
         unit = await units.get(id)
         if unit is None or unit.state == "exited":
             raise InvalidError(f"the app ended while it started: {unit.exit if unit else 'it was never started'}")
         await clock.sleep(pause)
         pause = min(0.5, pause * 1.4)
-    expected = "200 is expected" if strict else "the app must listen on 0.0.0.0:8080"
+    expected = "2xx is expected" if strict else f"the app must listen on 0.0.0.0:{plan.port}"
     raise InvalidError(f"the app did not become healthy within {limit_s:.0f} s: {seen}; {expected}")
 
 
@@ -68,14 +78,14 @@ async def failure(units: Units, id: UnitId, *, paths: Sequence[str], limit_s: fl
 
 
 def _is_good(status: int | None, *, strict: bool) -> bool:
-    return status is not None and (status == 200 if strict else status < 500)
+    return status is not None and (200 <= status < 300 if strict else status < 500)
 
 
-async def _probe(units: Units, id: UnitId, path: str, *, limit_s: float = PROBE_S) -> int | None:
+async def _probe(units: Units, id: UnitId, path: str, port: int = OWN_PORT, *, limit_s: float = PROBE_S) -> int | None:
     """The status of one GET; None when nobody answers."""
     try:
         with anyio.fail_after(limit_s):
-            async with await units.dial(id, 8080) as stream:
+            async with await units.dial(id, port) as stream:
                 request = (
                     f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: havre-health\r\nConnection: close\r\n\r\n"
                 )

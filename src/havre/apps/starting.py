@@ -11,6 +11,7 @@ from havre.apps import build, decide, files, launch, launchers, specs, tables
 from havre.apps.launch import Launch
 from havre.apps.model import App, Deployment, Instance
 from havre.apps.runtimes import Plan
+from havre.apps.runtimes.request_flow.launch import start_line
 from havre.base.errors import InvalidError
 from havre.base.flavors import FLAVORS, rank
 from havre.base.ids import UnitId
@@ -25,6 +26,8 @@ def launch_of(app: App, deployment: Deployment, plan: Plan, folder: Path) -> Lau
 
     Raises InvalidError naming what is wrong in a variable or in cron.json.
     """
+    if plan.image:  # it says itself how it starts, and nothing of ours runs beside it
+        return Launch("", ends=decide.is_task(app.lifetime, deployment.env))
     if decide.is_task(app.lifetime, deployment.env):
         command = deployment.env.get("CC_RUN_COMMAND", "").strip()
         if not command:
@@ -36,7 +39,7 @@ def launch_of(app: App, deployment: Deployment, plan: Plan, folder: Path) -> Lau
     if said is not None and len(said) > launch.cron.LIMIT_BYTES:
         raise InvalidError(f"{launch.cron.FILE} may have {launch.cron.LIMIT_BYTES // 1024} KiB")
     text = said.decode(errors="replace") if said is not None else None
-    return launch.launch_of(start=plan.start, env=deployment.env, workers=plan.workers, cron_text=text)
+    return launch.launch_of(start=start_line(plan), env=deployment.env, workers=plan.workers, cron_text=text)
 
 
 async def tell_succeeded(kernel: Kernel, deployment: Deployment, ids: Sequence[str]) -> None:

@@ -201,7 +201,8 @@ class Starts:
     async def _admit_once_healthy(self, found: _Successor, answered: anyio.Event) -> None:
         kernel, id, limit = self._kernel, UnitId(found.instance.id), self._kernel.config.apps.health_timeout_s
         try:
-            await health.wait_healthy(kernel.units, id, env=found.deployment.env, limit_s=limit, clock=kernel.clock)
+            env = found.deployment.env
+            await health.wait_healthy(kernel.units, id, plan=found.plan, env=env, limit_s=limit, clock=kernel.clock)
             up = await kernel.store.read(lambda conn: tables.serving(conn, found.app))
             if any(each.id == found.instance.id for each in up):
                 await edge.expect(kernel, found.app.id)

@@ -86,5 +86,5 @@ def variables(
         "COMMIT_ID": deployment.commit_id,
         "CC_APP_NAME": app.name,
         "CC_REVERSE_PROXY_IPS": "127.0.0.1",
-        "PORT": "8080",
+        "PORT": str(plan.port),
     }

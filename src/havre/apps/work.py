@@ -19,6 +19,7 @@ from havre.apps import (
     decide,
     files,
     health,
+    images,
     keys,
     launch,
     launchers,
@@ -167,7 +168,8 @@ class Work:
         memory = flavor(app.max_flavor).memory_mib
         plan = runtimes.detect(app.runtime, tree, deployment.env, memory_mib=memory)
         notes = [f"Note: {each}" for each in plan.notes]
-        return plan, (f"Detected: {plan.runtime}; start: {plan.start}", *notes)
+        start = plan.start or "as the image says"
+        return plan, (f"Detected: {plan.runtime}; start: {start}", *runtimes.told_flow(plan), *notes)
 
     async def launch(self, app: App, deployment: Deployment, plan: Plan, *, release: str) -> Launch:
         """What instances of the deployment run. Raises InvalidError for what a variable or cron.json says wrongly."""
@@ -273,7 +275,12 @@ class Work:
         if names.clean:
             await anyio.to_thread.run_sync(files.remove, paths.cache / app.id)
         cache = await anyio.to_thread.run_sync(files.open_cache, paths.cache / app.id, key)
-        await self.hand_over(app, place, cache, keys.known_hosts(paths, app) if own_key is not None else None)
+        known = keys.known_hosts(paths, app) if own_key is not None else None
+        if plan.image:
+            await self.hand_over(app, place, known, uid=images.users(app, kernel.config).first)
+            images.give_cache(app, kernel.config, cache)
+        else:
+            await self.hand_over(app, place, cache, known)
         spec = specs.build_spec(
             config=kernel.config,
             paths=paths,
@@ -290,13 +297,13 @@ class Work:
         )
         await kernel.units.start(spec)
 
-    async def hand_over(self, app: App, *folders: Path | None) -> None:
-        """Make the folders, where they are not there, the app's own user's."""
+    async def hand_over(self, app: App, *folders: Path | None, uid: int | None = None) -> None:
+        """Make the folders, where they are not there, the app's own user's, or of `uid`."""
         for each in folders:
             if each is not None:
                 each.mkdir(mode=0o755, parents=True, exist_ok=True)
                 if os.getuid() == 0:
-                    await anyio.to_thread.run_sync(files.give, each, app.uid)
+                    await anyio.to_thread.run_sync(files.give, each, app.uid if uid is None else uid)
 
     async def stop_build(self, names: Names) -> None:
         await self.stop_unit(names.build_unit)
@@ -342,7 +349,7 @@ class Work:
         began = self.kernel.clock.monotonic()
         await self.start_instance(app, deployment, instance, plan, starts)
         try:
-            said = await self.until_healthy(deployment, instance)
+            said = await self.until_healthy(deployment, instance, plan)
         except InvalidError as cause:
             await starting.tell_failed(self.kernel, instance)
             unit = await self.kernel.units.get(UnitId(instance.id))
@@ -414,6 +421,7 @@ class Work:
             doors=None if starts.ends else self._doors(instance),
             log=log,
             starts=starts,
+            image=images.image_of(plan, app, self.kernel.config, self._release(app.id, str(deployment.release_id))),
             tree=stacks.tree_of(self.stacks, instance.stack),
         )
         await self.kernel.units.start(spec)
@@ -423,11 +431,11 @@ class Work:
         own = edge.instance_socket(paths, app_id, generation=instance.generation, number=instance.number)
         return specs.Doors(edge.app_socket(paths, app_id), edge.tcp_socket(paths, app_id), own)
 
-    async def until_healthy(self, deployment: Deployment, instance: Instance) -> str:
+    async def until_healthy(self, deployment: Deployment, instance: Instance, plan: Plan) -> str:
         kernel = self.kernel
         limit = kernel.config.apps.health_timeout_s
         return await health.wait_healthy(
-            kernel.units, UnitId(instance.id), env=deployment.env, limit_s=limit, clock=kernel.clock
+            kernel.units, UnitId(instance.id), plan=plan, env=deployment.env, limit_s=limit, clock=kernel.clock
         )
 
     async def switch(self, app: App, deployment: Deployment, names: Names) -> None:

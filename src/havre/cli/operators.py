@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
+from havre.cli import options
 from havre.client import Client
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _data(function: F) -> F:
-    option = click.option("--data", type=click.Path(path_type=Path), default=None, help="The data directory (./data).")
-    return option(function)
 
 
 def _client(data: Path | None) -> Client:
-    return Client.of_data((data or Path("data")).absolute())
+    return Client.of_data(options.place(data))
 
 
 def _moment(at: int) -> str:
@@ -37,7 +29,7 @@ def people() -> None:
 @click.argument("email")
 @click.option("--operator", is_flag=True)
 @click.option("--json", "as_json", is_flag=True)
-@_data
+@options.data
 def people_add(email: str, operator: bool, as_json: bool, data: Path | None) -> None:
     """Make an account; its password and token are shown once."""
     made = _client(data).add_person(email, is_operator=operator)
@@ -49,7 +41,7 @@ def people_add(email: str, operator: bool, as_json: bool, data: Path | None) -> 
 
 
 @people.command("list")
-@_data
+@options.data
 def people_list(data: Path | None) -> None:
     """Everybody with an account."""
     for each in _client(data).people():
@@ -61,7 +53,7 @@ def people_list(data: Path | None) -> None:
 
 @people.command("remove")
 @click.argument("email")
-@_data
+@options.data
 def people_remove(email: str, data: Path | None) -> None:
     """Remove an account and its empty personal space. Its apps are deleted before."""
     client = _client(data)
@@ -71,7 +63,7 @@ def people_remove(email: str, data: Path | None) -> None:
 
 @people.command("password")
 @click.argument("email")
-@_data
+@options.data
 def people_password(email: str, data: Path | None) -> None:
     """A new password for somebody who lost theirs: shown once; 2FA goes, all sessions and tokens end."""
     client = _client(data)
@@ -85,7 +77,7 @@ def tokens() -> None:
 
 @tokens.command("list")
 @click.argument("email")
-@_data
+@options.data
 def tokens_list(email: str, data: Path | None) -> None:
     """The tokens of one person, by their first letters."""
     client = _client(data)
@@ -95,7 +87,7 @@ def tokens_list(email: str, data: Path | None) -> None:
 
 @tokens.command("revoke")
 @click.argument("email")
-@_data
+@options.data
 def tokens_revoke(email: str, data: Path | None) -> None:
     """End every session and token of one person at once (of your own: all but the one in use)."""
     client = _client(data)
@@ -108,7 +100,7 @@ def quotas() -> None:
 
 
 @quotas.command("list")
-@_data
+@options.data
 def quotas_list(data: Path | None) -> None:
     """Every organisation with its limits; 0 is none."""
     for each in _client(data).quotas():
@@ -120,7 +112,7 @@ def quotas_list(data: Path | None) -> None:
 @click.argument("organisation")
 @click.option("--apps", type=int, default=0, show_default=True, help="Applications; 0: no limit.")
 @click.option("--instances", type=int, default=0, show_default=True, help="Instances of all its apps; 0: no limit.")
-@_data
+@options.data
 def quotas_set(organisation: str, apps: int, instances: int, data: Path | None) -> None:
     """Limit an organisation (its id)."""
     _client(data).set_quota(organisation, apps=apps, instances=instances)
@@ -134,7 +126,7 @@ def orgs() -> None:
 
 @orgs.command("create")
 @click.argument("name")
-@_data
+@options.data
 def orgs_create(name: str, data: Path | None) -> None:
     """Make an organisation of yours."""
     made = _client(data).create_organisation(name)
@@ -142,7 +134,7 @@ def orgs_create(name: str, data: Path | None) -> None:
 
 
 @orgs.command("list")
-@_data
+@options.data
 def orgs_list(data: Path | None) -> None:
     """The organisations that you are a member of."""
     for each in _client(data).organisations():
@@ -153,7 +145,7 @@ def orgs_list(data: Path | None) -> None:
 @click.argument("organisation")
 @click.argument("email")
 @click.option("--role", type=click.Choice(["ADMIN", "MANAGER", "DEVELOPER", "ACCOUNTING"]), default="DEVELOPER")
-@_data
+@options.data
 def orgs_invite(organisation: str, email: str, role: str, data: Path | None) -> None:
     """Somebody with an account is a member at once; anybody else is sent a letter (see: havre outbox)."""
     click.echo(_client(data).add_member(organisation, email, role))
@@ -162,7 +154,7 @@ def orgs_invite(organisation: str, email: str, role: str, data: Path | None) -> 
 @orgs.command("audit")
 @click.argument("organisation")
 @click.option("--limit", type=int, default=50)
-@_data
+@options.data
 def orgs_audit(organisation: str, limit: int, data: Path | None) -> None:
     """Who did what, from where, with what result; newest first."""
     for each in _client(data).audit(organisation, limit=limit):
@@ -174,7 +166,7 @@ def orgs_audit(organisation: str, limit: int, data: Path | None) -> None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True)
-@_data
+@options.data
 def outbox(as_json: bool, data: Path | None) -> None:
     """Letters of the platform, newest first. Without a mail server ([mail] host) this is where they are read."""
     letters = _client(data).outbox()

@@ -66,6 +66,17 @@ class PackagesConfig:
 
 
 @dataclass(frozen=True)
+class ImagesConfig:
+    """`[build.images]`: base images of docker apps. layouts: a folder of OCI layouts by name. registry: a host, with
+    a port if need be. first_user: of the host's user ids that such apps are given, 65536 each, when we are root."""
+
+    layouts: str = ""
+    registry: str = ""
+    insecure: bool = False
+    first_user: int = 2_000_000_000
+
+
+@dataclass(frozen=True)
 class BuildConfig:
     timeout_s: float = 1800.0
     memory_mib: int = 4096
@@ -78,6 +89,7 @@ class BuildConfig:
     reserve_bytes: int = 512 * 1024**2
     reserve_files: int = 20_000
     packages: PackagesConfig = field(default_factory=PackagesConfig)
+    images: ImagesConfig = field(default_factory=ImagesConfig)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The launcher: a program for /bin/sh inside the sandbox, made from a Launch. Pure.
 
 The app is its child and its end is the app's: the same exit status, and all beside it is told to end and then gone
-with the sandbox. The engine tells every process of a unit of SIGTERM, so nothing is passed on here; a launcher that
-was told starts nothing again. POSIX sh, `date`, `sleep` and `timeout`: what every root has (decision 0006).
+with the sandbox. The engine tells the processes of a unit of SIGTERM, so nothing is passed on here; a launcher that
+was told starts nothing again. POSIX sh, `date`, `sleep` and `timeout`: what every root has (docs/decisions, the
+launcher).
 """
 
 from __future__ import annotations

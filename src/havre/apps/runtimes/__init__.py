@@ -8,15 +8,20 @@ from dataclasses import replace
 from havre.apps import contract
 from havre.apps.runtimes import (
     bun,
+    docker,
+    elixir,
     go,
     gradle,
+    haskell,
     jar,
+    linux,
     maven,
     node,
     php,
     play2,
     procfile,
     python,
+    request_flow,
     ruby,
     rust,
     sbt,
@@ -25,16 +30,23 @@ from havre.apps.runtimes import (
     war,
 )
 from havre.apps.runtimes.archive import archive_commands
+from havre.apps.runtimes.debian_packages import with_packages
 from havre.apps.runtimes.dependencies import dependency_commands
 from havre.apps.runtimes.plan import Command, Plan, Runtime, is_true
+from havre.apps.runtimes.request_flow import checked_ports, public_port
+from havre.apps.runtimes.request_flow import told as told_flow
 from havre.apps.runtimes.tree import Tree, read_tree
 from havre.base.errors import InvalidError
 
-__all__ = ["PRE_BUILD", "RUNTIMES", "Command", "Plan", "Runtime", "Tree", "detect", "is_true", "of", "read_tree"]
+__all__ = [
+    "PRE_BUILD", "RUNTIMES", "Command", "Plan", "Runtime", "Tree", "checked_ports", "detect", "is_true", "of",
+    "public_port", "read_tree", "told_flow",
+]  # fmt: skip
 
 # the first of a type is what is meant by the type alone
 KINDS = (
-    go, jar, war, maven, gradle, sbt, play2, node, php, python, ruby, rust, static, static_apache
+    docker, elixir, go, haskell, jar, war, maven, gradle, sbt, play2, linux, node, php, python, ruby, rust, static,
+    static_apache,
 )  # fmt: skip
 RUNTIMES: dict[str, Runtime] = {each.RUNTIME.slug: each.RUNTIME for each in KINDS}
 PRE_BUILD = "CC_PRE_BUILD_HOOK"  # the name of its command too
@@ -59,8 +71,11 @@ def detect(slug: str, tree: Tree, env: Mapping[str, str], *, memory_mib: int) ->
     plan, said = _planned(runtime, tree, env, memory_mib=memory_mib)
     before, after = _hook(env, PRE_BUILD), _hook(env, "CC_POST_BUILD_HOOK")
     restore, save = dependency_commands(plan, env)
-    build = (*before, *restore, *plan.build, *save, *after, *archive_commands(env, kept=plan.kept))
-    return replace(plan, build=build, notes=(*plan.notes, *said, *contract.notes(env, runtime.variables)))
+    build = (*before, *restore, *plan.build, *save, *after)
+    build = build if plan.image else (*build, *archive_commands(env, kept=plan.kept))
+    notes = (*plan.notes, *said, *contract.notes(env, runtime.variables))
+    whole = with_packages(replace(plan, build=build, notes=notes), env)
+    return whole if plan.image else request_flow.with_flow(whole, tree, env)
 
 
 def _planned(runtime: Runtime, tree: Tree, env: Mapping[str, str], *, memory_mib: int) -> tuple[Plan, tuple[str, ...]]:

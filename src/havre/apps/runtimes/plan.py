@@ -23,6 +23,15 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One program of the request flow: listens on `port`, and `start` is the shell's line that becomes it."""
+
+    name: str
+    port: int
+    start: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """`build` runs in order, any failure ends it; `start` is a line for the shell that becomes the app.
 
@@ -34,7 +43,9 @@ class Plan:
     beside the app in every instance. build_packages, build_toolchains: what only the build needs. kept: the only files
     of the build that are kept, relative to the app's folder, unless CC_OVERRIDE_BUILDCACHE says otherwise; empty: all.
     dependencies: folders of the app with what the build installs, for CC_CACHE_DEPENDENCIES. keeps_dependencies: they
-    are kept unless the app says no.
+    are kept unless the app says no. flow: what stands in front of the app inside its instance, the outermost first.
+    port: the app's own, told to it as PORT. image: the build leaves an image, which is the instance's whole root and
+    says how it starts. tcp_port: where its TCP redirections lead.
     """
 
     runtime: str
@@ -46,6 +57,10 @@ class Plan:
     notes: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     build_packages: tuple[str, ...] = ()
+    flow: tuple[Part, ...] = ()
+    port: int = 8080
+    image: bool = False
+    tcp_port: int = 4040
     workers: tuple[str, ...] = ()
     build_toolchains: tuple[str, ...] = ()
     build_env: dict[str, str] = field(default_factory=dict)

@@ -24,13 +24,17 @@ READ = (
     "pom.xml", "project/build.properties", *(f"clevercloud/{kind}.json" for kind in DEPLOY_FILES),
     # go, rust
     "go.mod", "rust-toolchain", "rust-toolchain.toml",
+    # linux, elixir
+    "GNUmakefile", "makefile", "Makefile", "mise.toml", ".mise.toml", "mix.exs", "mix.lock",
 )  # fmt: skip
+READ_ENDINGS = (".cabal",)
+INSIDE = ("clevercloud/varnish.vcl",)  # the only names further down that detection asks for
 
 
 @dataclass(frozen=True)
 class Tree:
-    """`names` are the paths at the top (folders end in `/`); `texts` the content of the files that detection reads,
-    some of which are further down."""
+    """`names` are the paths at the top (folders end in `/`) and those of `INSIDE` that there are; `texts` the content
+    of the files that detection reads, some of which are further down."""
 
     names: frozenset[str]
     texts: Mapping[str, str]
@@ -65,7 +69,7 @@ def read_tree(folder: Path) -> Tree:
             names.add(each.name + "/")
         else:
             names.add(each.name)
-            if each.name in READ and each.stat().st_size <= READ_LIMIT_BYTES:
+            if (each.name in READ or each.suffix in READ_ENDINGS) and each.stat().st_size <= READ_LIMIT_BYTES:
                 texts[each.name] = each.read_text(errors="replace")
     for name in READ:
         parent, _, _ = name.rpartition("/")
@@ -73,4 +77,6 @@ def read_tree(folder: Path) -> Tree:
         is_below = parent and f"{parent}/" in names and not file.is_symlink() and file.is_file()
         if is_below and file.stat().st_size <= READ_LIMIT_BYTES:
             texts[name] = file.read_text(errors="replace")
+    folders = {each.removesuffix("/") for each in names if each.endswith("/")}
+    names |= {each for each in INSIDE if each.split("/")[0] in folders and (folder / each).is_file()}
     return Tree(frozenset(names), texts)

@@ -1,7 +1,7 @@
 """Units as bubblewrap sandboxes, each under a monitor of its own."""
 
 from havre.drivers.bwrap.engine import Bubblewrap
-from havre.drivers.bwrap.model import Bind, Exit, Limits, Quota, Root, Tree, Unit, UnitSpec, Usage
+from havre.drivers.bwrap.model import Bind, Exit, Limits, Quota, Root, Tree, Unit, UnitSpec, Usage, Users
 from havre.drivers.bwrap.shell import Shell, Terminal
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "Unit",
     "UnitSpec",
     "Usage",
+    "Users",
 ]

@@ -106,6 +106,8 @@ class Bubblewrap:
         self._spawn(spec, held)
 
     def _prepare(self, spec: UnitSpec) -> None:
+        if spec.users is not None and (os.getuid() != 0 or spec.uid is None):
+            raise UnavailableError("a unit can have users of its own only under a platform that is root", unit=spec.id)
         self._root_of(spec)
         if not self._is_bounded:
             cgroup.bound(self._hierarchies, self._tag)
@@ -121,6 +123,7 @@ class Bubblewrap:
             "kind": spec.kind,
             "labels": dict(spec.labels),
             "started_at": self._now(),
+            "port": spec.port,
         }
         for name, path in (("listen", spec.listen), ("handed", spec.handed), ("log", spec.log)):
             record[name] = str(path) if path is not None else None
@@ -134,6 +137,8 @@ class Bubblewrap:
             return self._root
         etc = self._units.parent / "root-etc"
         sandbox.write_etc(etc, resolv=self.way_out().resolv_conf)
+        if spec.image is not None:
+            return sandbox.image_root(spec.image, etc)
         return sandbox.host_root(etc) if spec.tree is None else sandbox.stack_root(spec.tree, etc)
 
     def way_out(self) -> wayout.WayOut:
@@ -222,11 +227,12 @@ class Bubblewrap:
                 "folders": sandbox.scratch_folders(spec),
             },
             "uid": uid,
+            "users": dataclasses.astuple(spec.users) if spec.users is not None else None,
             "oom_score": OOM_SCORES[spec.kind],
             "cgroups": self._groups(spec),
             "rlimits": self._rlimits(spec),
             "most_processes": spec.limits.pids if "pids" in self._hierarchies.missing else None,
-            "seccomp": self._seccomp.hex() if self._seccomp else "",
+            "seccomp": ((seccomp.program(nests=True) if spec.nests else self._seccomp) or b"").hex(),
             "logs": [str(each) for each in (spec.log, *spec.logs)],
             "port": spec.port,
             "listen_fd": held.numbers[0],
@@ -371,7 +377,8 @@ class Bubblewrap:
         return unit.in_flight if unit is not None else 0
 
     async def dial(self, id: UnitId, port: int) -> ByteStream:
-        """A stream to `port` inside the unit; closed at once by the far end when nobody listens there."""
+        """A stream to `port` inside the unit (0: where it is reached); closed at once when nobody listens there."""
+        port = port or int((self._records.spec(id) or {}).get("port", 8080))
         try:
             stream = await anyio.connect_unix(str(self._records.control(id)))
             await stream.send(f"dial {port}\n".encode())

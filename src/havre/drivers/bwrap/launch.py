@@ -13,7 +13,7 @@ import signal
 import sys
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWNS = 0x00020000
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
 FIRST_OUTPUT_FD, MOST_OUTPUTS = 3, 32
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
@@ -39,6 +39,11 @@ def join_cgroups(orders):
             print(f"cgroup {folder}: {error}", file=sys.stderr)
 
 
+def owner(orders):
+    """The host's user that the unit starts as."""
+    return orders["uid"] if orders["users"] is None else orders["users"][0]
+
+
 def make_scratch(orders):
     """What the unit may write and nobody keeps: one file system in memory, bounded in bytes and in files."""
     scratch = orders["scratch"]
@@ -48,7 +53,7 @@ def make_scratch(orders):
         place = os.path.join(scratch["path"], name)
         os.mkdir(place)
         if orders["uid"] is not None:
-            os.chown(place, orders["uid"], orders["uid"])
+            os.chown(place, owner(orders), owner(orders))
         os.chmod(place, mode)
 
 
@@ -85,6 +90,38 @@ def become_user(uid):
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # which the change of user took away
 
 
+def become_root_of(first, count):
+    """As root: into a user namespace in which `count` users of the host, from `first` on, are 0 and so on; be 0.
+
+    The map is written by a child that stays outside (user_namespaces(7): who writes it needs privilege there).
+    """
+    me = os.getpid()
+    reading, writing = os.pipe()
+    outside = os.fork()
+    if outside == 0:
+        code = 1
+        try:
+            os.close(writing)
+            if os.read(reading, 1) == b"1":
+                for name in ("uid_map", "gid_map"):
+                    with open(f"/proc/{me}/{name}", "w") as file:
+                        file.write(f"0 {first} {count}")
+                code = 0
+        finally:
+            os._exit(code)
+    os.close(reading)
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as file:
+        file.write("0")  # of the unit's own network: it may listen on 80
+    check(_LIBC.unshare(CLONE_NEWUSER), "unshare users")
+    os.write(writing, b"1")
+    os.close(writing)
+    if os.waitpid(outside, 0)[1] != 0:
+        raise OSError("the map of the unit's users could not be written")
+    become_user(0)
+    with open("/proc/sys/user/max_user_namespaces", "w") as file:
+        file.write("0")  # of this one: no other below it
+
+
 def in_memory(name, content):
     fd = os.memfd_create(name, 0)
     os.write(fd, content)
@@ -114,8 +151,11 @@ def become_sandbox(orders, status_fd, block_fd, output_fds):
     make_mounts(orders)
     if orders["uid"] is not None:
         for fd in output_fds:
-            os.fchown(fd, orders["uid"], orders["uid"])  # /dev/stdout can be opened again
-        become_user(orders["uid"])
+            os.fchown(fd, owner(orders), owner(orders))  # /dev/stdout can be opened again
+        if orders["users"] is None:
+            become_user(orders["uid"])
+        else:
+            become_root_of(*orders["users"])
     for each, limit in orders["rlimits"]:
         resource.setrlimit(each, (limit, limit))
     output_fd, *others = [above_outputs(fd) for fd in output_fds]

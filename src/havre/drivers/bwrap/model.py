@@ -60,6 +60,17 @@ class Root:
 
 
 @dataclass(frozen=True, slots=True)
+class Users:
+    """A range of the host's user ids that is the unit's alone: `first` is root inside, and who it starts as.
+
+    Only for a control plane that is root.
+    """
+
+    first: int
+    count: int = 65_536
+
+
+@dataclass(frozen=True, slots=True)
 class UnitSpec:
     """A unit to start. `log` is a regular file that receives stdout and stderr as they are written.
 
@@ -67,8 +78,11 @@ class UnitSpec:
     listen: the unix socket whose connections the forwarder hands to `port` once it is told to accept.
     handed: the unix socket through which connections come as descriptors, for `handed_port`; else as `listen`.
     door: a symlink that stands while the unit accepts, to a socket of this unit alone, for `port`.
-    overlays: directories shown as they are; what is written there is kept in memory and gone with the unit.
+    overlays: directories shown as they are; what is written there is kept in memory and gone with the unit. One that
+    is shown at `/` is the unit's whole root: an image.
     tree: a stack, whose /usr, /etc and /var the unit sees; None: the host's /usr and an /etc of our own.
+    users: the unit has users of its own instead of one. nests: as their root it may make namespaces and mounts, for
+    programs that build images.
     deadline_s: the unit is killed when it has run so long; None: never.
     scratch_bytes, scratch_files: bounds of all that the unit writes in memory: /tmp, /run, home and overlays together.
     quota: bounds of what it writes to the disk through writable binds.
@@ -98,6 +112,12 @@ class UnitSpec:
     quota: Quota | None = None
     tree: Path | None = None
     logs: tuple[Path, ...] = ()
+    users: Users | None = None
+    nests: bool = False
+
+    @property
+    def image(self) -> Path | None:
+        return next((each.source for each in self.overlays if each.target == "/"), None)
 
 
 @dataclass(frozen=True, slots=True)

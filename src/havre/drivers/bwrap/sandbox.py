@@ -99,6 +99,27 @@ def scratch_folders(spec: UnitSpec) -> list[tuple[str, int]]:
     return [(name, mode) for name, _, mode in SCRATCH] + overlays
 
 
+# what the root of an image may do among its own users; over the host it has no power at all (capabilities(7))
+CAPABILITIES = (
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETFCAP",
+    "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID",
+)  # fmt: skip
+
+
+def image_root(tree: Path, etc: Path) -> Root:
+    """An image, which brings its own root but for what it is told of its network.
+
+    Where the image has a link in such a place, it stays: nothing is mounted through a link. Raises UnavailableError
+    when the image is gone.
+    """
+    if tree.is_symlink() or not tree.is_dir():
+        raise UnavailableError("the image of the unit is not there", image=str(tree))
+    own = tree / "etc"
+    names = [] if own.is_symlink() else ["hosts", "hostname", "resolv.conf"]
+    told = [name for name in names if (own / name).is_file() and not (own / name).is_symlink()]
+    return Root(tuple(Bind(etc / name, f"/etc/{name}") for name in told), ())
+
+
 def arguments(spec: UnitSpec, root: Root, sources: Sequence[str], *, scratch: str) -> list[str]:
     """bubblewrap's arguments. `sources[n]` is where the n-th bind of root, then of the spec, is found.
 
@@ -107,22 +128,35 @@ def arguments(spec: UnitSpec, root: Root, sources: Sequence[str], *, scratch: st
     """
     shown = list(zip((*root.binds, *spec.binds, *spec.overlays), sources, strict=True))
     of_root, of_spec = shown[: len(root.binds)], shown[len(root.binds) : len(root.binds) + len(spec.binds)]
-    argv = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    argv += ["--disable-userns", "--uid", "1000", "--gid", "1000", "--hostname", "havre"]
-    argv += ["--new-session", "--die-with-parent", "--clearenv"]
+    overlays = []
+    for number, (bind, source) in enumerate(shown[len(of_root) + len(of_spec) :]):
+        overlays += ["--overlay-src", source, "--overlay", f"{scratch}/upper{number}", f"{scratch}/work{number}"]
+        overlays.append(bind.target)
+    is_image = spec.image is not None
+    argv = [*_identity(spec), "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    argv += ["--hostname", "havre", "--new-session", "--die-with-parent", "--clearenv"]
+    argv += overlays if is_image else []
     for bind, source in of_root:
         argv += ["--ro-bind", source, bind.target]
     for text, place in root.links:
         argv += ["--symlink", text, place]
     argv += ["--proc", "/proc", "--dev", "/dev"]
+    argv += ["--dir", "/sys"] if spec.nests else []
     for name, place, _ in SCRATCH:
-        argv += ["--bind", f"{scratch}/{name}", place]
+        argv += ["--bind", f"{scratch}/{name}", place] if name == "shm" or not is_image else []
     for bind, source in of_spec:
         argv += ["--bind" if bind.writable else "--ro-bind", source, bind.target]
-    for number, (bind, source) in enumerate(shown[len(of_root) + len(of_spec) :]):
-        argv += ["--overlay-src", source, "--overlay", f"{scratch}/upper{number}", f"{scratch}/work{number}"]
-        argv.append(bind.target)
-    argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", spec.cwd]
+    argv += [] if is_image else overlays
+    argv += ["--remount-ro", "/dev", *([] if is_image else ["--remount-ro", "/"]), "--chdir", spec.cwd]
     for name, value in spec.env.items():
         argv += ["--setenv", name, value]
     return argv
+
+
+def _identity(spec: UnitSpec) -> list[str]:
+    """Which users the unit has, and what its first program may do among them."""
+    if spec.users is None:
+        return ["--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"]
+    if spec.nests:
+        return ["--cap-add", "ALL"]
+    return ["--cap-drop", "ALL", *(word for each in CAPABILITIES for word in ("--cap-add", each))]

@@ -46,9 +46,19 @@ _AARCH64 = {
 _ARCHITECTURES = {"x86_64": (0xC000003E, _X86_64, (41, 53)), "aarch64": (0xC00000B7, _AARCH64, (198, 199))}
 
 
-def program(machine: str | None = None) -> bytes | None:
+# what a program that builds images does inside its own namespaces
+_NESTING = frozenset(
+    {
+        "mount", "umount2", "pivot_root", "chroot", "unshare", "setns", "sethostname", "setdomainname", "open_tree",
+        "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "name_to_handle_at",
+    }
+)  # fmt: skip
+
+
+def program(machine: str | None = None, *, nests: bool = False) -> bytes | None:
     """The BPF program for `machine` (this one by default); None for an architecture without a table.
 
+    nests: namespaces and mounts are allowed, which reach no further than the unit's own users.
     io_uring answers ENOSYS, so that runtimes fall back, another family of sockets EAFNOSUPPORT, the rest EPERM.
     """
     found = _ARCHITECTURES.get(machine or platform.machine())
@@ -57,6 +67,8 @@ def program(machine: str | None = None) -> bytes | None:
     audit_arch, calls, sockets = found
     body = [each for number in sockets for each in _only_families(number)]
     for name, number in sorted(calls.items(), key=lambda each: each[1]):
+        if nests and name in _NESTING:
+            continue
         verdict = _ERRNO_ENOSYS if name.startswith("io_uring") else _ERRNO_EPERM
         body += [_code(_JUMP_EQUAL, 0, 1, number), _code(_RETURN, 0, 0, verdict)]
     head = [

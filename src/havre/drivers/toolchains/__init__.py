@@ -3,7 +3,7 @@
 A toolchain is a directory with `bin/`, shown read-only in sandboxes at `/opt/havre/<name>`. Fetching is atomic: a
 directory appears whole or not at all, whoever is interrupted. `name@version` asks for a version other than ours; kits
 are files of our own. One file for each kind of index: `npm`, `wheels` (with `node` and `go`), `maven`; `trust` makes
-Java's list of authorities.
+Java's list of authorities, `oauth2_proxy` a program out of a Go module.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +20,18 @@ import anyio
 import anyio.to_thread
 
 from havre.base.errors import UnavailableError
-from havre.drivers.toolchains import go, kits, maven, node, npm, trust, wheels
+from havre.drivers.toolchains import go, kits, maven, node, npm, oauth2_proxy, trust, wheels
 from havre.drivers.toolchains.go import GO_VERSION
 from havre.drivers.toolchains.maven import Repository
 from havre.drivers.toolchains.node import NODE_VERSIONS, node_home, node_version
-from havre.drivers.toolchains.npm import BUN_VERSION
+from havre.drivers.toolchains.npm import BUN_VERSION, MISE_VERSION
+from havre.drivers.toolchains.oauth2_proxy import OAUTH2_PROXY_VERSION
 from havre.drivers.toolchains.place import collect, touch, use
 from havre.drivers.toolchains.wheels import JAVA_VERSIONS
 
 __all__ = [
-    "BUN_VERSION", "GO_VERSION", "JAVA_VERSIONS", "NODE_VERSIONS", "PINNED", "Repository", "Toolchain", "Toolchains",
-    "node_home", "node_version", "prepare_all",
+    "BUN_VERSION", "GO_VERSION", "JAVA_VERSIONS", "MISE_VERSION", "NODE_VERSIONS", "OAUTH2_PROXY_VERSION", "PINNED",
+    "Repository", "Toolchain", "Toolchains", "node_home", "node_version", "prepare_all",
 ]  # fmt: skip
 
 # the versions that are ours to choose
@@ -37,6 +39,7 @@ PINNED = (
     f"bun {BUN_VERSION}", f"go {GO_VERSION}", *(f"jre {each}" for each in JAVA_VERSIONS.values()),
     f"maven {maven.MAVEN.version}", f"sbt {maven.SBT.version}",
     *(f"tomcat {each.version}" for each in maven.TOMCATS.values()),
+    f"oauth2-proxy {OAUTH2_PROXY_VERSION}", f"mise {MISE_VERSION}",
 )  # fmt: skip
 _VERSION = re.compile(r"(>=)?\d+(\.\d+){0,3}")
 
@@ -63,17 +66,25 @@ class Toolchains:
         self._root = root
         self._environment = dict(environment)
         self._repository = repository or Repository()
-        self._lock = anyio.Lock()
+        self._locks: dict[str, anyio.Lock] = defaultdict(anyio.Lock)  # one for each kind: some take minutes
+        self._collecting = anyio.Lock()
+        self._busy = 0
 
     async def ensure(self, name: str, *, for_build: bool = False) -> Toolchain:
         """The toolchain `name`, fetched if need be.
 
-        Names: node, bun, uv, caddy, maven, sbt, go, jre@<major>, tomcat@<major>, a kit; node@<version>,
-        go@<version> and go@>=<version>; trust, the authorities for Java, which for a build are those of the indexes.
+        Names: node, bun, uv, caddy, maven, sbt, go, mise, oauth2-proxy, jre@<major>, tomcat@<major>, a kit;
+        node@<version>, go@<version> and go@>=<version>; trust, the authorities for Java, which for a build are those
+        of the indexes.
         Raises InvalidError for a version that no index has, UnavailableError with what the package client said.
         """
-        async with self._lock:
-            return await anyio.to_thread.run_sync(lambda: self.ensure_now(name, for_build=for_build))
+        async with self._collecting:
+            self._busy += 1
+        try:
+            async with self._locks[name.partition("@")[0]]:
+                return await anyio.to_thread.run_sync(lambda: self.ensure_now(name, for_build=for_build))
+        finally:
+            self._busy -= 1
 
     def ensure_now(self, name: str, *, for_build: bool = False) -> Toolchain:
         """As `ensure`, blocking."""
@@ -83,7 +94,10 @@ class Toolchains:
         return found
 
     async def collect(self, needed: Iterable[str], *, idle_s: float) -> tuple[str, ...]:
-        """Remove the toolchains that were not used for `idle_s`, but ours of today and those `needed`."""
+        """Remove the toolchains that were not used for `idle_s`, but ours of today and those `needed`.
+
+        None while one is being looked for: there is a next time.
+        """
         names = tuple(needed)
 
         def work() -> tuple[str, ...]:
@@ -91,8 +105,8 @@ class Toolchains:
                 touch(self._root, name)
             return collect(self._root, idle_s=idle_s, kept=self._usual())
 
-        async with self._lock:
-            return await anyio.to_thread.run_sync(work)
+        async with self._collecting:
+            return () if self._busy else await anyio.to_thread.run_sync(work)
 
     def _usual(self) -> tuple[str, ...]:
         """What `make setup` fetches."""
@@ -112,6 +126,8 @@ class Toolchains:
         if kits.is_kit(kind) and not asked:
             place = kits.kit(self._root, kind)
             return _shown(kind, place.name.rpartition("-")[2], place)
+        if kind == "oauth2-proxy" and not asked and (program := oauth2_proxy.of_the_host(self._environment)):
+            return _program(kind, program)
         found = self._fetched(kind, asked)
         if found is None:
             raise UnavailableError(f"there is no toolchain {name}")
@@ -131,6 +147,10 @@ class Toolchains:
             return maven.tomcat(self._root, asked, self._repository)
         if asked:
             return None
+        if kind == "oauth2-proxy":
+            return OAUTH2_PROXY_VERSION, oauth2_proxy.oauth2_proxy(self._root, self._environment)
+        if kind == "mise":
+            return MISE_VERSION, npm.mise(self._root, self._environment)
         if kind == "bun":
             return BUN_VERSION, npm.bun(self._root, self._environment)
         if kind == "maven":
@@ -147,6 +167,10 @@ def _installed(name: str) -> Toolchain:
     program = Path(sys.prefix) / "bin" / name
     if not program.exists():
         raise UnavailableError(f"{name} is not installed beside Havre; run make setup")
+    return _program(name, program)
+
+
+def _program(name: str, program: Path) -> Toolchain:
     return Toolchain(name, "", program, f"/opt/havre/{name}/bin/{name}", f"/opt/havre/{name}/bin")
 
 

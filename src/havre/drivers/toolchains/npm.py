@@ -1,4 +1,4 @@
-"""Toolchains from the npm registry: Bun."""
+"""Toolchains from the npm registry: Bun, mise."""
 
 from __future__ import annotations
 
@@ -12,19 +12,33 @@ from havre.drivers.toolchains.node import node_home
 from havre.drivers.toolchains.place import put, scratch
 
 BUN_VERSION = "1.4.5"
+MISE_VERSION = "2026.9.15"
 FETCH_S = 600
 
 
 def bun(root: Path, environment: Mapping[str, str]) -> Path:
     place = root / f"bun-{BUN_VERSION}"
     if not (place / "bin" / "bun").exists():
-        machine = {"x86_64": "x64", "aarch64": "aarch64"}.get(platform.machine(), platform.machine())
-        variant = "" if machine != "x64" or "avx2" in Path("/proc/cpuinfo").read_text() else "-baseline"
+        variant = "" if machine() != "x64" or "avx2" in Path("/proc/cpuinfo").read_text() else "-baseline"
         with scratch(root) as folder:
-            fresh = _fetch(f"@oven/bun-linux-{machine}{variant}@{BUN_VERSION}", folder, environment)
+            fresh = _fetch(f"@oven/bun-linux-{machine()}{variant}@{BUN_VERSION}", folder, environment)
             (fresh / "bin" / "bunx").symlink_to("bun")
             put(fresh, place)
     return place
+
+
+def mise(root: Path, environment: Mapping[str, str]) -> Path:
+    """mise, which runs the tasks of a mise.toml; the tools that one names it fetches from where they are published."""
+    place = root / f"mise-{MISE_VERSION}"
+    if not place.exists():
+        with scratch(root) as folder:
+            put(_fetch(f"@jdxcode/mise-linux-{machine(arm='arm64')}@{MISE_VERSION}", folder, environment), place)
+    return place
+
+
+def machine(*, arm: str = "aarch64") -> str:
+    """This machine as npm's packages call it."""
+    return {"x86_64": "x64", "aarch64": arm}.get(platform.machine(), platform.machine())
 
 
 def _fetch(package: str, folder: Path, environment: Mapping[str, str]) -> Path:

@@ -27,13 +27,14 @@ from havre.drivers.bwrap import (
     Unit,
     UnitSpec,
     Usage,
+    Users,
 )
 from havre.kernel.clock import Clock
 from havre.kernel.config import Config, Paths
 
 __all__ = [
     "Bind", "Exit", "Limits", "Quota", "Root", "Shell", "Terminal", "Tree", "Unit", "UnitSpec", "Units", "Usage",
-    "open_units",
+    "Users",     "open_units",
 ]  # fmt: skip
 
 
@@ -56,7 +57,9 @@ class Units(Protocol):
 
     async def in_flight(self, id: UnitId) -> int: ...
 
-    async def dial(self, id: UnitId, port: int) -> ByteStream: ...
+    async def dial(self, id: UnitId, port: int) -> ByteStream:
+        """A stream to `port` inside; 0: to the port that the unit is reached at."""
+        ...
 
     async def stop(self, id: UnitId, *, grace_s: float) -> Exit: ...
 
