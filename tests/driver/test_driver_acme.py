@@ -74,11 +74,9 @@ def test_a_host_that_leads_here_gets_a_certificate_and_its_token_is_taken_away(
 def test_a_known_account_is_used_again_and_a_forgotten_one_introduces_itself(rig: CaddyRig, authority: Pebble) -> None:
     directory, account = directory_of(authority), Account(acme.new_key())
     first = order(rig, directory, "a.shop.test", account)
-    known = replace(account, uri=first.account_uri)
-    assert order(rig, directory, "b.shop.test", known).account_uri == first.account_uri
-    assert order(rig, directory, "c.shop.test", account).account_uri == first.account_uri, "the key is known there"
+    assert order(rig, directory, "b.shop.test", account).account_uri == first.account_uri, "the key is known there"
     lost = replace(account, key=acme.new_key(), uri=first.account_uri[:-4] + "ffff")
-    assert order(rig, directory, "d.shop.test", lost).account_uri not in (lost.uri, first.account_uri)
+    assert order(rig, directory, "c.shop.test", lost).account_uri not in (lost.uri, first.account_uri)
 
 
 def test_a_host_that_leads_nowhere_is_refused_in_the_authoritys_words(

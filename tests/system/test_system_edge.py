@@ -167,7 +167,8 @@ def test_a_visitor_stays_with_an_instance_across_a_deploy_and_nothing_is_lost(
     before = ask(havre)["deployment"]
     with Load(havre, HOST, clients=2).running() as load:
         commit(folder, "again")
-        havre.clever("deploy", "--quiet", cwd=folder)
+        havre.clever("deploy", "--quiet", "--exit-on", "deploy-start", cwd=folder)
+        until(lambda: ask(havre)["deployment"] != before, what="the new version answers")
     assert load.lost == [] and len(load.seen) == 2
     for number, cookie in cookies.items():
         now = ask(havre, cookie=cookie)
@@ -261,7 +262,7 @@ def test_of_a_homogeneous_app_no_two_versions_answer(havre: Installation, folder
         watch = Watch(havre, seen)
         with watch:
             commit(folder, "homogeneous")
-            havre.clever("deploy", "--quiet", cwd=folder)
+            havre.clever("deploy", "--quiet", "--exit-on", "deploy-start", cwd=folder)
             until(lambda: len(set(seen)) == 2, what="both versions were seen")
     assert load.lost == []
     changes = sum(1 for one, two in itertools.pairwise(seen) if one != two)

@@ -14,8 +14,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import socket
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import get_args
@@ -25,7 +27,6 @@ from havre.edge.model import LINKS, Drop, Key, Put, Step, Tree
 
 SUFFIX = ".sock"
 TCP_SUFFIX = ".tcp"
-ACCEPTS = 0x10000  # __SO_ACCEPTCON in the flags column of /proc/net/unix
 # where the links of a tree lead to, below <run>
 _TARGETS: dict[Tree, Callable[[Key, str], str]] = {
     "routes": lambda _, app_id: f"apps/{app_id}{SUFFIX}",
@@ -97,56 +98,57 @@ def _text(run: Path, key: Key, value: str) -> str:
     return "../" * up + _TARGETS[key.tree](key, value)
 
 
-def listening_sockets(run: Path) -> tuple[frozenset[str], dict[str, tuple[str, ...]]]:
-    """Who is there, as the kernel tells (proc(5), /proc/net/unix): the apps at whose socket somebody listens, and for
-    each app with an instance that accepts the doors of those instances.
+def is_held(path: Path) -> bool:
+    """Whether a process has the socket at `path` open; nobody is connected to, and nobody is woken.
 
-    The kernel knows a socket by the name that it was bound to. A door is a symlink to it, there while the instance
-    accepts. An app that listens and has no doors at all is taken to accept: its instances are of before there were any.
+    A datagram socket may not be connected to a stream socket: the kernel says so (EPROTOTYPE) when there is one, and
+    ECONNREFUSED when there is but its file (unix(7)). The table in /proc/net/unix would tell of all at once, and
+    leaves some out while others come and go.
     """
-    bound = {name: is_listening for name, is_listening in _unix_sockets(f"{run}/")}
-    listening = {name for name, is_listening in bound.items() if is_listening}
-    apps = {name.removeprefix("apps/").removesuffix(".new") for name in listening if name.startswith("apps/")}
-    found = frozenset(each.removesuffix(SUFFIX) for each in apps if each.endswith(SUFFIX))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        return probe.connect_ex(str(path)) == errno.EPROTOTYPE
+
+
+def listening_sockets(
+    run: Path, app_ids: Collection[str] | None = None
+) -> tuple[frozenset[str], dict[str, tuple[str, ...]]]:
+    """Who is there, of `app_ids` or of all: the apps whose socket somebody holds, and for each app with an instance
+    that accepts the doors of those instances.
+
+    A door is a symlink to the instance's own socket, there while it accepts. An app that listens and has no doors at
+    all is taken to accept: its instances are of before there were any.
+    """
+    if app_ids is None:
+        app_ids = {each.removesuffix(SUFFIX) for each in _names(run / "apps") if each.endswith(SUFFIX)}
+        app_ids |= set(_names(run / "i"))
+    found = frozenset(each for each in app_ids if is_held(run / "apps" / f"{each}{SUFFIX}"))
     accepting: dict[str, tuple[str, ...]] = {}
-    with_doors = set()
-    with contextlib.suppress(FileNotFoundError):
-        for folder in os.scandir(run / "i"):
-            with_doors.add(folder.name)
-            doors = [name for name, target in _doors(Path(folder.path)) if f"i/{folder.name}/{target}" in listening]
-            if doors:
-                accepting[folder.name] = tuple(sorted(doors))
-    return found, {app_id: () for app_id in found - with_doors} | accepting
+    for app_id in app_ids:
+        folder = run / "i" / app_id
+        if not folder.is_dir():
+            if app_id in found:
+                accepting[app_id] = ()
+            continue
+        doors = [name for name in _names(folder) if (folder / name).is_symlink() and is_held(folder / name)]
+        if doors:
+            accepting[app_id] = tuple(sorted(doors))
+    return found, accepting
 
 
-def _unix_sockets(below: str) -> Iterator[tuple[str, bool]]:
-    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
-        fields = line.split(maxsplit=7)
-        if len(fields) == 8 and fields[7].startswith(below):
-            yield fields[7].removeprefix(below), bool(int(fields[3], 16) & ACCEPTS)
-
-
-def _doors(folder: Path) -> Iterator[tuple[str, str]]:
-    with contextlib.suppress(FileNotFoundError):
-        for entry in os.scandir(folder):
-            if entry.is_symlink():
-                with contextlib.suppress(OSError):
-                    yield entry.name, os.readlink(entry.path)
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
 
 
 def collect_doors(run: Path) -> None:
     """Remove what instances that were killed have left: sockets that nobody has open any more, and links to them."""
-    found: list[tuple[str, str]] = []
-    with contextlib.suppress(FileNotFoundError):
-        for folder in os.scandir(run / "i"):
-            for entry in os.scandir(folder.path):
-                with contextlib.suppress(OSError):
-                    target = os.readlink(entry.path) if entry.is_symlink() else entry.name
-                    found.append((f"{folder.name}/{entry.name}", f"{folder.name}/{target}"))
-    bound = {name for name, _ in _unix_sockets(f"{run}/i/")} if found else set()  # read after: none is missed
-    for name, target in found:
-        if target not in bound:
-            (run / "i" / name).unlink(missing_ok=True)
+    for app_id in _names(run / "i"):
+        folder = run / "i" / app_id
+        for name in sorted(_names(folder)):
+            if not is_held(folder / name) and not name.endswith(".new"):
+                (folder / name).unlink(missing_ok=True)
 
 
 def waits(run: Path) -> dict[str, float]:

@@ -104,7 +104,8 @@ class Routes:
         given up is waited for again after a while, so that a visitor may call it once more.
         """
         run, limit = self.paths.run, self.start_within_s
-        listening, accepting = act.listening_sockets(run)
+        concerned = None if scope is None else {each.app_id for each in served}
+        listening, accepting = act.listening_sockets(run, concerned)
         since, now = act.waits(run), self.clock.now() / 1000
         if scope is not None:
             over = frozenset(app_id for app_id, at in since.items() if now - at >= limit)

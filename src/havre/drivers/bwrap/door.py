@@ -1,8 +1,7 @@
 """The door of one unit: a socket that leads to it alone, and a symlink to that socket while the unit accepts.
 
-Part of the monitor (standard library only). The socket is bound before the monitor joins the unit's network, so that
-the host's table of sockets shows it (proc(5), /proc/net/unix): who looks there and at the link knows who accepts, also
-when the monitor was killed. Its successor in the app has the same door.
+Part of the monitor (standard library only). Who finds the link and a process behind it knows who accepts; of a monitor
+that was killed the link may be left, and nobody behind it. Its successor in the app has the same door.
 """
 
 from __future__ import annotations
