@@ -66,6 +66,7 @@ class Php:
                 "PHP_INI_SCAN_DIR": ":$APP_ROOT/clevercloud",
             },
             lock_files=("composer.lock", "composer.json"),
+            dependencies=("vendor",),
             notes=notes if asked == "fastcgi" else (),
             packages=(*self.packages, *packages(tree, env, server=server)),
             build_packages=("composer",) if "composer.json" in tree else (),

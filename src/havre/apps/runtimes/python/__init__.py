@@ -48,6 +48,7 @@ class Python:
             env={**ENV, **source, **start.env},
             lock_files=("uv.lock", "poetry.lock", requirements(env), "pyproject.toml"),
             packages=self.packages,
+            dependencies=(VENV,),
             workers=worker_lines(env),
         )
 

@@ -21,7 +21,7 @@ def install_commands(tree: Tree, env: Mapping[str, str]) -> tuple[Command, ...]:
     """The environment and the app's packages in it. Raises InvalidError when nothing says what they are."""
     if "uv.lock" in tree:
         return (Command("uv sync", ("uv", "sync", "--locked", "--no-dev", "--python", PYTHON)),)
-    venv = Command("environment", ("uv", "venv", "--quiet", "--python", PYTHON, VENV))
+    venv = Command("environment", ("uv", "venv", "--quiet", "--allow-existing", "--python", PYTHON, VENV))
     listed = requirements(env)
     has_list = listed in tree or "/" in listed
     if env.get("CC_PIP_REQUIREMENTS_FILE") and not has_list:

@@ -64,6 +64,7 @@ class Ruby:
             lock_files=("Gemfile.lock", "gems.locked", "Gemfile", "gems.rb"),
             packages=(*self.packages, *gems.packages(tree)),
             build_packages=gems.headers(tree),
+            dependencies=(GEMS.removeprefix("$APP_ROOT/"),),
             workers=_sidekiq(env),
         )
 
