@@ -114,7 +114,7 @@ WEB = (
 )
 
 JAR = {"CC_PRE_BUILD_HOOK": "sh make-jar.sh", "CC_JAR_PATH": "hello.jar"}
-ARGUED = JAR | {"CC_EXTRA_JAVA_ARGS": "-Xmx99m -Dgreeting='a b'", "CC_JAR_ARGS": "Bonjour 'tout  le monde'"}
+ARGUED = JAR | {"CC_EXTRA_JAVA_ARGS": "'-Xmx99m' -Dgreeting='a b'", "CC_JAR_ARGS": "Bonjour 'tout  le monde'"}
 
 JVM = (
     Row("jar-hello", "jar", {"/": "Hello from shop on Java 17, heap 593 MiB"}, JAR, "17"),
@@ -141,7 +141,7 @@ JVM = (
         "25",
         heavy=True,
     ),
-    Row("war-jsp", "war", {"/": "Apache Tomcat/10.1", "/again/count": "request number 1"}, heavy=True),
+    Row("war-jsp", "war", {"/": "Apache Tomcat/10.1", "/again/count": "request number"}, heavy=True),
     Row(
         "gradle-nanohttpd",
         "gradle",

@@ -31,7 +31,8 @@ def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def havre(layouts: Path) -> Iterator[Installation]:
-    with installation(**{"build.images": {"layouts": str(layouts)}}) as made:
+    patient = {"health_timeout_s": 180.0}  # Spring Boot on a busy machine
+    with installation(**{"build.images": {"layouts": str(layouts)}, "apps": patient}) as made:
         made.up()
         yield made
 
