@@ -72,7 +72,7 @@ def lines(havre: Installation, folder: Path) -> list[dict[str, Any]]:
 
 
 def said(havre: Installation, folder: Path, service: str) -> list[str]:
-    return [each["message"] for each in lines(havre, folder) if each["service"] == service]
+    return of(lines(havre, folder), service)
 
 
 def answer(havre: Installation) -> dict[str, Any]:
@@ -80,31 +80,46 @@ def answer(havre: Installation) -> dict[str, Any]:
     return found
 
 
-def test_workers_run_beside_the_app_and_are_started_again(havre: Installation, beside: Path) -> None:
-    until(lambda: len(said(havre, beside, "bas-worker-7.service")) >= 4, what="the falling worker comes again")
-    assert said(havre, beside, "bas-worker.service") == ["the worker works"]
-    falls = said(havre, beside, "bas-worker-7.service")
-    assert falls[:2] == ["the worker falls", "havre: worker-7 ended with exit code 3; it is started again in 0.3 s"]
+@pytest.fixture(scope="module")
+def told(havre: Installation, beside: Path) -> list[dict[str, Any]]:
+    """The lines of the app, when a worker has fallen twice."""
+
+    def falls() -> list[dict[str, Any]]:
+        found = lines(havre, beside)
+        return found if len(of(found, "bas-worker-7.service")) >= 4 else []
+
+    found: list[dict[str, Any]] = until(falls, what="the falling worker comes again")
+    return found
 
 
-def test_the_hook_of_a_start_that_succeeded_runs_once(havre: Installation, beside: Path) -> None:
-    assert said(havre, beside, "bas-user.service").count("it serves now") == 1
+def of(found: list[dict[str, Any]], service: str) -> list[str]:
+    return [each["message"] for each in found if each["service"] == service]
 
 
-def test_the_key_is_in_the_build_alone_and_its_text_in_no_log(havre: Installation, beside: Path) -> None:
-    told = said(havre, beside, "bas-deploy.service")
-    at = told.index("600 /home/bas/.ssh/id_ed25519")
-    assert told[at + 1 : at + 3] == ["3 /home/bas/.ssh/id_ed25519", "seen: 1"], "the name of its file is no secret"
+def test_workers_run_beside_the_app_and_are_started_again(told: list[dict[str, Any]]) -> None:
+    assert of(told, "bas-worker.service") == ["the worker works"]
+    again = "havre: worker-7 ended with exit code 3; it is started again in 0.3 s"
+    assert of(told, "bas-worker-7.service")[:4] == ["the worker falls", again] * 2
+
+
+def test_the_hook_of_a_start_that_succeeded_runs_once(told: list[dict[str, Any]]) -> None:
+    assert of(told, "bas-user.service").count("it serves now") == 1
+
+
+def test_the_key_is_in_the_build_alone_and_its_text_in_no_log(havre: Installation, told: list[dict[str, Any]]) -> None:
+    deploy = of(told, "bas-deploy.service")
+    at = deploy.index("600 /home/bas/.ssh/id_ed25519")
+    assert deploy[at + 1 : at + 3] == ["3 /home/bas/.ssh/id_ed25519", "seen: 1"], "the name of its file is no secret"
     assert answer(havre)["key"] is None
-    assert "c2VjcmV0" not in json.dumps(lines(havre, beside))
+    assert "c2VjcmV0" not in json.dumps(told)
 
 
 def test_a_full_clone_has_the_history(havre: Installation, beside: Path) -> None:
     assert (answer(havre)["git"], answer(havre)["history"]) == (True, "2")
 
 
-def test_a_variable_that_nobody_knows_is_named(havre: Installation, beside: Path) -> None:
-    notes = [each for each in said(havre, beside, "bas-deploy.service") if "CC_WORKER_RESTRT" in each]
+def test_a_variable_that_nobody_knows_is_named(told: list[dict[str, Any]]) -> None:
+    notes = [each for each in of(told, "bas-deploy.service") if "CC_WORKER_RESTRT" in each]
     assert notes == ["Note: not known, and without effect: CC_WORKER_RESTRT (did you mean CC_WORKER_RESTART?)"]
 
 
@@ -145,14 +160,18 @@ const [code, wait] = process.argv.slice(2)
 const end = () => { console.log(`the job ends with ${code}`); process.exit(Number(code)) }
 console.log("the job begins")
 process.on("SIGUSR2", end)
-setTimeout(end, wait === "wait" ? 1e9 : 100)
+setTimeout(end, wait ? 1e9 : 100)
 """
 
 
+def waiting(havre: Installation) -> str:
+    """The command of a job that ends when it is told, unlike that of any other installation here."""
+    return f"node job.js 0 until-{havre.https_port}"
+
+
 def jobs_that_wait(havre: Installation) -> list[int]:
-    return [
-        pid for pid in havre.processes() if command_of(pid).split(b"\0") == [b"node", b"job.js", b"0", b"wait", b""]
-    ]
+    command = waiting(havre).replace(" ", "\0").encode() + b"\0"
+    return [int(each.name) for each in Path("/proc").glob("[0-9]*") if command_of(int(each.name)) == command]
 
 
 def command_of(pid: int) -> bytes:
@@ -162,13 +181,13 @@ def command_of(pid: int) -> bytes:
         return b""
 
 
+@pytest.mark.soak
 def test_a_task_goes_on_without_a_control_plane_and_runs_once(havre: Installation, job: Path) -> None:
     began = said(havre, job, "bas-user.service").count("the job begins")
-    put_env(havre, job, {"CC_RUN_COMMAND": "node job.js 0 wait"})
+    put_env(havre, job, {"CC_RUN_COMMAND": waiting(havre)})
     havre.clever("restart", "--exit-on", "deploy-start", "--quiet", cwd=job)
     [pid] = until(lambda: jobs_that_wait(havre), what="the task runs")
     assert havre.clever_json("activity", cwd=job)[-1]["state"] == "WIP"
-    assert havre.clever_json("status", cwd=job)["deploymentInProgress"]["instances"]
     havre.kill_control_plane()
     havre.up()
     os.kill(pid, signal.SIGUSR2)
@@ -177,9 +196,10 @@ def test_a_task_goes_on_without_a_control_plane_and_runs_once(havre: Installatio
 
 
 def test_a_task_under_way_can_be_cancelled(havre: Installation, job: Path) -> None:
-    put_env(havre, job, {"CC_RUN_COMMAND": "node job.js 0 wait"})
+    put_env(havre, job, {"CC_RUN_COMMAND": waiting(havre)})
     havre.clever("restart", "--exit-on", "deploy-start", "--quiet", cwd=job)
     until(lambda: jobs_that_wait(havre), what="the task runs")
+    assert havre.clever_json("status", cwd=job)["deploymentInProgress"]["instances"]
     havre.clever("cancel-deploy", cwd=job)
     until(lambda: havre.clever_json("activity", cwd=job)[-1]["state"] == "CANCELLED", what="it is cancelled")
     assert jobs_that_wait(havre) == []
