@@ -64,7 +64,7 @@ RUBY_ANSWERS = {
 WEB = (
     Row("node-hello", "node", {"/": "Hello from shop v24."}),
     Row("node-express", "node", {"/": "on v22.", "/visitor/ada": '{"hello":"ada"}'}, said=["yarn install"]),
-    Row("node-fastify", "node", {"/": '{"hello":"Fastify","node":"v24.'}, said=["pnpm install"]),
+    Row("node-fastify", "node", {"/": '{"hello":"Fastify","node":"v24.'}, said=["pnpm install"], heavy=True),
     Row("python-hello", "python", {"/": "Hello from shop"}, {"CC_PYTHON_MODULE": "app:app"}, "uwsgi", said=["pyuwsgi"]),
     Row(
         "python-hello",
@@ -75,7 +75,7 @@ WEB = (
     ),
     Row("python-hello", "python", {"/": "Hello"}, GEVENT, "uwsgi gevent", heavy=True),
     Row("python-hello", "python", {"/": "Hello"}, GEVENT | {"CC_PYTHON_BACKEND": "gunicorn"}, "gevent", heavy=True),
-    Row("python-django", "python", DJANGO_ANSWERS, DJANGO),
+    Row("python-django", "python", DJANGO_ANSWERS, DJANGO, heavy=True),
     Row("python-fastapi", "python", {"/": '{"hello":"FastAPI"}'}, UV_RUN, said=["uv sync"]),
     Row("python-starlette", "python", {"/": "Starlette"}, STARLETTE | UVICORN, "uvicorn", heavy=True),
     Row(

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from havre.governance import Grant
+from havre.wire import models
 from tests.room.api_rig import ORIGIN, ApiRig, Page, Person, api_rig, plaintext, signed
 
 pytestmark = pytest.mark.anyio
@@ -229,3 +230,19 @@ async def test_temporary_credentials_may_be_asked_for_with_a_form(rig: ApiRig) -
     assert "Give this to the program" in page.seen.text
     wrong = await rig.client.post("/v2/oauth/request_token_query", params=form | {"oauth_signature": "x&"})
     assert wrong.status_code == 401
+
+
+async def test_the_summary_is_of_the_contracts_form(rig: ApiRig) -> None:
+    owner = await rig.organisation(rig.operator)
+    await rig.create_app(rig.operator, owner)
+    await rig.operator.do("POST", f"/v2/organisations/{owner}/consumers", {"name": "portal"})
+    said = await rig.operator.get("/v2/summary")
+    assert models.Summary.model_validate(said).model_dump() == said
+
+
+async def test_a_revoked_token_ends_with_the_answer_that_says_so(rig: ApiRig) -> None:
+    person = await rig.person("leaving")
+    for _ in range(3):
+        assert (await person.call("GET", "/v2/self")).status_code == 200
+    await person.do("DELETE", "/v2/self/tokens/current")
+    assert (await person.call("GET", "/v2/self")).status_code == 401

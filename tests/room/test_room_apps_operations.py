@@ -19,7 +19,8 @@ import pytest
 from havre import daemon, governance
 from havre.apps import Apps, NewApp, tables
 from havre.apps.model import App, AppState, Deployment, DeploymentState, InstanceState
-from havre.base.ids import OperationId
+from havre.apps.scaling import Change, Scale
+from havre.base.ids import OperationId, UnitId
 from havre.drivers import git
 from havre.governance import Actor
 from havre.kernel.config import AppsConfig, Config, EdgeConfig, Paths
@@ -237,6 +238,68 @@ async def test_a_delete_leaves_nothing_of_the_app(shared: AppsWorld) -> None:
         assert [each for each in left if each.exists()] == []
 
     await trials(shared, "delete", delete, holds)
+
+
+async def test_another_scale_is_taken_whole_or_not_at_all(shared: AppsWorld) -> None:
+    wanted: list[Scale] = []
+
+    async def present(world: AppsWorld) -> Scale:
+        row = await world.row()
+        up = await world.store.read(lambda conn: tables.serving(conn, row))
+        return Scale(len(up), up[0].flavor if up else "")
+
+    def scale(world: AppsWorld, face: Apps, tx: Tx) -> None:
+        app = tables.app(tx.conn, world.id)
+        assert app is not None
+        tables.update_app(tx, world.id, max_instances=2, max_flavor="S")
+        app = tables.app(tx.conn, world.id)
+        up = tables.serving(tx.conn, app)  # type: ignore[arg-type]
+        wanted[:] = [Scale(len(up), up[0].flavor), {1: Scale(2, "S"), 2: Scale(1, "XS")}[len(up)]]
+        made = face.intents.scale(tx, world.actor, app, Change(wanted[1], "of a trial"), cause="Scaling")  # type: ignore[arg-type]
+        assert made is not None
+
+    async def holds(world: AppsWorld, view: OperationView) -> None:
+        before, after = wanted
+        made = (await world.store.read(lambda conn: tables.deployments(conn, world.id)))[0]
+        is_done = view.status == "done"
+        assert made.state == (DeploymentState.OK if is_done else DeploymentState.FAIL)
+        assert await present(world) == (after if is_done else before)
+        wanted_now = await world.store.read(lambda conn: tables.instances(conn, app_id=world.id))
+        assert sorted(await units_of(world)) == sorted(each.id for each in wanted_now), "nothing else runs"
+        assert (await world.answer()).startswith("version ")
+        for each in wanted_now:
+            unit = await world.kernel.units.get(UnitId(each.id))
+            assert unit is not None and unit.accepting
+
+    await trials(shared, "scale", scale, holds)
+
+
+async def test_an_app_falls_asleep_with_its_socket_open_and_wakes(shared: AppsWorld) -> None:
+    await shared.deployed()
+    operations = shared.operations(None)
+
+    async def take(change: Change) -> None:
+        face = shared.faces[-1]
+        app = await shared.row()
+        made = await shared.store.write(
+            lambda tx: face.intents.scale(tx, shared.actor, app, change, cause="Monitoring/Scaling")
+        )
+        assert made is not None
+        view = await run_to_end(operations, (await shared.store.read(operations.live))[-1].id, limit_s=60)
+        assert view.status == "done", view
+
+    await take(Change(Scale(0, ""), "no request came"))
+    assert await units_of(shared) == []
+    assert await shared.store.read(tables.asleep) == {shared.id}
+    answers: list[str] = []
+
+    async def visit() -> None:
+        answers.append(await shared.answer())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(visit)
+        await take(Change(Scale(1, "XS"), "a request came"))
+    assert answers[0].startswith("version ") and await shared.store.read(tables.asleep) == frozenset()
 
 
 async def test_a_task_runs_once_and_then_nothing_runs(shared: AppsWorld) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 
+import anyio
 import pytest
 
 from havre.apps import images
@@ -45,6 +46,15 @@ async def test_an_image_is_built_and_its_app_is_a_user_of_its_own(rig: BuildRig)
     async with rig.instance(built) as started:
         answer = await started.answer("/")
         assert "Bonjour from shop, user 33" in answer, started.said()
+        shell = await rig.engine.open_shell(started.id, terminal=None)
+        assert shell.process.stdin is not None and shell.process.stdout is not None
+        await shell.process.stdin.send(b"id -u; cat /srv/notes/last; touch /etc/mine || echo kept\n")
+        await shell.process.stdin.aclose()
+        assert await shell.process.stdout.receive() == b"33\n"
+        with anyio.fail_after(30):
+            said = b"".join([part async for part in shell.process.stdout])
+        await shell.close()
+        assert said == b"/kept\n", "it sees what the app wrote, and may no more than the app"
         ended = await started.stop(grace_s=10)
     assert ended.code == 0, started.said()
 

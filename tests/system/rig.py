@@ -278,6 +278,7 @@ class Load:
     answered: int = 0
     lost: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    instances: set[str] = field(default_factory=set)
 
     @contextmanager
     def running(self) -> Iterator[Load]:
@@ -305,7 +306,9 @@ class Load:
                     self.lost.append(f"{response.status} {body[:80]!r}")
                 else:
                     self.answered += 1
-                    self.seen.add(json.loads(body)["deployment"])
+                    said = json.loads(body)
+                    self.seen.add(said["deployment"])
+                    self.instances.add(said["instance"])
             except (OSError, http.client.HTTPException) as error:
                 self.lost.append(repr(error))
                 connection.close()

@@ -39,7 +39,7 @@ from havre.api import (
     variables,
 )
 from havre.api.bodies import Shaped
-from havre.api.context import Context
+from havre.api.context import Context, Known
 from havre.api.doorstep import Doorstep
 from havre.api.git import GitDoor
 from havre.api.limits import Limits
@@ -81,7 +81,7 @@ def create_app(kernel: Kernel, rooms: tuple[Room, ...], apps: Apps, *, pages: Pa
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    ctx = app.state.context = Context(kernel, rooms, apps, Limits(kernel.clock))
+    ctx = app.state.context = Context(kernel, rooms, apps, Limits(kernel.clock), Known(kernel))
     errors.install(app)
     for each in WHOLE:
         app.include_router(each)

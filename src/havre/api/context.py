@@ -19,7 +19,8 @@ from havre.api.limits import Limits
 from havre.apps import App, Apps, views
 from havre.base.errors import DeniedError, InvalidError
 from havre.base.names import host_name
-from havre.governance import Actor
+from havre.governance import Actor, Pair
+from havre.governance.signatures import Asked
 from havre.kernel.config import Config
 from havre.kernel.kernel import Kernel
 from havre.kernel.rooms import Room
@@ -31,12 +32,49 @@ COOKIE = "__Host-havre"  # RFC 6265bis: only over TLS, only for this host
 CONSOLE = "x-havre-console"  # a header that no other site can send with the cookie
 
 
+class Known:
+    """The tokens that were asked with lately, so that a request needs one look at the store and not two.
+
+    Whatever happens to people or credentials empties it before its writer is answered; on several nodes another
+    one hears of it after `KEPT_S`.
+    """
+
+    KEPT_S = 2.0
+    MOST = 10_000
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._clock = kernel.clock
+        self._watch = kernel.bus.watch("governance.")
+        self._pairs: dict[tuple[str, str], tuple[float, Pair]] = {}
+        self._mark = 0
+
+    @property
+    def mark(self) -> int:
+        """What `keep` is told, taken before the store is read."""
+        return self._watch.count
+
+    def get(self, token: str, consumer: str) -> Pair | None:
+        if self._mark != self._watch.count:
+            self._mark = self._watch.count
+            self._pairs.clear()
+        kept = self._pairs.get((token, consumer))
+        return kept[1] if kept is not None and self._clock.monotonic() - kept[0] < self.KEPT_S else None
+
+    def keep(self, token: str, consumer: str, found: Pair, *, mark: int) -> None:
+        if found.token is None or mark != self._watch.count:
+            return
+        if len(self._pairs) >= self.MOST:
+            self._pairs.clear()
+        self._pairs[token, consumer] = (self._clock.monotonic(), found)
+
+
 @dataclass(frozen=True)
 class Context:
     kernel: Kernel
     rooms: tuple[Room, ...]
     apps: Apps
     limits: Limits
+    known: Known
 
     async def read(self, work: Callable[[sa.Connection], T]) -> T:
         return await self.kernel.store.read(work)
@@ -83,12 +121,8 @@ async def authenticate(ctx: Context, request: Request) -> Actor:
     scheme, _, rest = header.partition(" ")
     now, form = ctx.kernel.clock.now(), form_of(request)
     if scheme.lower() == "oauth":
-        url, method, is_new = client_url(request, ctx.kernel.config), request.method, ctx.limits.nonces.is_new
-        return await ctx.read(
-            lambda conn: governance.authenticate_oauth(
-                conn, header, method=method, url=url, now=now, form=form, is_new=is_new
-            )
-        )
+        asked = Asked(header, request.method, client_url(request, ctx.kernel.config), tuple(form))
+        return await signer(ctx, asked, is_new=ctx.limits.nonces.is_new)
     if scheme.lower() == "bearer":
         return await ctx.read(lambda conn: governance.authenticate_bearer(conn, rest.strip(), now=now))
     cookie = request.cookies.get(COOKIE, "")
@@ -97,6 +131,17 @@ async def authenticate(ctx: Context, request: Request) -> Actor:
             raise DeniedError(f"a browser's write carries the header {CONSOLE}", anonymous=True)
         return await ctx.read(lambda conn: governance.authenticate_session(conn, cookie, now=now))
     raise DeniedError(NOT_SIGNED_IN, anonymous=True)
+
+
+async def signer(ctx: Context, asked: Asked, *, is_new: governance.IsNew | None = None) -> Actor:
+    """Who signed what is asked. Raises DeniedError (anonymous)."""
+    signed = governance.read_signature(asked.header)
+    found = ctx.known.get(signed.token, signed.consumer_key)
+    if found is None:
+        mark = ctx.known.mark
+        found = await ctx.read(lambda conn: governance.pair(conn, signed.token, signed.consumer_key))
+        ctx.known.keep(signed.token, signed.consumer_key, found, mark=mark)
+    return governance.check_signature(found, signed, asked, now=ctx.kernel.clock.now(), is_new=is_new)
 
 
 async def basic_actor_of(ctx: Context, header: str) -> Actor:

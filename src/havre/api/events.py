@@ -8,9 +8,10 @@ import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from havre import governance, notifications
-from havre.api.context import COOKIE, Context
+from havre.api.context import COOKIE, Context, signer
 from havre.base.errors import HavreError
 from havre.governance import Actor
+from havre.governance.signatures import Asked
 
 router = APIRouter()
 HEARTBEAT_MS = 5000
@@ -44,9 +45,7 @@ async def _sign_in(ctx: Context, socket: WebSocket) -> Actor | None:
             if header.lower().startswith("bearer "):
                 return await ctx.read(lambda conn: governance.authenticate_bearer(conn, header[7:].strip(), now=now))
             url = ctx.kernel.config.origin + "/v2/events/event-socket"
-            return await ctx.read(
-                lambda conn: governance.authenticate_oauth(conn, header, method="GET", url=url, now=now)
-            )
+            return await signer(ctx, Asked(header, "GET", url))
         except (ValueError, KeyError, TypeError, HavreError):
             await socket.send_json({"type": "error", "id": 2001, "message": "the credentials are not valid"})
     await socket.close()

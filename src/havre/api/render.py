@@ -118,21 +118,6 @@ def instance(found: Instance, made_by: Deployment | None) -> models.InstanceObje
     )
 
 
-def summary_application(app: App, tags: Sequence[str] = ()) -> models.SummaryApplication:
-    runtime = runtimes.of(app.runtime)
-    return models.SummaryApplication(
-        id=app.id,
-        name=app.name,
-        instanceType=runtime.type,
-        instanceVariant=runtime.variant_id,
-        variantSlug=runtime.slug,
-        homogeneous=app.homogeneous,
-        state=app.state,
-        commit=app.commit_id,
-        customerTags=list(tags),
-    )
-
-
 def product(runtime: runtimes.Runtime, *, lack: str = "") -> models.Product:
     """lack: why its apps cannot run on this machine."""
     return models.Product(

@@ -83,14 +83,14 @@ def decide_instances(
     busy: apps with an operation under way, which owns their units: nothing of them is touched.
     crashes: for each app, the moments of its recent crashes, oldest first. A start after the n-th crash waits
     twice as long as after the one before, from half a second to a minute. hung: instances that do not answer, and what
-    was seen of them. booting: instances that are not admitted yet.
+    was seen of them. booting: instances that somebody starts and has not admitted yet: theirs alone.
     """
     hung = hung or {}
     up = Counter(each.app_id for each in wanted if each.state is InstanceState.UP)
     units = {str(unit.id): unit for unit in seen}
     steps: list[Step] = []
     for instance in wanted:
-        if instance.app_id in busy or instance.state is not InstanceState.UP:
+        if instance.app_id in busy or instance.state is not InstanceState.UP or instance.id in booting:
             continue
         unit = units.get(instance.id)
         if unit is None or unit.state == "exited":
@@ -100,7 +100,7 @@ def decide_instances(
         elif instance.id in hung:
             left = pause_ms(crashes.get(instance.app_id, ()), now=now)
             steps.append(Wait(instance.app_id, left) if left > 0 else Replace(instance, False, hung[instance.id]))
-        elif unit.state == "running" and instance.id not in booting:
+        elif unit.state == "running":
             peers = up[instance.app_id] - 1
             if not unit.accepting or unit.peers != peers:
                 steps.append(Admit(instance, peers))

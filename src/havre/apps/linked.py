@@ -89,6 +89,11 @@ def all_tags(conn: sa.Connection, owner_id: str) -> dict[str, list[str]]:
     return linked_tables.all_tags(conn, owner_id)
 
 
+def outlines(conn: sa.Connection, owner_id: str) -> list[tables.Outline]:
+    """The apps of an owner in few words, oldest first: for lists of many."""
+    return tables.outlines(conn, owner_id)
+
+
 def set_tags(tx: Tx, app: App, wanted: Sequence[str], *, actor_id: str) -> list[str]:
     found = sorted(set(wanted))
     if len(found) > MOST_TAGS or not all(_TAG.fullmatch(each) for each in found):

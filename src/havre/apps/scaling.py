@@ -125,7 +125,7 @@ def _too_much(scale: Scale, samples: Sequence[Sample], length_ms: int) -> str:
     """In words what is too much for the scale; empty: nothing."""
     size, during = flavor(scale.flavor), _seconds(length_ms)
     if (used := _mean([each.cpu for each in samples])) is not None:
-        share = used / (size.cpus * scale.instances)
+        share = min(1.0, used / (size.cpus * scale.instances))
         if share > CPU_HIGH:
             return f"its processors were {share:.0%} busy for {during}"
     if (held := _mean([each.memory_bytes for each in samples])) is not None and held > MEMORY_HIGH * size.memory_bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -150,6 +150,25 @@ def apps(conn: sa.Connection, *, owner_ids: list[str] | None = None) -> list[App
     if owner_ids is not None:
         query = query.where(APP.c.owner_id.in_(owner_ids), ~APP.c.deleted)
     return [_app(row) for row in conn.execute(query)]
+
+
+class Outline(NamedTuple):
+    """What a list of many apps shows of one."""
+
+    id: str
+    name: str
+    runtime: str
+    state: str
+    homogeneous: bool
+    commit_id: str | None
+
+
+_OUTLINE = sa.select(*(APP.c[name] for name in Outline._fields)).order_by(APP.c.created_at, APP.c.id)
+
+
+def outlines(conn: sa.Connection, owner_id: str) -> list[Outline]:
+    rows = conn.execute(_OUTLINE.where(APP.c.owner_id == owner_id, ~APP.c.deleted))
+    return [Outline(*row) for row in rows]
 
 
 def insert_app(tx: Tx, app: App) -> None:

@@ -11,11 +11,14 @@ from havre.governance import accounts, consumers, organisations, signatures, tot
 from havre.governance.authentication import (
     CLI_CONSUMER,
     IsNew,
+    Pair,
     authenticate_bearer,
     authenticate_key,
-    authenticate_oauth,
     authenticate_pair,
     authenticate_session,
+    check_signature,
+    pair,
+    read_signature,
 )
 from havre.governance.intents import (
     add_person,
@@ -55,12 +58,13 @@ from havre.kernel.reconcile import Pass, Reconciler
 from havre.kernel.rooms import Room
 
 __all__ = [
-    "CLI_CONSUMER", "Actor", "Credentials", "Grant", "IsNew", "Owner", "Person", "Quota", "Right", "Role", "accounts",
-    "add_person", "audit_of", "authenticate_bearer", "authenticate_key", "authenticate_oauth", "authenticate_pair",
-    "authenticate_session", "authorise", "authorise_operator", "bind_cli_token", "bootstrap", "can", "consumers",
-    "delete_tokens_of", "insert_audit", "members_of", "new_credentials", "organisations", "owner", "owners",
-    "owners_of", "people", "person", "person_by_email", "personal_owner", "require_grant", "require_person",
-    "resolve_owner", "setup", "signatures", "take_cli_token", "token", "tokens_of", "totp", "with_password",
+    "CLI_CONSUMER", "Actor", "Credentials", "Grant", "IsNew", "Owner", "Pair", "Person", "Quota", "Right", "Role",
+    "accounts", "add_person", "audit_of", "authenticate_bearer", "authenticate_key", "authenticate_pair",
+    "authenticate_session", "authorise", "authorise_operator", "bind_cli_token", "bootstrap", "can",
+    "check_signature", "consumers", "delete_tokens_of", "insert_audit", "members_of", "new_credentials",
+    "organisations", "owner", "owners", "owners_of", "pair", "people", "person", "person_by_email",
+    "personal_owner", "read_signature", "require_grant", "require_person", "resolve_owner", "setup", "signatures",
+    "take_cli_token", "token", "tokens_of", "totp", "with_password",
 ]  # fmt: skip
 
 

@@ -5,7 +5,8 @@ Every function raises DeniedError (anonymous) in the same words for what is wron
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -26,35 +27,46 @@ def refused() -> DeniedError:
     return DeniedError(NOT_VALID, anonymous=True)
 
 
-def authenticate_oauth(
-    conn: sa.Connection,
-    header: str,
-    *,
-    method: str,
-    url: str,
-    now: int,
-    form: Sequence[tuple[str, str]] = (),
-    is_new: IsNew | None = None,
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A token and the consumer that uses it, as the store has them: all that a signature is checked against."""
+
+    consumer_secret: str | None
+    token: tables.Row | None
+    grants: frozenset[str] | None
+
+
+def pair(conn: sa.Connection, token: str, consumer_key: str) -> Pair:
+    row = tables.token(conn, token)
+    grants = _grants(conn, row) if row is not None else None
+    return Pair(consumer_secret(conn, consumer_key), row, grants)
+
+
+def check_signature(
+    found: Pair, signed: signatures.Signed, asked: signatures.Asked, *, now: int, is_new: IsNew | None = None
 ) -> Actor:
-    """Who signed the request. form: what a form-encoded body says; it is signed too (RFC 5849 section 3.4.1.3)."""
-    try:
-        signed = signatures.parse(header)
-    except InvalidError as cause:
-        raise DeniedError(cause.message, anonymous=True) from cause
-    row = tables.token(conn, signed.token)
-    secret = consumer_secret(conn, signed.consumer_key)
+    """Who signed the request. A form-encoded body is signed too (RFC 5849 section 3.4.1.3)."""
+    row, secret = found.token, found.consumer_secret
     genuine = signatures.verify(
         signed,
         consumer_secret=secret or "",
         token_secret=row.secret if row is not None else "",
-        method=method,
-        url=url,
-        form=form,
+        method=asked.method,
+        url=asked.url,
+        form=asked.form,
     )
     if row is None or secret is None or not genuine or signed.consumer_key != row.consumer or row.expires_at < now:
         raise refused()
     check_fresh(signed, now=now, is_new=is_new)
-    return _of_token(conn, row)
+    return Actor(UserId(row.person_id), row.name, row.email, row.is_operator, row.token, "oauth", found.grants)
+
+
+def read_signature(header: str) -> signatures.Signed:
+    """Raises DeniedError (anonymous) for what is no OAuth header."""
+    try:
+        return signatures.parse(header)
+    except InvalidError as cause:
+        raise DeniedError(cause.message, anonymous=True) from cause
 
 
 def check_fresh(signed: signatures.Signed, *, now: int, is_new: IsNew | None) -> None:
@@ -79,12 +91,12 @@ def authenticate_pair(conn: sa.Connection, token: str, secret: str, *, now: int)
     row = tables.token(conn, token)
     if row is None or not chance.same(row.secret, secret) or row.expires_at < now:
         raise refused()
-    return _of_token(conn, row)
-
-
-def _of_token(conn: sa.Connection, row: tables.Row) -> Actor:
-    grants = None if row.consumer == CLI_CONSUMER[0] else frozenset(consumer_tables.rights_of(conn, row.token))
+    grants = _grants(conn, row)
     return Actor(UserId(row.person_id), row.name, row.email, row.is_operator, row.token, "oauth", grants)
+
+
+def _grants(conn: sa.Connection, row: tables.Row) -> frozenset[str] | None:
+    return None if row.consumer == CLI_CONSUMER[0] else frozenset(consumer_tables.rights_of(conn, row.token))
 
 
 def authenticate_bearer(conn: sa.Connection, api_token: str, *, now: int) -> Actor:

@@ -45,6 +45,14 @@ class Event:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Watch:
+    """How many events of `prefix` were published since it began."""
+
+    prefix: str
+    count: int = 0
+
+
 class Bus:
     """Delivers events in this process. A slow subscriber loses nothing but may use memory: streams are unbounded
     only up to `LIMIT`, past which the oldest wake is the one that counts and later ones are dropped."""
@@ -53,6 +61,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._subscribers: dict[MemoryObjectSendStream[Event], tuple[str, ...]] = {}
+        self._watches: list[Watch] = []
 
     @asynccontextmanager
     async def subscribe(self, *prefixes: str) -> AsyncIterator[MemoryObjectReceiveStream[Event]]:
@@ -68,9 +77,17 @@ class Bus:
 
     def publish(self, event: Event) -> None:
         """Hand `event` to its subscribers. Call from the event loop."""
+        for watch in self._watches:
+            watch.count += event.name.startswith(watch.prefix)
         for send, prefixes in list(self._subscribers.items()):
             if event.name.startswith(prefixes) and send.statistics().current_buffer_used < self.LIMIT:
                 send.send_nowait(event)
+
+    def watch(self, prefix: str) -> Watch:
+        """Whether something of `prefix` was published, for who looks now and then; told before its writer goes on."""
+        made = Watch(prefix)
+        self._watches.append(made)
+        return made
 
     def wake(self, name: str, *, at: int = 0) -> None:
         """Publish an event that has no row: something may have changed, look again."""

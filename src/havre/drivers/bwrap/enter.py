@@ -24,7 +24,7 @@ NAMESPACES = ("mnt", "pid", "ipc", "uts", "cgroup")
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP = 1, 22, 38, 24
 CAPABILITY_VERSION_3 = 0x20080522
 TIOCSPTLCK, TIOCGPTN = 0x40045431, 0x80045430  # asm-generic/ioctls.h
-INSIDE = 1000  # the user that every unit has
+INSIDE = (1000, 1000)  # the user and group that every unit has, but an image's
 
 
 def check(result, what):
@@ -71,6 +71,32 @@ def variables(init):
             continue
         return {name.decode(errors="replace"): value.decode(errors="replace") for name, _, value in pairs}
     return {}
+
+
+def who(init):
+    """The user and group, inside, that the unit's app is: an image has many."""
+    for pid in children(init):
+        try:
+            with open(f"/proc/{pid}/status") as file:
+                lines = dict(line.split(":", 1) for line in file if ":" in line)
+            found = [
+                inside(init, name, int(lines[key].split()[0])) for name, key in (("uid_map", "Uid"), ("gid_map", "Gid"))
+            ]
+        except (OSError, KeyError, ValueError):
+            continue
+        if None not in found:
+            return tuple(found)
+    return INSIDE
+
+
+def inside(init, name, number):
+    """The number that the unit's map gives to `number` of ours (user_namespaces(7))."""
+    with open(f"/proc/{init}/{name}") as file:
+        for line in file:
+            first, outside, count = (int(each) for each in line.split())
+            if outside <= number < outside + count:
+                return first + number - outside
+    return None
 
 
 def cgroup_files(init):
@@ -128,10 +154,10 @@ def enter_namespaces(init):
         enter(held["user"], "user namespace")
 
 
-def drop_everything(seccomp):
+def drop_everything(seccomp, uid, gid):
     """No capability, no way to get one, the unit's filter."""
-    os.setresgid(INSIDE, INSIDE, INSIDE)
-    os.setresuid(INSIDE, INSIDE, INSIDE)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
     for number in range(64):
         _LIBC.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)
     header = struct.pack("Ii", CAPABILITY_VERSION_3, 0)
@@ -162,13 +188,13 @@ def shell():
     return next((each for each in ("/bin/bash", "/usr/bin/bash") if os.path.exists(each)), "/bin/sh")
 
 
-def become(orders, env, control):
+def become(orders, env, control, ids):
     """In the child, inside: the command."""
     os.setsid()
-    drop_everything(orders["seccomp"])
+    drop_everything(orders["seccomp"], *ids)
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of user, which forgets it
     chosen = shell()
-    env = env | {"SHELL": chosen, "LOGNAME": "bas", "USER": "bas"}
+    env = env | {"SHELL": chosen} | ({"LOGNAME": "bas", "USER": "bas"} if ids == INSIDE else {})
     if orders["terminal"]:
         env["TERM"] = orders["term"]
         take_terminal(orders, control)
@@ -191,7 +217,7 @@ def main():
     if start_time(monitor) != orders["start_time"]:
         raise OSError(errno.ESRCH, "the instance is gone")
     init = find_init(monitor)
-    env = variables(init)
+    env, ids = variables(init), who(init)
     join_cgroups(init)
     if os.getuid() == 0:
         os.setgroups([])
@@ -199,7 +225,7 @@ def main():
     child = os.fork()
     if child == 0:
         try:
-            become(orders, env, control)
+            become(orders, env, control, ids)
         except BaseException as error:
             os.write(2, f"havre: {error}\n".encode())
         finally:
