@@ -142,7 +142,10 @@ def bench_edge(havre: Installation) -> None:
 
 def bench_memory(havre: Installation) -> None:
     run = havre.status()
-    pids = [run["pid"], *children_named("caddy", havre)]
+    kept = [
+        json.loads((havre.data / "edge" / name).read_text()) for name in ("keeper.pid", "caddy.json", "tcpgate.json")
+    ]
+    pids = [run["pid"], *(each["identity"][0] for each in kept)]
     total = sum(pss_kib(pid) for pid in pids) / 1024
     show(
         "idle memory of control plane + edge (PSS)",
@@ -254,10 +257,6 @@ def timed(command: list[str]) -> float:
     subprocess.run(command, check=True, capture_output=True)
     os.sync()
     return time.monotonic() - began
-
-
-def children_named(name: str, havre: Installation) -> list[int]:
-    return [pid for pid in havre.processes() if Path(f"/proc/{pid}/comm").read_text().strip() == name]
 
 
 def pss_kib(pid: int) -> int:

@@ -150,7 +150,7 @@ def test_a_name_has_one_form(text: str, name: Name) -> None:
         "", "/", "/api", "shop", "http://www.example.com", "www.example.com:8443", "www..example.com", "-a.example.com",
         "www.example.com/a/b/c/d", "www.example.com/../etc", "www.example.com/a//b", "www.example.com/a b",
         "www.example.com/a.sock", "www.example.sock", "www.example.com/a?b", "*.com", "a.*.com", "*", "10.0.0.1",
-        "localhost", "havre.localhost", "api.havre.localhost", "console.havre.localhost", "api.havre.localhost/x",
+        "localhost", "havre.localhost", "api.havre.localhost", "console.havre.localhost", "edge.havre.localhost", "api.havre.localhost/x",
         "*.havre.localhost", "a.b.havre.localhost", f"{'a' * 60}.example.com/api", "w_w.example.com", "é.example.com",
     ],
 )  # fmt: skip

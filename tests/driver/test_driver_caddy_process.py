@@ -200,6 +200,32 @@ def test_there_is_one_keeper_however_many_are_started() -> None:
         assert second.returncode == 1 and "another keeper" in second.stderr
 
 
+def test_a_keeper_that_is_told_otherwise_touches_only_what_changed(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path)
+
+    def program(name: str, seconds: int) -> Program:
+        return Program(name, ("/bin/sleep", str(seconds)), tmp_path, tmp_path / f"{name}.out")
+
+    def pid(name: str) -> int | None:
+        record = keeper.record(name)
+        return record.identity.pid if record else None
+
+    try:
+        assert keeper.ensure((program("a", 60), program("b", 60)))
+        first = keeper.running()
+        until(lambda: pid("a") and pid("b"), what="both run")
+        a, b = pid("a"), pid("b")
+        assert not keeper.ensure((program("a", 60), program("b", 60)))
+        assert keeper.ensure((program("a", 60), program("b", 61), program("c", 60)))
+        until(lambda: pid("c") and pid("b") not in (None, b), what="one more, and another b")
+        assert pid("a") == a and keeper.running() is not None and keeper.running().identity == first.identity  # type: ignore[union-attr]
+        assert keeper.ensure((program("c", 60),))
+        assert (pid("a"), pid("b")) == (None, None) and pid("c")
+    finally:
+        keeper.stop(grace_s=1)
+    assert pid("c") is None
+
+
 def test_a_program_that_dies_at_once_is_tried_again_with_a_growing_pause(tmp_path: Path) -> None:
     counter = tmp_path / "count"
     command = ("/bin/sh", "-c", f"date +%s.%N >> {counter}; exit 1")

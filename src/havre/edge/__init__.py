@@ -13,11 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import anyio
 import httpx
 import structlog
 
 from havre.base.errors import ConflictError, HavreError, UnavailableError
-from havre.drivers import caddy
+from havre.drivers import caddy, tcpgate
+from havre.drivers.keeper import Keeper
 from havre.edge import act, proof, tables
 from havre.edge.certificates.check import Checked
 from havre.edge.certificates.check import check as check_certificate
@@ -71,19 +73,22 @@ __all__ = [
 ]  # fmt: skip
 T = TypeVar("T")
 LONG_S, REST_FACTOR = 0.05, 4
+GATE_S = 10.0  # until a gate that was just started answers
 log = structlog.get_logger()
 
 
 def setup(kernel: Kernel) -> Room:
     """The room. Its `start` has the proxy running and every route in place before anybody else starts."""
-    figures, proxy, routes, gate = Figures(kernel.metrics), proxy_of(kernel), routes_of(kernel), gate_of(kernel)
+    figures, proxy, routes = Figures(kernel.metrics), proxy_of(kernel), routes_of(kernel)
     certificates = _certificates(kernel, CertificateFigures(kernel.metrics))
     trouble = _Trouble()
 
     async def route() -> Pass:
         done = await _paced(kernel.clock, lambda: routes.everything(figures))
-        if await kernel.store.read(lambda conn: bool(tables.redirections(conn))) or trouble.gate:
-            trouble.gate = {str(port): why for port, why in (await gate.look()).failed.items()}
+        trouble.gate = {}
+        if await kernel.store.read(lambda conn: bool(tables.redirections(conn))):
+            await ensure()
+            trouble.gate = {str(port): why for port, why in (await _look(kernel)).failed.items()}
         return done
 
     async def certify() -> Pass:
@@ -93,7 +98,7 @@ def setup(kernel: Kernel) -> Room:
 
     async def ensure() -> None:
         before = proxy.starts()
-        if await proxy.ensure():
+        if await (await _with_gate(kernel)).ensure():
             started = proxy.starts() - before
             figures.starts.inc(max(0, started))
             event = "edge.proxy.started" if started else "edge.proxy.loaded"
@@ -164,10 +169,28 @@ async def reconcile_now(
         await _certificates(kernel).ensure(hosts)
     await routes_of(kernel).some(Scope(app_id, frozenset(fqdns), frozenset(ports)))
     if ports:
-        seen = await gate_of(kernel).look()
+        await (await _with_gate(kernel)).ensure()  # the first redirection of all brings the gate
+        seen = await _look(kernel)
         for port in ports:
             if port in seen.failed:
                 raise UnavailableError(f"port {port} cannot be listened on: {seen.failed[port]}")
+
+
+async def _with_gate(kernel: Kernel) -> caddy.Caddy:
+    """The proxy, and the gate when somebody has a redirection or had one since the start."""
+    has_any = await kernel.store.read(lambda conn: bool(tables.redirections(conn)))
+    return proxy_of(kernel, has_gate=has_any or Keeper(kernel.paths.edge).record(tcpgate.NAME) is not None)
+
+
+async def _look(kernel: Kernel) -> tcpgate.Seen:
+    """What the gate listens on. It may have been started this very moment."""
+    with anyio.move_on_after(GATE_S):
+        while True:
+            try:
+                return await gate_of(kernel).look()
+            except UnavailableError:
+                await kernel.clock.sleep(0.02)
+    return await gate_of(kernel).look()
 
 
 async def certify_now(kernel: Kernel) -> None:

@@ -56,7 +56,8 @@ class Domain:
 
     @property
     def reserved(self) -> frozenset[str]:
-        return frozenset({"localhost", self.base, f"api.{self.base}", f"console.{self.base}"})
+        """The platform's own: `edge` is what the records of custom domains lead to."""
+        return frozenset({"localhost", self.base, *(f"{label}.{self.base}" for label in ("api", "console", "edge"))})
 
 
 def parse_name(text: str, domain: Domain) -> Name:

@@ -53,7 +53,8 @@ def gate_of(kernel: Kernel) -> Gate:
     return Gate(act.folder(run, "tcp"), run / "tcpgate.sock", kernel.config.edge.binds)
 
 
-def proxy_of(kernel: Kernel) -> Caddy:
+def proxy_of(kernel: Kernel, *, has_gate: bool = False) -> Caddy:
+    """The proxy and, for an installation with TCP redirections, the gate beside it."""
     edge, paths = kernel.config.edge, kernel.paths
     settings = EdgeSettings(
         run=paths.run,
@@ -70,7 +71,7 @@ def proxy_of(kernel: Kernel) -> Caddy:
         proxy_protocol_from=tuple(each.strip() for each in edge.proxy_protocol_from.split(",") if each.strip()),
     )
     gate = gate_of(kernel).program(output=paths.edge / "tcpgate.out")
-    return Caddy(paths.edge, settings, kernel.clock, beside=(gate,))
+    return Caddy(paths.edge, settings, kernel.clock, beside=(gate,) if has_gate else ())
 
 
 def certificates_of(kernel: Kernel, figures: CertificateFigures | None = None) -> Certificates:

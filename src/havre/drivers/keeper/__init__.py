@@ -6,8 +6,10 @@ ended and started anew. `stop` ends all. The process itself is `keeper.py`; its 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -69,35 +71,52 @@ class Keeper:
         Raises UnavailableError when it does not come to work.
         """
         process.collect()
+        with open(self.folder / "ensure.lock", "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return self._ensure(programs)
+
+    def _ensure(self, programs: Sequence[Program]) -> bool:
         told = json.dumps({"programs": [each.told() for each in programs]}, sort_keys=True)
         digest = hashlib.sha256(told.encode()).hexdigest()
         known = self.running()
         if known is not None and known.digest == digest:
             return False
+        content = json.dumps(json.loads(told) | {"digest": digest})
         if known is not None:
-            process.end(known.identity, grace_s=0)
+            process.write_whole(self.folder / "keeper.json", content + "\n")
+            self._tell(known.identity, digest)
+            return True
         wanted = {each.name: each.digest for each in programs}
         for name in {*wanted, *self._names()}:
             record = self.record(name)
             if record is not None and record.digest != wanted.get(name):
                 process.end(record.identity, grace_s=GRACE_S)
-        content = json.dumps(json.loads(told) | {"digest": digest})
         process.write_whole(self.folder / "keeper.json", content + "\n")
         self._start(digest)
         return True
+
+    def _tell(self, keeper: Identity, digest: str) -> None:
+        """Have the keeper read again. It may have to end a program first, and that takes its time."""
+        with process.held(keeper) as fd:
+            if fd is not None:
+                signal.pidfd_send_signal(fd, signal.SIGHUP)
+        self._wait(keeper, digest, limit_s=READY_S + 2 * GRACE_S)
 
     def _start(self, digest: str) -> None:
         program = Path(__file__).with_name("keeper.py")
         output = self.folder / "keeper.out"
         command = [sys.executable, "-I", "-S", str(program), str(self.folder)]
         started = process.spawn(command, cwd=Path("/"), output=output)
-        deadline = time.monotonic() + READY_S
-        while process.is_alive(started) and time.monotonic() < deadline:
-            record = process.read_record(self.folder / "keeper.pid")
-            if record == Record(started, digest):
+        self._wait(started, digest, limit_s=READY_S)
+
+    def _wait(self, keeper: Identity, digest: str, *, limit_s: float) -> None:
+        deadline = time.monotonic() + limit_s
+        while process.is_alive(keeper) and time.monotonic() < deadline:
+            if process.read_record(self.folder / "keeper.pid") == Record(keeper, digest):
                 return
             time.sleep(0.005)
-        raise UnavailableError("the keeper of the edge did not start", output=process.tail(output))
+        words = process.tail(self.folder / "keeper.out")
+        raise UnavailableError("the keeper of the edge did not do what it was told", output=words)
 
     def running(self) -> Record | None:
         """The keeper that lives, if one does."""

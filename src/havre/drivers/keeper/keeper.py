@@ -1,9 +1,9 @@
 """Keeps a few programs alive, and holds the sockets that they listen on.
 
 A program of its own (standard library only, `python -I -S keeper.py FOLDER`), so that what it keeps comes back at once
-while the control plane is down. It reads `FOLDER/keeper.json`, starts each program with its listening sockets as
-descriptors 3, 4, …, and starts it again when it has ended: who connects in between waits in the socket's backlog and
-is not refused. Killed itself, it leaves the programs running; its successor adopts them, sockets included.
+while the control plane is down. It reads `FOLDER/keeper.json`, again on SIGHUP, starts each program with its listening
+sockets as descriptors 3, 4, …, and starts it again when it has ended: who connects in between waits in the socket's
+backlog and is not refused. Killed itself, it leaves the programs running; its successor adopts them, sockets included.
 
 Invariants: one keeper for a folder (a lock); a program's record is on the disk before the program runs, written by the
 very process that becomes it; a program is taken for ours by pid, start time and boot, never by a bare pid.
@@ -15,6 +15,7 @@ import ctypes
 import fcntl
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -25,6 +26,7 @@ FIRST_FD = 3
 BACKLOG = 4096
 LIVED_S = 10.0  # who lived so long is started again without a pause
 PAUSE_FIRST_S, PAUSE_MOST_S = 0.05, 5.0
+GRACE_S = 5.0
 PIDFD_GETFD = 438
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -99,7 +101,7 @@ class Program:
     def adopt(self):
         """Take over the process of the record, if it lives. Its sockets are taken back too, where we may."""
         known = read(self.record)
-        if known is None:
+        if known is None or known["digest"] != self.told["digest"]:
             return False
         pid = known["identity"][0]
         try:
@@ -159,6 +161,7 @@ class Program:
         for number, fd in enumerate([nothing, output, output, *high]):
             os.dup2(fd, number, inheritable=True)
         os.closerange(FIRST_FD + len(high), 1024)
+        signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         os.chdir(self.told["cwd"])
@@ -177,6 +180,22 @@ class Program:
         else:
             self.failed()
 
+    def end(self):
+        """SIGTERM, patience, SIGKILL; its sockets are closed. Returns when it is gone."""
+        if self.pidfd is not None:
+            for number, patience_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
+                try:
+                    signal.pidfd_send_signal(self.pidfd, number)
+                except ProcessLookupError:
+                    break
+                watch = select.poll()
+                watch.register(self.pidfd, select.POLLIN)
+                if watch.poll(patience_s * 1000):
+                    break
+            self.ended()
+        for each in self.doors or ():
+            each.close()
+
     def failed(self):
         pause = 0 if self.failures == 0 else min(PAUSE_MOST_S, PAUSE_FIRST_S * 2**self.failures)
         self.failures = min(self.failures + 1, 10)
@@ -188,24 +207,56 @@ class Program:
         os.close(fd)
 
 
-def keep(programs):
-    loop = selectors.DefaultSelector()
-    for program in programs:
-        if not program.adopt():
-            program.start()
-    while True:
-        now = time.monotonic()
-        for program in programs:
-            if program.pidfd is None and program.start_at is not None and now >= program.start_at:
-                program.start_at = None
-                if not program.adopt():
-                    program.start()
-            if program.pidfd is not None and program.pidfd not in loop.get_map():
-                loop.register(program.pidfd, selectors.EVENT_READ, program)
-        waits = [each.start_at - now for each in programs if each.start_at is not None]
-        for key, _ in loop.select(max(0.0, min(waits)) if waits else None):
-            loop.unregister(key.fileobj)
-            key.data.ended()
+class Keeper:
+    def __init__(self, folder):
+        self.folder = folder
+        self.programs = {}
+        self.loop = selectors.DefaultSelector()
+        self.wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake)
+        signal.signal(signal.SIGHUP, lambda *_: None)
+        self.loop.register(self.wake, selectors.EVENT_READ)
+
+    def obey(self):
+        """Keep exactly what the file says; what is told otherwise than before is ended, what is equal is untouched."""
+        told = read(os.path.join(self.folder, "keeper.json"))
+        wanted = {each["name"]: each for each in told["programs"]}
+        for name, program in list(self.programs.items()):
+            if wanted.get(name, {}).get("digest") != program.told["digest"]:
+                self.leave(program)
+                program.end()
+                del self.programs[name]
+        for name, each in wanted.items():
+            if name not in self.programs:
+                self.programs[name] = Program(each, self.folder)
+                if not self.programs[name].adopt():
+                    self.programs[name].start()
+        mine = {"identity": identity(os.getpid()), "digest": told["digest"]}
+        write_durably(os.path.join(self.folder, "keeper.pid"), mine)
+
+    def leave(self, program):
+        if program.pidfd is not None and program.pidfd in self.loop.get_map():
+            self.loop.unregister(program.pidfd)
+
+    def run(self):
+        self.obey()
+        while True:
+            now = time.monotonic()
+            for program in self.programs.values():
+                if program.pidfd is None and program.start_at is not None and now >= program.start_at:
+                    program.start_at = None
+                    if not program.adopt():
+                        program.start()
+                if program.pidfd is not None and program.pidfd not in self.loop.get_map():
+                    self.loop.register(program.pidfd, selectors.EVENT_READ, program)
+            waits = [each.start_at - now for each in self.programs.values() if each.start_at is not None]
+            for key, _ in self.loop.select(max(0.0, min(waits)) if waits else None):
+                if key.data is None:
+                    os.read(self.wake, 512)
+                    self.obey()
+                    break  # what else was ready may be gone
+                self.loop.unregister(key.fileobj)
+                key.data.ended()
 
 
 def main():
@@ -215,9 +266,7 @@ def main():
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         sys.exit("another keeper is at work")
-    told = read(os.path.join(folder, "keeper.json"))
-    write_durably(os.path.join(folder, "keeper.pid"), {"identity": identity(os.getpid()), "digest": told["digest"]})
-    keep([Program(each, folder) for each in told["programs"]])
+    Keeper(folder).run()
 
 
 if __name__ == "__main__":
