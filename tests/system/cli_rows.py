@@ -244,6 +244,17 @@ NOT_YET: dict[str, str] = {}
 ROWS: tuple[Row, ...] = tuple(_now(row) for row in (*_account(), *_app(), *_addons(), *_operators(), *_clusters()))
 
 
+SAMPLE = frozenset(
+    {"keycloak", "keycloak get", "matomo restart", "metabase version check", "otoroshi get-config", "k8s list", "k8s create",
+     "k8s quota", "ng", "ng create", "ng search", "kv"}
+)  # fmt: skip
+
+
+def is_quick(row: Row) -> bool:
+    """Whether a row is tried each time; what is not built is tried by a sample, and all of it by the longer trials."""
+    return row.tier != "T3" or row.command in SAMPLE
+
+
 def page() -> str:
     """docs/reference/cli-coverage.md."""
     rows = sorted(ROWS, key=lambda row: row.command)
