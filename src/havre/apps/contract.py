@@ -52,6 +52,10 @@ COMMON = (
     Variable("CC_RUN_FAILED_HOOK", "a line for the shell in an instance that did not start, for at most a minute"),
     Variable("CC_RUN_COMMAND", "how the app starts; needed by a task", "the runtime's own way, else `web` of Procfile"),
     Variable("CC_TASK", "run CC_RUN_COMMAND once and stop, as `clever create --task` does", "false"),
+    Variable(
+        "CC_SCALE_TO_ZERO_AFTER",
+        "seconds without a request after which the app sleeps until the next one; counts at once (this platform's own)",
+    ),
     Variable("CC_WORKER_COMMAND", "a program that runs beside the app in each instance"),
     Variable("CC_WORKER_COMMAND_N", "more of them"),
     Variable("CC_WORKER_RESTART", "what follows a worker's end: `always`, `on-failure` or `no`", "on-failure"),

@@ -30,7 +30,7 @@ PLATFORM = frozenset(
     {"APP_ID", "APP_HOME", "INSTANCE_ID", "INSTANCE_NUMBER", "INSTANCE_TYPE", "CC_DEPLOYMENT_ID", "CC_COMMIT_ID"}
 )
 LIFETIMES = ("REGULAR", "TASK")
-SLEEP = "CC_SCALE_TO_ZERO_AFTER"  # decision 0017
+SLEEP = "CC_SCALE_TO_ZERO_AFTER"  # ours, not the contract's (docs/decisions: scaling)
 _SLEEP_SECONDS = re.compile(r"[1-9][0-9]{0,6}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
