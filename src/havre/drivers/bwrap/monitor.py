@@ -5,8 +5,8 @@ line on stdout, and then listens on its control socket. Invariants: the end of t
 monitor is gone; with the monitor dies everything of the unit.
 
 There is one for each instance, so what it imports is memory times hundreds: the C parts of the standard library
-(`_socket`, `_signal`) without their Python faces, no json, no selectors (docs/decisions: one lean monitor). With nothing to do it
-sleeps; its numbers stand in a page that is read without waking it.
+(`_socket`, `_signal`) without their Python faces, no json, no selectors (docs/decisions: one lean monitor). With
+nothing to do it sleeps; its numbers stand in a page that is read without waking it.
 """
 
 from __future__ import annotations
