@@ -153,7 +153,7 @@ async def test_the_files_stand_in_the_builds_home_for_its_user_alone_and_are_in_
     rig.host = {**rig.host, **write(home, told)}
     look = (
         "cd ~ && stat -c '%a %n' .m2/settings.xml .cargo/config.toml .sbt/repositories .gradle/init.gradle"
-        " && grep -c s3cr3t .m2/settings.xml; cat .cargo/config.toml; env | grep -c '^HAVRE_'; true"
+        " && grep -c s3cr3t .m2/settings.xml; cat .cargo/config.toml; env | grep -cE '^HAVRE_(FILE|PLACE)_'; true"
     )
     built = await rig.build({"package.json": '{"main": "x.js"}', "x.js": ""}, "node", {"CC_PRE_BUILD_HOOK": look})
     for name in (".m2/settings.xml", ".cargo/config.toml", ".sbt/repositories", ".gradle/init.gradle"):
