@@ -139,3 +139,10 @@ def test_an_ordered_certificate_that_nobody_shows_is_nobodys_trouble() -> None:
     old, own = certificate("a.test", kind="acme", id="old", **ended), certificate("a.test", id="own", **ended)
     alarms = decide.decide_alarms([old, own], {Site("a.test"): None}, now=NOW)
     assert [each.certificate.id for each in alarms] == ["own"]
+
+
+def test_the_choice_is_made_again_when_a_certificate_begins_or_ends() -> None:
+    held = [certificate("a.test", not_before=NOW + 5, not_after=NOW + 50), certificate("b.test", not_after=NOW + 9)]
+    assert decide.next_change_at(held, now=NOW) == NOW + 5
+    assert decide.next_change_at(held, now=NOW + 5) == NOW + 9
+    assert decide.next_change_at(held, now=NOW + 50) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -208,7 +209,12 @@ async def test_a_name_is_ordered_shown_renewed_and_forgotten(server: NameServer)
             await in_thread(shown, kernel, "x.shop.test")  # nobody proves a wildcard by HTTP
 
             async def renewed() -> bool:
-                return (await in_thread(shown, kernel, "www.shop.test", trust)).serial_number != first.serial_number
+                try:
+                    now_shown = await in_thread(shown, kernel, "www.shop.test", trust)
+                except ssl.SSLCertVerificationError as error:  # a slow machine: the internal one's, never an ended one
+                    assert error.verify_message != "certificate has expired"
+                    return False
+                return bool(now_shown.serial_number != first.serial_number)
 
             await until(renewed, what="another certificate")
             held = await kernel.store.read(tables.certificates)

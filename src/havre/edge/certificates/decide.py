@@ -25,6 +25,12 @@ def choose(sites: Iterable[Site], certificates: Sequence[Certificate], *, now: i
     return {site: _best(site, by_name) for site in sites}
 
 
+def next_change_at(certificates: Iterable[Certificate], *, now: int) -> int | None:
+    """The next moment at which the choice changes by itself: a certificate begins, or ends."""
+    moments = [moment for each in certificates for moment in (each.not_before, each.not_after) if moment > now]
+    return min(moments, default=None)
+
+
 def _best(site: Site, by_name: Mapping[str, Sequence[Certificate]]) -> Certificate | None:
     candidates = [*by_name.get(site.host, ())]
     if not site.host.startswith("*."):

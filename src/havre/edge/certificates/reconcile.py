@@ -88,7 +88,9 @@ class Certificates:
         await self._forget(situation)
         if self.figures is not None:
             self.figures.shown.set(sum(1 for each in chosen.values() if each is not None))
-        return Pass(wanted=len(chosen), changed=changed)
+        now = self.clock.now()
+        again = decide.next_change_at(situation.certificates, now=now)
+        return Pass(len(chosen), changed, None if again is None else max(0.05, (again - now) / 1000))
 
     async def ensure(self, hosts: Collection[str]) -> None:
         """Have these hosts show the right certificate before returning; what is gone is hidden by the next pass."""
