@@ -112,9 +112,11 @@ class HostileRig:
         log = self.paths.deployments / deployment.id / f"{instance.id}.log"
         log.parent.mkdir(parents=True)
         plan = Plan(runtime="python", toolchains=(), build=(), start="/usr/bin/python3 -u -S app.py")
+        sockets = self.paths.app_sockets
         spec = specs.instance_spec(
             paths=self.paths, app=app, deployment=deployment, plan=plan, toolchains=(), instance=instance,
-            listen=self.paths.app_sockets / f"{self.number}.sock", log=log,
+            doors=specs.Doors(sockets / f"{self.number}.sock", sockets / f"{self.number}.tcp", sockets / f"{self.number}.own"),
+            log=log,
         )  # fmt: skip
         return replace(spec, **changes)  # type: ignore[arg-type]
 
