@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import random
 import re
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -130,11 +131,23 @@ class ApiRig:
 async def api_rig(
     place: Path, *, store_url: str = "", ticks: bool = False, **tables: dict[str, Any]
 ) -> AsyncIterator[ApiRig]:
-    """An installation of the API below `place`; `tables` are settings, such as mail={"host": …}."""
+    """An installation of the API below `place`; `tables` are settings, such as mail={"host": …}.
+
+    Its sockets stand in a folder of their own, for a socket's path is short.
+    """
+    with tempfile.TemporaryDirectory(prefix="hva", dir="/tmp") as run:
+        async with _api_rig(place, Path(run) / "run", store_url=store_url, ticks=ticks, tables=tables) as made:
+            yield made
+
+
+@asynccontextmanager
+async def _api_rig(
+    place: Path, run: Path, *, store_url: str, ticks: bool, tables: dict[str, dict[str, Any]]
+) -> AsyncIterator[ApiRig]:
     clock = HandClock(ticks=ticks)
     overrides = {f"{table}.{key}": value for table, values in tables.items() for key, value in values.items()}
     config = settings.load(None, overrides)
-    paths = dataclasses.replace(settings.paths_of(place / "data"), run=place / "run")
+    paths = dataclasses.replace(settings.paths_of(place / "data"), run=run)
     paths.create()
     kernel = daemon.build_kernel(config, paths)
     kernel.store.close()
