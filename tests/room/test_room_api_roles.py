@@ -112,6 +112,13 @@ ROUTES: dict[str, Who] = {
     f"DELETE {A}/vhosts/favourite": "developer",
     f"PUT {A}/vhosts/{{fqdn}}": "developer",
     f"DELETE {A}/vhosts/{{fqdn}}": "developer",
+    f"GET {ORG}/namespaces": "member",
+    f"GET {A}/tcpRedirs": "member",
+    f"POST {A}/tcpRedirs": "developer",
+    f"DELETE {A}/tcpRedirs/{{port}}": "developer",
+    f"GET {ORG}/certificates": "member",
+    f"POST {ORG}/certificates": "developer",
+    f"DELETE {ORG}/certificates/{{certificate_id}}": "developer",
     f"GET {A}/deployments": "member",
     f"GET {A}/deployments/{{deployment_id}}": "member",
     f"DELETE {A}/deployments/{{deployment_id}}/instances": "developer",
@@ -148,6 +155,9 @@ ROUTES: dict[str, Who] = {
     "GET /v2/havre/quotas": "operator",
     "PUT /v2/havre/quotas/{owner_id}": "operator",
     "GET /v2/havre/outbox": "operator",
+    "GET /v2/havre/certificates": "operator",
+    "POST /v2/havre/certificates": "operator",
+    "DELETE /v2/havre/certificates/{certificate_id}": "operator",
     "GET /v2/havre/stacks": "operator",
     "GET /v2/havre/stacks/{id}": "operator",
     "POST /v2/havre/stacks/upgrades": "operator",
@@ -168,6 +178,9 @@ BODIES: dict[str, Any] = {
     f"PUT {A}/env/{{name}}": {"value": "1"},
     f"PUT {A}/vhosts/favourite": {"fqdn": "nobody.example.test"},
     f"PUT {A}/exposed_env": {"A": "1"},
+    f"POST {A}/tcpRedirs": {"namespace": "nowhere"},
+    f"POST {ORG}/certificates": {"certificate": "x", "key": "y"},
+    "POST /v2/havre/certificates": {"certificate": "x", "key": "y"},
     f"PUT {A}/tags": ["x"],
     "POST /v2/organisations": {"name": "x"},
     "PUT /v2/self/change_password": {"oldPassword": "x", "newPassword": "y"},
@@ -234,6 +247,7 @@ async def make_world(rig: ApiRig) -> World:
     names = {"owner_id": owner, "app_id": app, "key": made["key"], "person_id": (await rig.person("extra")).id}
     names |= {"fqdn": "x.example.test", "name": "X", "tag": "x", "id": "unknown", "token": "unknown"}
     names |= {"deployment_id": "unknown", "instance_id": "unknown", "dependency_id": "unknown", "address": "a@b.test"}
+    names |= {"port": "5001", "certificate_id": "unknown"}
     return World(rig, owner, app, people, await rig.person("stranger"), names)
 
 

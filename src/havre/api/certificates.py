@@ -33,6 +33,7 @@ async def upload(
     ctx: Ctx, actor: Caller, owner: OwnerParam, given: models.NewCertificate, request: Request
 ) -> models.CertificateObject:
     """Checked before anything is kept; shown to visitors of the organisation's domains before this is answered."""
+    await ctx.read(lambda conn: _owner(conn, actor, owner))
     return await _keep(ctx, actor, given, request, lambda tx: _owner(tx.conn, actor, owner))
 
 
