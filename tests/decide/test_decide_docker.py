@@ -53,8 +53,9 @@ def test_what_cannot_be_is_refused(env: dict[str, str], names: tuple[str, ...], 
 
 
 def test_what_has_no_effect_is_named() -> None:
-    plan = detected({"CC_RUN_COMMAND": "./a", "CC_DOCKER_FIXED_CIDR_V6": "fd00::/80"})
-    assert "CC_RUN_COMMAND has no effect" in plan.notes[0]
+    idle = {"CC_RUN_COMMAND": "./a", "CC_WORKER_COMMAND_0": "./b", "CC_PRE_RUN_HOOK": "true", "CC_TASK": ""}
+    plan = detected(idle | {"CC_DOCKER_FIXED_CIDR_V6": "fd00::/80", "CC_IGNORE_FROM_BUILDCACHE": "x"})
+    assert plan.notes[0].endswith(": CC_IGNORE_FROM_BUILDCACHE, CC_PRE_RUN_HOOK, CC_RUN_COMMAND, CC_WORKER_COMMAND_0")
     assert "CC_DOCKER_FIXED_CIDR_V6" in plan.notes[1]
 
 
