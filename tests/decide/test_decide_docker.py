@@ -13,6 +13,7 @@ from havre.apps import images, runtimes
 from havre.apps.runtimes import Plan, Tree
 from havre.apps.runtimes.docker.script import DESCRIPTION, IMAGE_FOLDER, ROOT
 from havre.base.errors import InvalidError
+from havre.kernel.config import ImagesConfig
 
 
 def detected(env: Mapping[str, str] | None = None, *names: str) -> Plan:
@@ -53,8 +54,9 @@ def test_what_cannot_be_is_refused(env: dict[str, str], names: tuple[str, ...], 
 
 
 def test_what_has_no_effect_is_named() -> None:
-    plan = detected({"CC_RUN_COMMAND": "./a", "CC_DOCKER_FIXED_CIDR_V6": "fd00::/80"})
-    assert "CC_RUN_COMMAND has no effect" in plan.notes[0]
+    idle = {"CC_RUN_COMMAND": "./a", "CC_WORKER_COMMAND_0": "./b", "CC_PRE_RUN_HOOK": "true", "CC_TASK": ""}
+    plan = detected(idle | {"CC_DOCKER_FIXED_CIDR_V6": "fd00::/80", "CC_IGNORE_FROM_BUILDCACHE": "x"})
+    assert plan.notes[0].endswith(": CC_IGNORE_FROM_BUILDCACHE, CC_PRE_RUN_HOOK, CC_RUN_COMMAND, CC_WORKER_COMMAND_0")
     assert "CC_DOCKER_FIXED_CIDR_V6" in plan.notes[1]
 
 
@@ -126,3 +128,13 @@ def test_a_link_in_the_image_does_not_lead_to_the_hosts_users(tmp_path: Path) ->
     (etc / "passwd").symlink_to("/etc/passwd")
     with pytest.raises(InvalidError, match="USER daemon is not in its"):
         images.read_image(release)
+
+
+def test_only_a_platform_that_is_root_builds_images_and_it_tells_the_build_of_the_registry() -> None:
+    config = ImagesConfig(registry="registry.example.test:5000", insecure=True)
+    with pytest.raises(InvalidError, match="runs as root"):
+        images.bases(config, is_root=False)
+    assert images.bases(config, is_root=True) == (
+        (),
+        {"HAVRE_REGISTRY": "registry.example.test:5000", "HAVRE_INSECURE": "true"},
+    )

@@ -12,6 +12,11 @@ from havre.apps.runtimes.tree import Tree
 from havre.base.errors import InvalidError
 
 _ARGUMENT = re.compile(r"[A-Za-z_]\w*")
+# what other kinds of apps honour
+WITHOUT_EFFECT = re.compile(
+    r"CC_RUN_COMMAND|CC_PRE_RUN_HOOK|CC_RUN_(SUCCEEDED|FAILED)_HOOK|CC_WORKER_\w+|CC_(OVERRIDE|IGNORE)_(FROM_)?BUILDCACHE"
+    r"|CC_VARNISH_\w+|CC_REQUEST_FLOW_CUSTOM|CC_DOCKER_BUILDX"
+)
 SECRET = frozenset({"CC_DOCKER_LOGIN_PASSWORD", "CC_DOCKER_LOGIN_USERNAME", "CC_DOCKER_LOGIN_SERVER"})
 
 
@@ -34,15 +39,14 @@ class Docker:
             raise InvalidError("CC_REQUEST_FLOW: a docker app brings what stands in front of it in its own image")
         names = sorted(name for name in env if _ARGUMENT.fullmatch(name) and name not in SECRET)
         build = Command("buildah", ("/bin/sh", "-c", BUILD, "buildah", self._file(tree, env), *names), quiet=True)
-        notes = []
-        if env.get("CC_RUN_COMMAND", "").strip():
-            notes.append("CC_RUN_COMMAND has no effect on docker apps: the image says what it starts")
+        idle = sorted(name for name in env if WITHOUT_EFFECT.fullmatch(name) and env[name].strip())
+        note = f"without effect on docker apps, whose image brings what it starts: {', '.join(idle)}"
         return Plan(
             runtime=self.slug,
             toolchains=(),
             build=(build,),
             start="",
-            notes=tuple(notes),
+            notes=(note,) if idle else (),
             packages=self.packages,
             build_packages=("buildah",),
             port=self._port(env, "CC_DOCKER_EXPOSED_HTTP_PORT", 8080),
