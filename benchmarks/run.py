@@ -143,7 +143,9 @@ def bench_edge(havre: Installation) -> None:
 def bench_memory(havre: Installation) -> None:
     run = havre.status()
     kept = [
-        json.loads((havre.data / "edge" / name).read_text()) for name in ("keeper.pid", "caddy.json", "tcpgate.json")
+        json.loads((havre.data / "edge" / name).read_text())
+        for name in ("keeper.pid", "caddy.json", "tcpgate.json")
+        if (havre.data / "edge" / name).exists()
     ]
     pids = [run["pid"], *(each["identity"][0] for each in kept)]
     total = sum(pss_kib(pid) for pid in pids) / 1024

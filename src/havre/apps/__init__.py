@@ -64,6 +64,7 @@ def setup(kernel: Kernel) -> tuple[Room, Apps]:
     apps_config = kernel.config.apps
 
     async def start() -> None:
+        await load.hold_sleepers()
         await repositories.recover_pushes()
 
     async def health() -> Health:

@@ -184,6 +184,12 @@ class Load:
 
     # waking
 
+    async def hold_sleepers(self) -> None:
+        """At the start: the sockets of apps that sleep are held, and the edge knows it, before anybody visits."""
+        for id in await self._kernel.store.read(tables.asleep):
+            await self._kernel.units.hold(edge.app_socket(self._kernel.paths, AppId(id)))
+            await edge.reconcile_now(self._kernel, id)
+
     async def wake(self) -> None:
         """Hold the sockets of apps that sleep; whoever calls at one wakes its app. Runs for ever."""
         watched: set[str] = set()
