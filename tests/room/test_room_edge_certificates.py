@@ -192,6 +192,7 @@ def server() -> Any:
         yield made
 
 
+@pytest.mark.soak  # its certificates last for seconds: a busy machine is late for one
 async def test_a_name_is_ordered_shown_renewed_and_forgotten(server: NameServer) -> None:
     """The whole life with a real authority: its certificates live 9 s, so they are renewed while we look."""
     async with edge_kernel() as plain:

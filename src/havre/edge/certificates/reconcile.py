@@ -264,7 +264,7 @@ def _warned(alarm: Alarm, tx: Tx) -> None:
         "edge.certificate.expiring",
         owner_id=each.owner_id,
         subject=each.id,
-        level=alarm.level,
+        alarm=alarm.level,
         names=names,
         hosts=hosts,
         not_after=each.not_after,
