@@ -230,7 +230,7 @@ class Certificates:
         for alarm in alarms:
             if alarm.level > alarm.certificate.warned:
                 await self.store.write(partial(_warned, alarm))
-                facts = {"hosts": alarm.hosts, "level": alarm.level, "not_after": alarm.certificate.not_after}
+                facts = {"hosts": alarm.hosts, "alarm": alarm.level, "not_after": alarm.certificate.not_after}
                 log.warning("edge.certificate.expiring", certificate=alarm.certificate.id, **facts)
 
     async def _forget(self, situation: Situation) -> None:
@@ -264,7 +264,7 @@ def _warned(alarm: Alarm, tx: Tx) -> None:
         "edge.certificate.expiring",
         owner_id=each.owner_id,
         subject=each.id,
-        alarm=alarm.level,
+        level=alarm.level,
         names=names,
         hosts=hosts,
         not_after=each.not_after,
