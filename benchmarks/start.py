@@ -18,10 +18,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import anyio
-from tests.room.build_rig import BuildRig, Built, an_instance, open_rig, places
+from tests.room.build_rig import BuildRig, Built, Started, an_instance, open_rig, places
 from tests.system.rig import NODE_APP, free_ports
 
-from havre.apps import specs
+from havre.apps import specs, stacks
 
 ROUNDS = 9
 
@@ -29,13 +29,17 @@ ROUNDS = 9
 async def isolated(rig: BuildRig, built: Built) -> float:
     instance = an_instance(built.app, built.deployment)
     log = rig.paths.deployments / built.deployment.id / f"{instance.id}.log"
+    sockets = rig.paths.app_sockets
     spec = specs.instance_spec(
         paths=rig.paths, app=built.app, deployment=built.deployment, plan=built.plan,
-        toolchains=built.toolchains, instance=instance, listen=rig.paths.app_sockets / "a.sock", log=log,
+        toolchains=built.toolchains, instance=instance, log=log,
+        doors=specs.Doors(sockets / "a.sock", sockets / "a.tcp", sockets / "a.own"),
+        tree=stacks.tree_of(rig.stacks, built.roots.run),
     )  # fmt: skip
     began = time.monotonic()
     await rig.engine.start(spec)
-    while await rig._ask(spec.id, "/") is None:
+    started = Started(rig.engine, spec.id, log)
+    while await started.ask("/") is None:
         await anyio.sleep(0.01)
     took = time.monotonic() - began
     await rig.engine.stop(spec.id, grace_s=0)
