@@ -16,6 +16,7 @@ function atHome(): Plugin {
       return code
         .replaceAll('https://assets.clever-cloud.com/', '/assets/ext/')
         .replaceAll('https://api.clever-cloud.com', '')
+        .replace(/<div slot=footer-right>[^]*?\)\}<\/div>/g, '')
         .replace(/https:\/\/(www|developers)\.clever-cloud\.com\/[a-zA-Z0-9/?=_.-]*/g, '/openapi.json');
     },
   };

@@ -155,26 +155,30 @@ class Shell extends LitElement {
     const found = app ? shared.app(app) : undefined;
     return html`<header class="bar">
       <a class="brand" href="/">${mark()}<span>Havre</span></a>
-      <nav class="crumbs" aria-label=${w.whereYouAre}>
-        ${
-          owner
-            ? html`<details class="menu">
-                <summary>${seen?.name ?? '…'}${icon('chevron')}</summary>
-                <div class="sheet">
-                  ${shared.organisations.map(
-                    each =>
-                      html`<a href="/organisations/${each.id}" aria-current=${each.id === seen?.id}
-                        >${each.name}</a
-                      >`,
-                  )}
-                  <hr />
-                  <a href="/">${w.allOrganisations}</a>
-                </div>
-              </details>`
-            : nothing
-        }
-        ${app ? html`<a class="crumb" href="/organisations/${owner}/applications/${app}">${found?.name ?? '…'}</a>` : nothing}
-      </nav>
+      ${
+        owner
+          ? html`<nav class="crumbs" aria-label=${w.whereYouAre}>
+              ${
+                owner
+                  ? html`<details class="menu">
+                      <summary>${seen?.name ?? '…'}${icon('chevron')}</summary>
+                      <div class="sheet">
+                        ${shared.organisations.map(
+                          each =>
+                            html`<a href="/organisations/${each.id}" aria-current=${each.id === seen?.id}
+                              >${each.name}</a
+                            >`,
+                        )}
+                        <hr />
+                        <a href="/">${w.allOrganisations}</a>
+                      </div>
+                    </details>`
+                  : nothing
+              }
+              ${app ? html`<a class="crumb" href="/organisations/${owner}/applications/${app}">${found?.name ?? '…'}</a>` : nothing}
+            </nav>`
+          : nothing
+      }
       <div class="tools">
         <button
           class="bare"

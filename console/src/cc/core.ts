@@ -9,19 +9,26 @@ import { updateRootContext } from '@clevercloud/components/dist/smart-manager.js
 import type { Language } from '../kit/choices';
 
 /** What the components say here instead of what they say: they name their maker's service. */
-const OURS: Record<Language, Record<string, string>> = {
+type Words = Record<string, string | ((facts: Record<string, string>) => string)>;
+const OURS: Record<Language, Words> = {
   en: {
+    'cc-env-var-form.heading.env-var': 'Variables of this application',
+    'cc-env-var-form.heading.exposed-config': 'Published variables',
+    'cc-env-var-form.description.env-var': 'What the application finds in its environment at its next start.',
+    'cc-env-var-form.description.exposed-config': ({ appName }) =>
+      `Not for ${appName} itself: applications that depend on it have them in their environment.`,
     'cc-orga-member-list.invite.info':
       'Somebody with an account here is a member at once; anybody else is sent an invitation by e-mail.',
-    'cc-ssh-key-list.github.unlinked': 'Keys are added above, by hand or with clever ssh-keys add.',
-    'cc-ssh-key-list.documentation.text': 'The API',
   },
   fr: {
+    'cc-env-var-form.heading.env-var': 'Variables de cette application',
+    'cc-env-var-form.heading.exposed-config': 'Variables publiées',
+    'cc-env-var-form.description.env-var':
+      'Ce que l’application trouve dans son environnement à son prochain démarrage.',
+    'cc-env-var-form.description.exposed-config': ({ appName }) =>
+      `Pas pour ${appName} elle-même : les applications qui en dépendent les ont dans leur environnement.`,
     'cc-orga-member-list.invite.info':
       'Qui a un compte ici devient membre aussitôt ; toute autre personne reçoit une invitation par courriel.',
-    'cc-ssh-key-list.github.unlinked':
-      'Les clés s’ajoutent ci-dessus, à la main ou avec clever ssh-keys add.',
-    'cc-ssh-key-list.documentation.text': 'L’API',
   },
 };
 

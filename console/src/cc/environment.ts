@@ -15,7 +15,7 @@ export type FormState =
 export function variablesForm(
   state: FormState,
   options: {
-    heading: string;
+    name: string;
     restart: boolean;
     readonly: boolean;
     save: (found: Variable[]) => void;
@@ -24,7 +24,7 @@ export function variablesForm(
 ): TemplateResult {
   return html`<cc-env-var-form
     context="env-var"
-    heading=${options.heading}
+    app-name=${options.name}
     ?restart-app=${options.restart}
     ?readonly=${options.readonly}
     .state=${state}
@@ -33,6 +33,8 @@ export function variablesForm(
   ></cc-env-var-form>`;
 }
 
-export function publishedForm(heading: string): TemplateResult {
-  return html`<cc-env-var-form context="exposed-config" heading=${heading}></cc-env-var-form>`;
+export function publishedForm(): TemplateResult {
+  return html`<cc-smart-container
+    ><cc-env-var-form context="exposed-config"></cc-env-var-form
+  ></cc-smart-container>`;
 }

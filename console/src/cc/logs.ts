@@ -44,8 +44,8 @@ export function logView({
     .metadataFilter=${metadata}
     .metadataRenderers=${renderers ?? {}}
     .metadataDisplay=${display ?? {}}
-    .palette=${palette || (isDark() ? 'Night Owl' : 'One Light')}
-    date-display=${chosen('logs.date-display', 'time-iso')}
+    .palette=${palette || (isDark() ? 'Everblush' : 'One Light')}
+    date-display=${chosen('logs.date-display', 'time-short')}
     timezone=${chosen('logs.timezone', 'local')}
     ?wrap-lines=${chosen('logs.wrap-lines', 'true') === 'true'}
     ?strip-ansi=${chosen('logs.strip-ansi', 'false') === 'true'}

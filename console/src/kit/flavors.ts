@@ -1,6 +1,7 @@
 /** Choosing a size: all flavors from small to large, with what each has. */
 import { html, type TemplateResult } from 'lit';
-import { flavorWords } from './parts';
+import { w } from '../words';
+import { memoryWords } from './parts';
 import type { Flavor } from './types';
 
 export function flavorPicker(options: {
@@ -24,7 +25,10 @@ export function flavorPicker(options: {
               .checked=${each.name === options.chosen}
               @change=${() => options.pick?.(each.name)}
             />
-            <span><strong>${each.name}</strong><small>${flavorWords(each)}</small></span>
+            <span
+              ><strong>${each.name}</strong
+              ><small>${each.cpus} ${w.cpu(each.cpus)}<br />${memoryWords(each)}</small></span
+            >
           </label>`,
       )}
     </div>

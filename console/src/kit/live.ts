@@ -14,7 +14,8 @@ export interface Change {
 type Listener = (change: Change | 'back') => void;
 
 const SILENCE_MS = 15_000;
-const AGAIN_MS = 1_500;
+const AGAIN_MS = 1_000;
+const GRACE_MS = 2_500; // a stream that is back by then was never away
 
 /** One stream for the whole page. It comes back by itself; then everybody who listens is told to look again. */
 class Live {
@@ -22,6 +23,7 @@ class Live {
   private watchers = new Set<(isUp: boolean) => void>();
   private source: EventSource | null = null;
   private silence = 0;
+  private grace = 0;
   isUp = true;
 
   start(): void {
@@ -48,10 +50,10 @@ class Live {
     const heard = (): void => {
       window.clearTimeout(this.silence);
       this.silence = window.setTimeout(() => this.lost(), SILENCE_MS);
-      if (!this.isUp) {
-        this.set(true);
-        this.listeners.forEach(each => each('back'));
-      }
+      window.clearTimeout(this.grace);
+      if (this.grace) this.listeners.forEach(each => each('back'));
+      this.grace = 0;
+      this.set(true);
     };
     source.addEventListener('HEARTBEAT', heard);
     source.addEventListener('CHANGE', event => {
@@ -67,7 +69,7 @@ class Live {
   private lost(): void {
     this.source?.close();
     window.clearTimeout(this.silence);
-    this.set(false);
+    if (!this.grace) this.grace = window.setTimeout(() => this.set(false), GRACE_MS);
     this.silence = window.setTimeout(() => this.open(), AGAIN_MS);
   }
 

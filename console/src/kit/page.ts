@@ -5,6 +5,7 @@ import { w } from '../words';
 import { Refused } from './api';
 import { icon } from './icons';
 import { live, type Change } from './live';
+import { shared } from './state';
 
 const SETTLE_MS = 120;
 
@@ -70,6 +71,7 @@ export abstract class Page<T> extends LitElement {
   async look(): Promise<void> {
     const turn = ++this.turn;
     try {
+      if (this.params.owner) await shared.of(this.params.owner); // what the caller may do there
       const found = await this.load();
       if (turn !== this.turn) return;
       this.data = found;

@@ -65,10 +65,12 @@ export function panel(
   </section>`;
 }
 
-/** Flavors on a line from small to large; the range that is chosen is filled. */
+export function memoryWords(found: Flavor): string {
+  return found.mem >= 1024 ? `${number(found.mem / 1024, 1)} GiB` : `${found.mem} MiB`;
+}
+
 export function flavorWords(found: Flavor): string {
-  const memory = found.mem >= 1024 ? `${number(found.mem / 1024, 1)} GiB` : `${found.mem} MiB`;
-  return `${found.cpus} ${w.cpu(found.cpus)}, ${memory}`;
+  return `${found.cpus} ${w.cpu(found.cpus)}, ${memoryWords(found)}`;
 }
 
 export interface Bar {

@@ -180,7 +180,7 @@ class Activity extends Page<Shown> {
       </section>
       <section class="panel logs" aria-label=${w.buildLog}>
         <header><h2>${icon('lines')}${w.buildLog}</h2></header>
-        ${logView({ follow: true })}
+        ${logView({ renderers: { instance: { hidden: true }, service: { hidden: true } } })}
         ${this.hasLines ? nothing : html`<p class="soft over">${each.state === 'WIP' ? w.waitingForLines : w.noLines}</p>`}
       </section>`;
   }

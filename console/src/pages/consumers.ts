@@ -72,7 +72,6 @@ class Consumers extends Page<Consumer[]> {
   }
 
   protected load(): Promise<Consumer[]> {
-    void shared.of(this.params.owner ?? '');
     return get<Consumer[]>(this.base);
   }
 
@@ -128,7 +127,6 @@ class OneConsumer extends Page<Consumer> {
   }
 
   protected load(): Promise<Consumer> {
-    void shared.of(this.params.owner ?? '');
     return get<Consumer>(this.base);
   }
 

@@ -39,7 +39,6 @@ class Domains extends Page<Shown> {
 
   protected async load(): Promise<Shown> {
     const { owner, app } = this.params;
-    void shared.of(owner ?? '');
     const [names, favourite, balancers, certificates] = await Promise.all([
       get<{ fqdn: string }[]>(this.base),
       get<{ fqdn: string }>(`${this.base}/favourite`).catch((error: unknown) => {

@@ -51,7 +51,6 @@ class Drains extends Page<Drain[]> {
   }
 
   protected load(): Promise<Drain[]> {
-    void shared.of(this.params.owner ?? '');
     return get<Drain[]>(this.base);
   }
 

@@ -44,7 +44,6 @@ class Environment extends Page<Shown> {
   }
 
   protected async load(): Promise<Shown> {
-    void shared.of(this.params.owner ?? '');
     const [own, linked] = await Promise.all([
       get<Variable[]>(`${this.base}/env`),
       get<Linked[]>(`${this.base}/dependencies/env`),
@@ -59,7 +58,7 @@ class Environment extends Page<Shown> {
       variables: own,
     };
     return html`${variablesForm(state, {
-      heading: w.variables,
+      name: shared.app(this.params.app ?? '')?.name ?? '',
       restart: shared.can('write'),
       readonly: !shared.can('write'),
       save: found => void this.save(found),
@@ -82,7 +81,7 @@ class Environment extends Page<Shown> {
           : html`<p class="soft">${w.nothingPublished}</p>`,
       ),
     )}
-    ${publishedForm(w.published)}`;
+    ${publishedForm()}`;
   }
 
   private async save(found: Variable[]): Promise<void> {

@@ -122,7 +122,7 @@ class Logs extends Page<Instance[]> {
           filter: this.wanted,
           renderers: {
             instance: (each: { value: string }) => ({
-              text: each.value ? (names.get(each.value) ?? each.value.slice(0, 8)) : w.platform,
+              text: each.value ? (names.get(each.value) ?? w.buildWord) : w.platform,
               size: 14,
               intent: each.value ? 'info' : 'neutral',
             }),

@@ -43,7 +43,6 @@ class NewApp extends Page<Product[]> {
   }
 
   protected async load(): Promise<Product[]> {
-    void shared.of(this.params.owner ?? '');
     const found = await get<Product[]>('/v2/products/instances');
     return found.sort((a, b) => a.name.localeCompare(b.name));
   }

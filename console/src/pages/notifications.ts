@@ -50,7 +50,6 @@ class Notifications extends Page<Shown> {
 
   protected async load(): Promise<Shown> {
     const owner = this.params.owner ?? '';
-    void shared.of(owner);
     const [web, mail, events, formats] = await Promise.all([
       get<Hook[]>(`/v2/notifications/webhooks/${owner}`),
       get<Hook[]>(`/v2/notifications/emailhooks/${owner}`),

@@ -32,7 +32,6 @@ class Redirections extends Page<Shown> {
   }
 
   protected async load(): Promise<Shown> {
-    void shared.of(this.params.owner ?? '');
     const [found, namespaces] = await Promise.all([
       get<Redirection[]>(this.base),
       get<{ namespace: string }[]>(`/v2/organisations/${this.params.owner}/namespaces`),

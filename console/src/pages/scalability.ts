@@ -27,7 +27,6 @@ class Scalability extends Page<Application> {
   }
 
   protected async load(): Promise<Application> {
-    void shared.of(this.params.owner ?? '');
     const app = await get<Application>(this.base);
     this.least = app.instance.minFlavor.name;
     this.most = app.instance.maxFlavor.name;

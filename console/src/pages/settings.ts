@@ -35,7 +35,6 @@ class Settings extends Page<Application> {
   }
 
   protected async load(): Promise<Application> {
-    void shared.of(this.params.owner ?? '');
     return get<Application>(this.base);
   }
 

@@ -35,6 +35,12 @@ const en = {
 
   // the frame
   skip: 'Skip to the page',
+  newKey: 'New key',
+  publicKey: 'Public key',
+  keyHint:
+    'The content of a file such as ~/.ssh/id_ed25519.pub. With it, clever ssh and git over SSH know you.',
+  noKeys: 'No key.',
+  dropKey: (name: string) => `Remove the key ${name}? Who holds it no longer gets in.`,
   home: 'Back to your organisations',
   whereYouAre: 'Where you are',
   sectionsOfThis: 'Sections',
@@ -82,7 +88,7 @@ const en = {
   information: 'Information',
   password: 'Your password',
   platform: 'Havre',
-  since: (text: string) => `since ${text}`,
+  since: (text: string) => `for ${text.replace(/ ago$/, '')}`,
   until: (text: string) => `until ${text}`,
   seen: (text: string) => `used ${text}`,
   nothingYet: 'Nothing yet',
@@ -138,6 +144,7 @@ const en = {
   branch: 'Branch',
   instances: 'Instances',
   instance: 'Instance',
+  buildWord: 'Build',
   allInstances: 'All instances',
   instanceStates: { UP: 'up', DEPLOYING: 'starting', STOPPING: 'stopping', DELETED: 'ended' } as Record<
     string,
@@ -219,10 +226,8 @@ const en = {
   noLines: 'There are no lines in this range.',
 
   // environment
-  variables: 'Variables',
   variablesFrom: (name: string) => `Variables from ${name}`,
   nothingPublished: 'It publishes nothing.',
-  published: 'Published for applications that depend on this one',
   restartToUse: 'The variables are saved. The running instances have the old ones until a restart.',
 
   // domains

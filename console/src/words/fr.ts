@@ -34,6 +34,12 @@ const fr: Words = {
   },
 
   skip: 'Aller à la page',
+  newKey: 'Nouvelle clé',
+  publicKey: 'Clé publique',
+  keyHint:
+    'Le contenu d’un fichier comme ~/.ssh/id_ed25519.pub. Avec elle, clever ssh et git par SSH vous reconnaissent.',
+  noKeys: 'Aucune clé.',
+  dropKey: name => `Retirer la clé ${name} ? Qui la détient n’entrera plus.`,
   home: 'Retour à vos organisations',
   whereYouAre: 'Où vous êtes',
   sectionsOfThis: 'Rubriques',
@@ -136,6 +142,7 @@ const fr: Words = {
   branch: 'Branche',
   instances: 'Instances',
   instance: 'Instance',
+  buildWord: 'Build',
   allInstances: 'Toutes les instances',
   instanceStates: { UP: 'en marche', DEPLOYING: 'démarre', STOPPING: 's’arrête', DELETED: 'terminée' },
   memory: 'Mémoire',
@@ -208,10 +215,8 @@ const fr: Words = {
   waitingForRequests: 'Aucune requête cette dernière heure. Les nouvelles apparaissent dès leur réponse.',
   noLines: 'Il n’y a pas de lignes dans cette période.',
 
-  variables: 'Variables',
   variablesFrom: name => `Variables venant de ${name}`,
   nothingPublished: 'Elle ne publie rien.',
-  published: 'Publiées pour les applications qui dépendent de celle-ci',
   restartToUse:
     'Les variables sont enregistrées. Les instances en marche gardent les anciennes jusqu’à un redémarrage.',
 
