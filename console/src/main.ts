@@ -46,4 +46,4 @@ async function begin(): Promise<void> {
   await import('./shell');
 }
 
-void begin();
+begin().catch(() => window.setTimeout(() => location.reload(), 1_000)); // a file did not come: once more

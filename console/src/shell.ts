@@ -90,7 +90,7 @@ class Shell extends LitElement {
     try {
       place = await placeOf(location.pathname);
     } catch {
-      location.reload(); // the files of this version are gone: there is a newer one
+      window.setTimeout(() => location.reload(), 500); // a file did not come, or there is a newer version
       return;
     }
     if (turn !== this.turn) return;
