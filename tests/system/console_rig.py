@@ -6,7 +6,6 @@ else, errors that no code caught.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -200,9 +199,9 @@ def _hand_on(listening: socket.socket, port: int) -> None:
         threading.Thread(target=relay, args=(inside, outside), daemon=True).start()
 
 
-def owner_of(havre: Installation) -> str:
-    found: str = json.loads((havre.data / "credentials.json").read_text())["owner_id"]
-    return found
+def owner_of(path: str) -> str:
+    """The address of the organisation that an application's address is in."""
+    return path.partition("/applications")[0]
 
 
 def app_in(url: str) -> str:

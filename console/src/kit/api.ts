@@ -46,4 +46,13 @@ async function ask(path: string, request: RequestInit, triesLeft: number): Promi
   }
 }
 
+/** Return when the platform answers: to load a page again earlier would leave the person before an error. */
+export async function answers(): Promise<void> {
+  for (;;) {
+    const answer = await fetch('/health', { cache: 'no-store' }).catch(() => null);
+    if (answer?.ok) return;
+    await new Promise(resolve => window.setTimeout(resolve, 5 * AGAIN_MS));
+  }
+}
+
 export const get = <T>(path: string): Promise<T> => call<T>('GET', path);
