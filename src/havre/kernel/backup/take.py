@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from havre.base.errors import BrokenError, ConflictError, NotFoundError
+from havre.base.errors import BrokenError, ConflictError, NotFoundError, UnavailableError
 from havre.drivers import git
 from havre.kernel.backup.archive import Writer, room_for
 from havre.kernel.backup.model import DATABASE, SETTINGS, Manifest
@@ -89,10 +89,10 @@ def _add_repository(git_dir: Path, writer: Writer, scratch: Path) -> None:
     bundle = scratch / "bundle"
     try:
         has_any = git.write_bundle(git_dir, bundle)
-    except Exception:
-        if git_dir.exists():
-            raise
-        return  # its app was deleted a moment ago
+    except UnavailableError as cause:
+        if not git_dir.exists():
+            return  # its app was deleted a moment ago
+        raise BrokenError(f"repository {git_dir.stem}: {cause.message}") from cause
     if has_any:
         writer.add_file(f"git/{git_dir.name}.bundle", bundle, kind="repository")
         bundle.unlink()
