@@ -26,7 +26,7 @@ SIZE_LIMIT = 2**32 - 1
 
 
 def parse_asn(text: str | int) -> Asn:
-    """`64510` or `AS64510`. Raises InvalidError for what no AS can have: 0, 23456, 4294967295 (RFC 7607, 6793, 7300)."""
+    """`64510` or `AS64510`. Raises InvalidError for what no AS can have: 0, 23456, 2^32-1 (RFC 7607, 6793, 7300)."""
     digits = str(text).strip().upper().removeprefix("AS")
     if not digits.isdecimal() or not 0 < int(digits) < SIZE_LIMIT or int(digits) == TRANS_ASN:
         raise InvalidError(f"{str(text)!r} is not the number of an autonomous system, such as 64510 or AS64510")
@@ -204,7 +204,8 @@ class Upstream:
 @dataclass(frozen=True, slots=True)
 class Edge:
     """One of our border routers. loopbacks: its addresses in our own network, one for each family, which the other
-    edges speak iBGP to. probes: addresses of our prefixes that it sends probes from, in the order of the families.
+    edges speak iBGP to. inside: the router behind it that has our prefixes. probes: addresses of our prefixes that it
+    sends probes from.
     """
 
     name: str
@@ -216,6 +217,7 @@ class Edge:
     socket: str = "/run/bird/bird.ctl"
     config: str = "/etc/bird/bird.conf"
     inside: tuple[Address, ...] = ()
+    inside_speaks_bgp: bool = False
 
     def loopback(self, family: Family) -> Address | None:
         return next((each for each in self.loopbacks if family_of(each) == family), None)
