@@ -36,14 +36,6 @@ class Stage:
     def __str__(self) -> str:
         return f"MULTI({self.joined})" if self.state is State.MULTI else self.state.value
 
-    @classmethod
-    def parse(cls, text: str) -> Stage:
-        """Raises InvalidError for what no stage is called."""
-        name, _, number = text.rstrip(")").partition("(")
-        if name not in State.__members__ or bool(number) != (name == "MULTI") or (number and not number.isdecimal()):
-            raise InvalidError(f"{text!r} is not a stage of a migration, such as SHADOW or MULTI(2)")
-        return cls(State[name], int(number or 0))
-
 
 @dataclass(frozen=True, slots=True)
 class Tie:
@@ -72,6 +64,15 @@ def stages(intent: Intent) -> tuple[Stage, ...]:
     early = tuple(Stage(each) for each in State if each not in (State.MULTI, State.CLEANED))
     count = len(joiners(intent))
     return (*early, *(Stage(State.MULTI, number) for number in range(1, count + 1)), Stage(State.CLEANED, count))
+
+
+def stage_named(intent: Intent, text: str) -> Stage:
+    """The stage of this intent's way that is called so. Raises InvalidError."""
+    way = stages(intent)
+    for each in way:
+        if str(each) == text:
+            return each
+    raise InvalidError(f"{text!r} is not a stage on this way: {', '.join(map(str, way))}")
 
 
 def following(intent: Intent, stage: Stage) -> Stage | None:

@@ -19,12 +19,12 @@ from havre.network.model import FAMILIES, LONGEST, Address, Asn, Family, Intent,
 NAME = re.compile(r"[a-z][a-z0-9_]{0,19}")
 KINDS = {each.value: each for each in UpstreamKind}
 GRACE_WITH_BFD_S = 10
-TOP = ("asn", "registry", "prefixes", "sites", "upstreams", "communities", "policies")
+TOP = ("asn", "registry", "prefixes", "sites", "upstreams", "communities", "policies", "observers")
 UPSTREAM = (
     "kind", "asn", "edge", "ipv4", "ipv6", "only", "preference", "prepends", "bfd", "hold_s", "connect_retry_s",
-    "graceful_restart_s", "limits", "filters", "password_file", "managed_socket", "irr_sources", "wait_h",
+    "graceful_restart_s", "limits", "filters", "password_file", "managed_socket", "managed_file", "irr_sources", "wait_h",
 )  # fmt: skip
-EDGE = ("router_id", "loopbacks", "inside", "inside_speaks_bgp", "probes", "engine", "socket", "config")
+EDGE = ("router_id", "loopbacks", "inside", "inside_speaks_bgp", "probes", "engine", "socket", "config", "namespace")
 
 
 def load(file: Path) -> Intent:
@@ -66,6 +66,7 @@ class _Tree:
             communities=self._communities(found.get("communities")),
             policies=self._policies(found.get("policies")),
             registry=self._registry(found.get("registry")),
+            observers=self._observers(found.get("observers")),
         )
         if not self.reader.mistakes:
             _Agreement(self.reader, self.places, root).check(intent)
@@ -125,16 +126,16 @@ class _Tree:
             else:
                 self.reader.wrong(found["router_id"], "a router's id has the form of an IPv4 address")
         options: dict[str, Any] = {}
-        for each in ("socket", "config"):
+        for each in ("socket", "config", "namespace"):
             if each in found:
                 options[each] = self.reader.text(found[each])
         if "engine" in found:
             options["engine"] = self.reader.choice(found["engine"], {"bird": "bird", "frr": "frr"}, "bird")
         if "inside_speaks_bgp" in found:
             options["inside_speaks_bgp"] = self.reader.flag(found["inside_speaks_bgp"])
-        pairs = {each: self._both(found[each]) for each in ("loopbacks", "inside", "probes") if each in found}
-        pairs.setdefault("loopbacks", ())
-        return model.Edge(name, site, router_id, **pairs, **options)
+        for each in ("loopbacks", "inside", "probes"):
+            options[each] = self._both(found[each]) if each in found else ()
+        return model.Edge(name, site, router_id, **options)
 
     def _address(self, node: Node) -> Address | None:
         return self.reader.value(node, model.parse_address, None)
@@ -161,7 +162,7 @@ class _Tree:
         for number, (low, high) in {"preference": (1, 4000), "prepends": (0, 10)}.items():
             if number in found:
                 options[number] = self.reader.number(found[number], low=low, high=high)
-        for text in ("password_file", "managed_socket"):
+        for text in ("password_file", "managed_socket", "managed_file"):
             if text in found:
                 options[text] = self.reader.text(found[text])
         if "irr_sources" in found:
@@ -266,6 +267,30 @@ class _Tree:
         found = self.reader.fields(node, known) if node is not None else {}
         return model.Registry(**{name: self.reader.text(each) for name, each in found.items()})
 
+    def _observers(self, node: Node | None) -> model.Observers:
+        if node is None:
+            return model.Observers()
+        known = ("looking_glasses", "streams", "targets", "poll_ms", "soak_s", "samples", "wait_s")
+        found = self.reader.fields(node, known)
+        options: dict[str, Any] = {}
+        if "looking_glasses" in found:
+            options["looking_glasses"] = tuple(self._glass(each) for each in self.reader.entries(found["looking_glasses"]))
+        if "streams" in found:
+            options["streams"] = self.reader.text(found["streams"])
+        if "targets" in found:
+            options["targets"] = self._both(found["targets"])
+        for name, (low, high) in {"poll_ms": (1, 600_000), "samples": (1, 100_000)}.items():
+            if name in found:
+                options[name] = self.reader.number(found[name], low=low, high=high)
+        for name in ("soak_s", "wait_s"):
+            if name in found:
+                options[name] = self.reader.quantity(found[name], low=0, high=30 * 86400)
+        return model.Observers(**options)
+
+    def _glass(self, node: Node) -> model.LookingGlass:
+        found = self.reader.fields(node, ("name", "socket", "at"), required=("name", "socket"))
+        return model.LookingGlass(**{"name": "", "socket": "", **{key: self.reader.text(each) for key, each in found.items()}})
+
 
 @dataclass
 class _Agreement:
@@ -279,6 +304,7 @@ class _Agreement:
         self._prefixes(intent)
         self._edges(intent)
         self._upstreams(intent)
+        self._glasses(intent)
 
     def _prefixes(self, intent: Intent) -> None:
         for family in FAMILIES:
@@ -294,6 +320,13 @@ class _Agreement:
             if own.old_origin is not None and own.old_origin not in [each.asn for each in intent.of_kind(UpstreamKind.HISTORICAL)]:
                 self.reader.wrong(place, f"its old origin AS{own.old_origin} is no upstream of kind historical")
             seen.append(own.prefix)
+
+    def _glasses(self, intent: Intent) -> None:
+        names = {each.name for each in intent.upstreams}
+        for glass in intent.observers.looking_glasses:
+            if glass.at and glass.at not in names:
+                text = f"the looking glass {glass.name} is at no upstream of ours: {glass.at!r}{nearest(glass.at, sorted(names))}"
+                self.reader.wrong(self.root, text)
 
     def _edges(self, intent: Intent) -> None:
         taken: dict[str, str] = {}

@@ -7,7 +7,6 @@ to this machine's network.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
@@ -18,16 +17,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 from havre.base.errors import UnavailableError
 from havre.drivers import netns
 from havre.drivers.bird import Bird
 from havre.kernel.clock import Clock
 from havre.network import engines
+from havre.network import intent as intents
+from havre.network.act import phase_text
 from havre.network.decide import Posture
 from havre.network.engines.bird import probe_table
-from havre.network.lab import streams
-from havre.network.lab.world import REMOTE, Knobs, World, customer, historical_phase, world
+from havre.network.lab.world import REMOTE, Knobs, World, customer, world
 from havre.network.model import FAMILIES, Intent
+from havre.network.probes import prober, streams
 
 LABEL = "hvlab"
 PROGRAMS = {"ip": "iproute2", "setpriv": "util-linux", "sysctl": "procps", "bird": "bird2", "nft": "nftables"}
@@ -36,7 +39,7 @@ SYSCTLS = (
     "net.ipv4.conf.default.rp_filter=0", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0",
     "net.ipv6.conf.default.accept_ra=0", "net.ipv4.fib_multipath_hash_policy=1", "net.ipv6.route.max_size=1048576",
 )  # fmt: skip
-PROBE = Path(__file__).with_name("probe.py")
+PROBE = Path(prober.__file__)
 START_S = 30.0
 
 
@@ -60,27 +63,19 @@ class Lab:
     environment: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def prepare(cls, intent: Intent, knobs: Knobs, *, clock: Clock) -> Lab:
-        """Raises UnavailableError, which names everything that this machine lacks."""
+    def prepare(cls, content: str, knobs: Knobs, *, clock: Clock, file: str = "intent.yaml") -> Lab:
+        """content: the intent's YAML. Raises UnavailableError, which names everything that this machine lacks."""
         if lacks := missing():
             raise UnavailableError(f"the lab cannot run here; it needs {', '.join(lacks)}")
+        intents.parse(content, file=file)  # its mistakes are told of the person's own file
         netns.forget_dead(LABEL)
         _forget_folders()
         folder = Path(tempfile.mkdtemp(prefix=f"{LABEL}-{os.getpid()}-", dir="/tmp"))
-        edges = tuple(
-            dataclasses.replace(each, socket=f"{folder}/{each.name}.ctl", config=f"{folder}/{each.name}.conf")
-            for each in intent.edges
-        )
-        limits = {"import_ipv4": knobs.import_limit, "import_ipv6": knobs.import_limit}
-        upstreams = tuple(
-            dataclasses.replace(each, limits=dataclasses.replace(each.limits, **limits))
-            if knobs.import_limit and each != intent.historical
-            else each
-            for each in intent.upstreams
-        )
-        fitted = dataclasses.replace(intent, edges=edges, upstreams=upstreams)
         spaces = netns.Namespaces(f"{LABEL}-{os.getpid()}")
-        return cls(fitted, knobs, clock, folder, spaces, world(fitted, knobs, str(folder)), _environment())
+        fitted = _fit(content, knobs, folder, spaces)
+        (folder / "intent.yaml").write_text(fitted)
+        intent = intents.parse(fitted, file=str(folder / "intent.yaml"))
+        return cls(intent, knobs, clock, folder, spaces, world(intent, knobs, str(folder)), _environment())
 
     async def __aenter__(self) -> Lab:
         try:
@@ -142,7 +137,7 @@ class Lab:
 
     def start_daemons(self, posture: Posture, *, phase: int) -> None:
         """Every BIRD, our edges in `posture` and the historical provider in its `phase`."""
-        (self.folder / "hp-phase.conf").write_text(historical_phase(self.intent, phase) if self.intent.historical else "")
+        (self.folder / "hp-phase.conf").write_text(phase_text(self.intent, phase) if self.intent.historical else "")
         for node, text in self.made.configs.items():
             (self.folder / f"{node}.conf").write_text(text)
         for edge in self.intent.edges:
@@ -184,6 +179,32 @@ class Lab:
 
     def namespaces(self) -> Mapping[str, str]:
         return {each.name: self.spaces.name(each.name) for each in self.intent.edges}
+
+
+def _fit(content: str, knobs: Knobs, folder: Path, spaces: netns.Namespaces) -> str:
+    """The intent with the sockets, files and observers of this lab."""
+    tree = yaml.safe_load(content)
+    for site in tree["sites"].values():
+        for name, edge in site["edges"].items():
+            edge |= {"socket": f"{folder}/{name}.ctl", "config": f"{folder}/{name}.conf", "namespace": spaces.name(name)}
+    for name, upstream in tree["upstreams"].items():
+        if upstream["kind"] == "historical" and knobs.hp_is_managed:
+            upstream |= {"managed_socket": f"{folder}/{name}.ctl", "managed_file": f"{folder}/hp-phase.conf"}
+        elif knobs.import_limit:
+            upstream["limits"] = {"import_ipv4": knobs.import_limit, "import_ipv6": knobs.import_limit}
+    historical = [name for name, each in tree["upstreams"].items() if each["kind"] == "historical"]
+    glasses = [{"name": "inet", "socket": f"{folder}/inet.ctl"}]
+    glasses += [{"name": name, "socket": f"{folder}/{name}.ctl", "at": name} for name in historical]
+    tree["observers"] = {
+        "looking_glasses": glasses,
+        "streams": str(folder),
+        "targets": list(REMOTE.values()),
+        "poll_ms": 10,
+        "soak_s": knobs.soak_s,
+        "samples": 20,
+        "wait_s": 20,
+    }
+    return str(yaml.safe_dump(tree, sort_keys=False))
 
 
 def _environment() -> dict[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from havre.network.decide import joiners
 from havre.network.model import FAMILIES, Family, Intent, Upstream, family_of
 
 INTERNET_ASN = 64496
@@ -32,6 +31,7 @@ class Knobs:
     hp_is_managed: bool = True  # we configure it, or a person there does what we ask for
     hp_person_s: float = 0.3  # how long that person takes
     extra_routes: int = 0  # that each transit sends beyond the remote client's
+    soak_s: float = 1.0  # of every stage
     import_limit: int = 0  # ours on transits; 0: what the intent says
 
 
@@ -87,22 +87,6 @@ def world(intent: Intent, knobs: Knobs, folder: str) -> World:
     made.configs["inet"] = "\n".join(_internet(intent, knobs)) + "\n"
     made.configs["cust"] = "\n".join(_customer(intent)) + "\n"
     return made
-
-
-def historical_phase(intent: Intent, phase: int) -> str:
-    """What the historical provider's file says of our prefixes: 0 its static route wins, 2 our BGP route wins and the
-    static one is the net below, 3 the static one is gone."""
-    hp = intent.historical
-    assert hp is not None
-    lines = [f"# phase {phase}"]
-    for family in FAMILIES:
-        link = hp.link(family)
-        if link is None or phase == 3:
-            continue
-        preference = 50 if phase == 2 else 200
-        routes = " ".join(f"route {each.prefix} via {link.local};" for each in intent.own(family))
-        lines.append(f"protocol static cust_ipv{family} {{ ipv{family} {{ preference {preference}; }}; {routes} }}")
-    return "\n".join(lines) + "\n"
 
 
 def _on(address: object) -> str:
@@ -186,7 +170,7 @@ def _internet(intent: Intent, knobs: Knobs) -> Iterator[str]:
         yield f"protocol static view_ipv{family} {{ ipv{family}; route {REMOTE_NET[family]} unreachable; }}"
     for number, upstream in enumerate(intent.upstreams, 1):
         for family in FAMILIES:
-            own, net = _own(intent, family), f"ipv{family}"
+            ours, net = _own(intent, family), f"ipv{family}"
             old = sorted({each.old_origin for each in intent.own(family) if each.old_origin})
             by = knobs.far_filter_has_new_origin_by
             knows = knobs.far_filter_has_new_origin and (not by or upstream.name in by)
@@ -196,7 +180,7 @@ def _internet(intent: Intent, knobs: Knobs) -> Iterator[str]:
                 f"protocol bgp {upstream.name}_{net} {{ local {_far(number, family, 2)} as {INTERNET_ASN};"
                 f" neighbor {_far(number, family, 1)} as {upstream.asn}; {SESSION} {net} {{ import keep filtered on;"
                 f" import filter {{ if roa_check(roa_{net}, net, bgp_path.last) = ROA_INVALID then reject;"
-                f" if net ~ {own} && ({listed}) then accept; reject; }};"
+                f" if net ~ {ours} && ({listed}) then accept; reject; }};"
                 f' export where proto = "view_{net}"; }}; }}'
             )
 
@@ -214,6 +198,3 @@ def _customer(intent: Intent) -> Iterator[str]:
                 f" {intent.asn}; {SESSION} ipv{family} {{ import all; export none; }}; }}"
             )
 
-
-def order_of_joining(intent: Intent) -> tuple[str, ...]:
-    return tuple(each.name for each in joiners(intent))

@@ -6,7 +6,7 @@ import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
-from havre.network.lab.probe import CAPACITY
+from havre.network.probes.prober import CAPACITY
 
 NAMES = ("in-4", "out-4", "in-6", "out-6")
 NS_PER_MS = 1_000_000
@@ -60,6 +60,14 @@ class Stream:
             until = self._sent[number + 1] or self._sent[number]
             longest = max(longest, until - began)
         return Counted(self.name, last - first + 1, lost, longest / NS_PER_MS)
+
+    def lost_since(self, first: int, *, before_ns: int) -> tuple[int, int]:
+        """How many of the packets from `first` on, sent before a moment, have not arrived; and where to look next."""
+        lost, number = 0, first
+        while number <= self._sent[0] and 0 < self._sent[number] < before_ns:
+            lost += self._received[number] == 0
+            number += 1
+        return lost, number
 
     def close(self) -> None:
         self._sent.release()

@@ -1,9 +1,9 @@
 """The prober: counts packets both ways, in both families, from inside a namespace. A program of its own.
 
-`probe.py stream DIR NAME IN OUT LOCAL4 REMOTE4 LOCAL6 REMOTE6` sends a numbered packet every 2 ms in each family and
+`prober.py stream DIR NAME IN OUT LOCAL4 REMOTE4 LOCAL6 REMOTE6` sends a numbered packet every 2 ms in each family and
 writes when each was sent and received into mapped files, which others read as it goes: `<OUT>-<family>.sent` and
 `<IN>-<family>.recv`, 8 bytes for each number, nanoseconds of the monotonic clock, the first being how many there are.
-`probe.py echo …` inside the same program answers what `probe.py bound MARK SOURCE TARGET COUNT` sends through one
+`prober.py echo …` inside the same program answers what `prober.py bound MARK SOURCE TARGET COUNT` sends through one
 neighbour alone. Standard library only; nothing of ours is imported.
 """
 
@@ -61,10 +61,10 @@ def stream(folder: str, name: str, incoming: str, outgoing: str, ends: list[str]
         while is_sending and now >= due and number < CAPACITY - 2:
             number += 1
             due = max(due + INTERVAL_NS, now - 20 * INTERVAL_NS)
-            for each, (remote, sent, _) in sockets.items():
+            for each, (target, sent, _) in sockets.items():
                 sent[number], sent[0] = time.monotonic_ns(), number
                 try:
-                    each.sendto(struct.pack("!I", number), remote)
+                    each.sendto(struct.pack("!I", number), target)
                 except OSError:
                     pass  # no route, or refused: lost, and counted as such
         if not is_sending:
@@ -73,7 +73,7 @@ def stream(folder: str, name: str, incoming: str, outgoing: str, ends: list[str]
             receive(by_number[ready], sockets)
 
 
-def receive(ready: socket.socket, sockets: dict) -> None:
+def receive(ready: socket.socket, sockets: dict[socket.socket, tuple[tuple[str, int], memoryview, memoryview]]) -> None:
     for _ in range(64):
         try:
             packet, sender = ready.recvfrom(64)
@@ -97,7 +97,8 @@ def bound(mark: int, source: str, target: str, count: int, limit_s: float = 1.0)
     made = bound_socket(source, 0, mark)
     poll = select.poll()
     poll.register(made.fileno(), select.POLLIN)
-    answers, sent, began = set(), 0, time.monotonic()
+    answers: set[bytes] = set()
+    sent, began = 0, time.monotonic()
     while time.monotonic() - began < count * 0.004 + limit_s and len(answers) < count:
         if sent < count and time.monotonic() - began >= sent * 0.004:
             sent += 1
