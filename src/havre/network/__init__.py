@@ -5,5 +5,9 @@ Manual page: README.md.
 """
 
 from havre.network.model import Asn, Edge, Intent, Prefix, Upstream, UpstreamKind, parse_asn
+from havre.network.now import adopt_now, apply_now, go_back, plan_now, versions
 
-__all__ = ["Asn", "Edge", "Intent", "Prefix", "Upstream", "UpstreamKind", "parse_asn"]
+__all__ = [
+    "Asn", "Edge", "Intent", "Prefix", "Upstream", "UpstreamKind", "adopt_now", "apply_now", "go_back", "parse_asn",
+    "plan_now", "versions",
+]  # fmt: skip

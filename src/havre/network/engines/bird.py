@@ -137,11 +137,17 @@ def _inside(intent: Intent, edge: Edge) -> Iterator[str]:
             family: Family = 4 if address.version == 4 else 6
             told = f'source = RTS_BGP || proto = "default_ipv{family}"'
             taken = "none" if name == "inside" else f"where !(net ~ OWN_PARTS_IPV{family})"
-            yield (
-                f"protocol bgp in_{name}_ipv{family} {{ local {edge.loopback(family)} as {intent.asn};"
-                f" neighbor {address} as {intent.asn}; connect delay time 1; connect retry time 5; error wait time 1, 30;"
-                f" graceful restart off; ipv{family} {{ next hop self; import {taken}; export where {told}; }}; }}"
-            )
+            yield f"protocol bgp in_{name}_ipv{family} {{"
+            yield f"  local {edge.loopback(family)} as {intent.asn};"
+            yield f"  neighbor {address} as {intent.asn};"
+            yield "  connect delay time 1; connect retry time 5; error wait time 1, 30;"
+            yield "  graceful restart off;"
+            yield f"  ipv{family} {{"
+            yield "    next hop self;"
+            yield f"    import {taken};"
+            yield f"    export where {told};"
+            yield "  };"
+            yield "}"
 
 
 def _import_filter(intent: Intent, upstream: Upstream, tie: Tie, family: Family, lists: Lists) -> Iterator[str]:

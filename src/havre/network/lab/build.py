@@ -40,7 +40,7 @@ SYSCTLS = (
     "net.ipv4.conf.default.rp_filter=0", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0",
     "net.ipv6.conf.default.accept_ra=0", "net.ipv4.fib_multipath_hash_policy=1", "net.ipv6.route.max_size=1048576",
 )  # fmt: skip
-AHEAD = ("nice", "-n", "-10")  # what is measured is the routers, not what else this machine does
+AHEAD = ("nice", "-n", "-20")  # what is measured is the routers, not what else this machine does
 PROBE = Path(prober.__file__)
 START_S = 30.0
 
@@ -207,6 +207,11 @@ def _fit(content: str, knobs: Knobs, folder: Path, spaces: netns.Namespaces) -> 
             upstream |= {"managed_socket": f"{folder}/{name}.ctl", "managed_file": f"{folder}/hp-phase.conf"}
         elif knobs.import_limit:
             upstream["limits"] = {"import_ipv4": knobs.import_limit, "import_ipv6": knobs.import_limit}
+    for upstream in tree["upstreams"].values():
+        if not knobs.has_bfd:
+            upstream.pop("bfd", None)
+        if knobs.hold_s:
+            upstream["hold_s"] = knobs.hold_s
     historical = [name for name, each in tree["upstreams"].items() if each["kind"] == "historical"]
     glasses = [{"name": "inet", "socket": f"{folder}/inet.ctl"}]
     glasses += [{"name": name, "socket": f"{folder}/{name}.ctl", "at": name} for name in historical]

@@ -32,6 +32,8 @@ class Knobs:
     hp_person_s: float = 0.3  # how long that person takes
     extra_routes: int = 0  # that each transit sends beyond the remote client's
     soak_s: float = 1.0  # of every stage
+    has_bfd: bool = True
+    hold_s: int = 0  # of every session; 0: what the intent says
     import_limit: int = 0  # ours on transits; 0: what the intent says
 
 
