@@ -38,7 +38,9 @@ def plan(intent: Path, data: Path | None, stage: str, as_json: bool, quiet: bool
     made = _run(lambda: room.plan_now(intent, _folder(data), stage=stage, clock=SystemClock()))
     if as_json:
         told = {"words": made.words, "turns": made.turns, "restarts": made.restarts}
-        click.echo(json.dumps({**told, "differences": dict(made.differences), "requests": dict(made.requests)}, indent=2))
+        click.echo(
+            json.dumps({**told, "differences": dict(made.differences), "requests": dict(made.requests)}, indent=2)
+        )
         return
     if made.is_nothing:
         click.echo("Nothing changes")
@@ -81,7 +83,9 @@ def versions(intent: Path, data: Path | None, number: int | None) -> None:
 
 
 @network.command()
-@click.option("--socket", type=click.Path(path_type=Path), default=Path("/run/bird/bird.ctl"), help="BIRD's control socket.")
+@click.option(
+    "--socket", type=click.Path(path_type=Path), default=Path("/run/bird/bird.ctl"), help="BIRD's control socket."
+)
 @click.option("--edge", default="edge1", help="What this router is called.")
 @click.option("--site", default="site1", help="Where it stands.")
 @click.option("--aut-num", type=click.File(), help="A file with the aut-num object: it says who is a transit.")
@@ -93,7 +97,9 @@ def adopt(socket: Path, edge: str, site: str, aut_num: IO[str] | None) -> None:
 
 @network.command()
 @_file
-@click.option("--scenario", "files", type=click.Path(path_type=Path, exists=True), multiple=True, help="A scenario of yours.")
+@click.option(
+    "--scenario", "files", type=click.Path(path_type=Path, exists=True), multiple=True, help="A scenario of yours."
+)
 @click.option("--only", default="", help="Scenarios of ours whose names have this in them; the long ones too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object about every packet.")
 @click.option("--list", "is_list", is_flag=True, help="Say what there is, and run nothing.")

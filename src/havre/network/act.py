@@ -150,7 +150,9 @@ class Edges:
     def version(self, number: int) -> dict[str, str]:
         """The texts of a version. Raises NotFoundError."""
         if number not in self.versions():
-            raise NotFoundError(f"there is no version {number}; there is {', '.join(map(str, self.versions())) or 'none'}")
+            raise NotFoundError(
+                f"there is no version {number}; there is {', '.join(map(str, self.versions())) or 'none'}"
+            )
         return self._newest(number)
 
     def _newest(self, number: int) -> dict[str, str]:
@@ -176,7 +178,10 @@ def phase_text(intent: Intent, phase: int) -> str:
 
 REQUESTS = {
     0: ("prefer your static route again", "the static route to us has the preference over what we announce over BGP"),
-    2: ("prefer our BGP route, keep the static", "our BGP route has the preference, and the static route stays as the net below it"),
+    2: (
+        "prefer our BGP route, keep the static",
+        "our BGP route has the preference, and the static route stays as the net below it",
+    ),
     3: ("remove the static route", "our prefixes reach you over BGP alone"),
 }
 

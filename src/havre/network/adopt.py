@@ -58,7 +58,11 @@ def _lines(found: Found, edge: str, site: str, policy: Mapping[int, str]) -> Ite
     yield "    edges:"
     yield f"      {edge}:"
     yield f"        router_id: {found.router_id}"
-    inside = {":" in each.source: each.source for each in found.sessions if each.neighbor_asn == each.local_asn and each.source}
+    inside = {
+        ":" in each.source: each.source
+        for each in found.sessions
+        if each.neighbor_asn == each.local_asn and each.source
+    }
     loopbacks = [inside[each] for each in (False, True) if each in inside]
     if len(loopbacks) == 2:
         yield f'        loopbacks: [{loopbacks[0]}, "{loopbacks[1]}"]'

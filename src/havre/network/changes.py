@@ -107,7 +107,10 @@ def _router_id(text: str) -> str:
 
 def _replace(text: str, session: str, block: str) -> str:
     return re.sub(
-        rf"^(protocol bgp {re.escape(session)} \{{\n).*?^\}}\n", lambda found: f"{found[1]}{block}}}\n", text, flags=re.M | re.S
+        rf"^(protocol bgp {re.escape(session)} \{{\n).*?^\}}\n",
+        lambda found: f"{found[1]}{block}}}\n",
+        text,
+        flags=re.M | re.S,
     )
 
 

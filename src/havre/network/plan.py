@@ -71,7 +71,9 @@ def _request(intent: Intent, upstream: Upstream) -> Iterator[str]:
     if upstream.bfd is not None:
         yield f"BFD every {upstream.bfd.interval_ms} ms, {upstream.bfd.multiplier} missed"
     yield f"a hold time of {upstream.timers.hold_s} s" + (
-        f", graceful restart of {upstream.timers.graceful_restart_s} s" if upstream.timers.graceful_restart_s else ", no graceful restart"
+        f", graceful restart of {upstream.timers.graceful_restart_s} s"
+        if upstream.timers.graceful_restart_s
+        else ", no graceful restart"
     )
     if upstream.kind is UpstreamKind.HISTORICAL:
         yield "keep your static route until we ask you to remove it"

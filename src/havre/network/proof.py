@@ -37,7 +37,15 @@ def _facts(each: Evidence) -> list[str]:
     lines = []
     for name, value in each.facts.items():
         if isinstance(value, str) and "\n" in value.strip():
-            lines += ["", f"  {name}", "", "  ```", *(f"  {line.rstrip()}" for line in value.strip().splitlines()), "  ```", ""]
+            lines += [
+                "",
+                f"  {name}",
+                "",
+                "  ```",
+                *(f"  {line.rstrip()}" for line in value.strip().splitlines()),
+                "  ```",
+                "",
+            ]
         else:
             lines.append(f"  - {name}: {value}")
     return lines

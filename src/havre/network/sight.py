@@ -70,7 +70,9 @@ class Sight:
 
     async def routes_at(self, glass: LookingGlass) -> dict[str, tuple[Route, ...]]:
         """All routes to our prefixes that one looking glass holds."""
-        return {str(own.prefix): await self._glasses[glass.name].routes(str(own.prefix)) for own in self.intent.prefixes}
+        return {
+            str(own.prefix): await self._glasses[glass.name].routes(str(own.prefix)) for own in self.intent.prefixes
+        }
 
     async def transcript(self) -> dict[str, str]:
         """What each looking glass says in its own words, for the proof."""

@@ -86,7 +86,9 @@ class Work:
         if intent.historical is None:
             return ["the intent has no historical provider: there is nothing to migrate from"]
         if stage.state is State.REGISTERED and "registered" not in confirmed:
-            return ["the registries hold neither route object nor ROA of the new origin that we know of (confirm: registered)"]
+            return [
+                "the registries hold neither route object nor ROA of the new origin that we know of (confirm: registered)"
+            ]
         if stage.state is State.PROPAGATED:
             names = [each.name for each in intent.upstreams]
             late = [
@@ -139,7 +141,9 @@ class Work:
                 if not waiting:
                     return
                 if self.clock.monotonic() > deadline:
-                    errors = ", ".join(f"{each} ({seen[each].error or seen[each].info})" for each in waiting if each in seen)
+                    errors = ", ".join(
+                        f"{each} ({seen[each].error or seen[each].info})" for each in waiting if each in seen
+                    )
                     raise UnavailableError(f"the sessions with {upstream.name} do not come up: {errors}")
                 await self.clock.sleep(0.02)
 
@@ -226,7 +230,9 @@ class Work:
         deadline = self.clock.monotonic() + min(10.0, intent.observers.wait_s)
         while True:
             found = await sight.routes_at(glass)
-            lacking = [prefix for prefix, routes in found.items() if not any(each.origin == intent.asn for each in routes)]
+            lacking = [
+                prefix for prefix, routes in found.items() if not any(each.origin == intent.asn for each in routes)
+            ]
             if not lacking:
                 return
             if self.clock.monotonic() > deadline:

@@ -96,7 +96,13 @@ class Bird:
                         await self._reply()
                     await self._stream.send(command.encode() + b"\n")
                     said = await self._reply()
-            except (OSError, TimeoutError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as cause:
+            except (
+                OSError,
+                TimeoutError,
+                anyio.EndOfStream,
+                anyio.BrokenResourceError,
+                anyio.ClosedResourceError,
+            ) as cause:
                 await self._drop()
                 raise UnavailableError(f"BIRD does not answer at {self.socket}", program="bird") from cause
             except BaseException:

@@ -18,7 +18,9 @@ def standard() -> list[Scenario]:
 
 def told(outcome: Outcome) -> str:
     """An outcome for people."""
-    lines = [f"{outcome.scenario.name} ({outcome.scenario.path} path, {outcome.seconds:.0f} s): {outcome.scenario.what}"]
+    lines = [
+        f"{outcome.scenario.name} ({outcome.scenario.path} path, {outcome.seconds:.0f} s): {outcome.scenario.what}"
+    ]
     lines.append(f"  {' > '.join(outcome.states)}")
     if outcome.note:
         lines.append(f"  {outcome.note}")

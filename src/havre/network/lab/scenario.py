@@ -100,10 +100,14 @@ def _scenario(reader: Reader, root: Node) -> Scenario:
     return Scenario(
         name=reader.text(found["name"]) if "name" in found else "",
         what=reader.text(found["what"]) if "what" in found else "",
-        path=reader.choice(found["path"], {"right": "right", "wrong": "wrong"}, "right") if "path" in found else "right",
+        path=reader.choice(found["path"], {"right": "right", "wrong": "wrong"}, "right")
+        if "path" in found
+        else "right",
         is_long=reader.flag(found["is_long"]) if "is_long" in found else False,
         world=_typed(reader, found.get("world"), Knobs),
-        start=reader.choice(found["start"], {"DRAFT": "DRAFT", "CLEANED": "CLEANED"}, "DRAFT") if "start" in found else "DRAFT",
+        start=reader.choice(found["start"], {"DRAFT": "DRAFT", "CLEANED": "CLEANED"}, "DRAFT")
+        if "start" in found
+        else "DRAFT",
         acts=tuple(acts),
         expect=_typed(reader, found.get("expect"), Expect),
     )

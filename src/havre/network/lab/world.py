@@ -154,8 +154,10 @@ def _neighbor(intent: Intent, upstream: Upstream, number: int, knobs: Knobs, fol
 
 def _extra(family: Family, count: int) -> Iterator[str]:
     for number in range(count):
-        yield f"route 100.{64 + number // 256}.{number % 256}.0/24 blackhole;" if family == 4 else (
-            f"route 2001:db8:{0x8000 + number:x}::/48 blackhole;"
+        yield (
+            f"route 100.{64 + number // 256}.{number % 256}.0/24 blackhole;"
+            if family == 4
+            else (f"route 2001:db8:{0x8000 + number:x}::/48 blackhole;")
         )
 
 
@@ -199,4 +201,3 @@ def _customer(intent: Intent) -> Iterator[str]:
                 f"protocol bgp {edge.name}_ipv{family} {{ local {inside} as {intent.asn}; neighbor {loopback} as"
                 f" {intent.asn}; {SESSION} ipv{family} {{ import all; export none; }}; }}"
             )
-
