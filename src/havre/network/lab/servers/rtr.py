@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     asked = parser.parse_args()
     host, _, port = asked.listen.rpartition(":")
-    session = SystemClock().now() // 1000 % 65_536 if asked.session is None else asked.session
+    session = SystemClock().now() % 65_536 if asked.session is None else asked.session
     timers = pdus.Timers(asked.refresh, asked.retry, asked.expire)
     cache = Cache(asked.file, session, asked.version, timers)
     anyio.run(partial(run, host.strip("[]"), int(port), cache=cache))
