@@ -160,7 +160,7 @@ def parse(text: str | bytes, *, name: str = "the text") -> tuple[Vrp, ...]:
     """
     try:
         text = text.decode() if isinstance(text, bytes) else text
-        if text.lstrip()[:1] not in "{[":
+        if text.lstrip()[:1] not in ("{", "["):
             return _csv(text, name)
         tree = json.loads(text)
     except (ValueError, RecursionError) as cause:
