@@ -26,7 +26,7 @@ SIZE_LIMIT = 2**32 - 1
 
 
 def parse_asn(text: str | int) -> Asn:
-    """`64510` or `AS64510`. Raises InvalidError for what no AS can have: 0, 23456, 4294967295 (RFC 7607, 6793, 7300)."""
+    """`64510` or `AS64510`. Raises InvalidError for what no AS can have: 0, 23456, 2^32-1 (RFC 7607, 6793, 7300)."""
     digits = str(text).strip().upper().removeprefix("AS")
     if not digits.isdecimal() or not 0 < int(digits) < SIZE_LIMIT or int(digits) == TRANS_ASN:
         raise InvalidError(f"{str(text)!r} is not the number of an autonomous system, such as 64510 or AS64510")
@@ -173,8 +173,9 @@ class Upstream:
     """A neighbour outside our AS.
 
     preference: its routes' local preference; prepends: how often our number stands more in what we tell it.
-    managed_socket: the control socket of its BIRD where the historical provider lets us configure it; empty: it is
-    asked with a document, and what it did is observed. wait_h: how long its filters take to follow the IRR.
+    managed_socket, managed_file: where the historical provider lets us configure it, its BIRD's control socket and the
+    file that says what it does with our prefixes; empty: it is asked with a document, and what it did is observed.
+    wait_h: how long its filters take to follow the IRR.
     """
 
     name: str
@@ -190,6 +191,7 @@ class Upstream:
     filters: FilterSource | None = None
     password_file: str = ""
     managed_socket: str = ""
+    managed_file: str = ""
     irr_sources: tuple[str, ...] = ("RIPE",)
     wait_h: float = 24.0
 
@@ -204,7 +206,8 @@ class Upstream:
 @dataclass(frozen=True, slots=True)
 class Edge:
     """One of our border routers. loopbacks: its addresses in our own network, one for each family, which the other
-    edges speak iBGP to. probes: addresses of our prefixes that it sends probes from, in the order of the families.
+    edges speak iBGP to. inside: the router behind it that has our prefixes. probes: addresses of our prefixes that it
+    sends probes from. namespace: of this machine, that it runs in; empty: the machine's own.
     """
 
     name: str
@@ -216,6 +219,8 @@ class Edge:
     socket: str = "/run/bird/bird.ctl"
     config: str = "/etc/bird/bird.conf"
     inside: tuple[Address, ...] = ()
+    inside_speaks_bgp: bool = False
+    namespace: str = ""
 
     def loopback(self, family: Family) -> Address | None:
         return next((each for each in self.loopbacks if family_of(each) == family), None)
@@ -265,6 +270,39 @@ class Registry:
 
 
 @dataclass(frozen=True, slots=True)
+class LookingGlass:
+    """A router of somebody else that tells us what it sees. at: the name of the upstream whose router it is; empty: far
+    away, where the Internet is seen from."""
+
+    name: str
+    socket: str
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observers:
+    """Who tells how we are seen. streams: a folder in which probers count packets; targets: far addresses that answer
+    bound probes, one for each family. poll_ms: how often each is asked while something changes.
+    soak_s, samples: how long, and how often, all must have been well before a stage counts as reached.
+    wait_s: how long a neighbour that we configure is waited for."""
+
+    looking_glasses: tuple[LookingGlass, ...] = ()
+    streams: str = ""
+    targets: tuple[Address, ...] = ()
+    poll_ms: int = 1000
+    soak_s: float = 300.0
+    samples: int = 60
+    wait_s: float = 120.0
+
+    @property
+    def far(self) -> tuple[LookingGlass, ...]:
+        return tuple(each for each in self.looking_glasses if not each.at)
+
+    def at(self, upstream: str) -> LookingGlass | None:
+        return next((each for each in self.looking_glasses if each.at == upstream), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
     """The whole tree. `upstreams` keep the order of the file: it is the order in which transits join."""
 
@@ -276,6 +314,7 @@ class Intent:
     communities: Communities = field(default_factory=Communities)
     policies: Policies = field(default_factory=Policies)
     registry: Registry = field(default_factory=Registry)
+    observers: Observers = field(default_factory=Observers)
 
     def edge(self, name: str) -> Edge:
         return next(each for each in self.edges if each.name == name)

@@ -1,1 +1,1 @@
-"""The laboratory: the situation of a migration, built of real daemons in network namespaces."""
+"""The lab: the article's situation in network namespaces with real daemons, and probes that count packets both ways."""
