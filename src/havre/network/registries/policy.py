@@ -54,7 +54,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """What an aut-num says about one other system. `families`: in which of them something is said of both directions."""
+    """What an aut-num says about one other system."""
 
     asn: int
     imports: tuple[Policy, ...]
@@ -107,7 +107,7 @@ def read(name: str, text: str) -> tuple[Policy, ...]:
     peer_word, filter_word = WORDS[direction]
     families: tuple[int, ...] = (4, 6) if name.startswith("mp-") else (4,)
     plain = not any(each.lower() in (*ENDS, "{") for each in _before_filters(tokens, filter_word))
-    found = []
+    found: list[Policy] = []
     for head, factor in _factors(tokens, peer_word):
         families = _families(head, families)
         found += _factor(direction, families, factor, filter_word, plain=plain)

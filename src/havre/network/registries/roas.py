@@ -1,7 +1,8 @@
 """Which ROAs our announcements need, and what is wrong with those there are (RFC 6811, RFC 9319). Pure.
 
-A ROA allows exactly the length that is announced: a looser one lets anybody who forges our number announce a part of our
-prefix and be valid. While a migration goes on both origins have theirs, the new one first; the old one is the last to go.
+A ROA allows exactly the length that is announced: a looser one lets anybody who forges our number announce a part of
+our prefix and be valid. While a migration goes on both origins have theirs, the new one first; the old one is the last
+to go.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class RoaIntent:
 class Plan:
     """What separates the ROAs there are from those that should be.
 
-    loose: ours, and allow more than is announced. nobody: VRPs of AS 0 that cover us. others: of systems that are neither
-    our old nor our new origin. superfluous: of ours or the old origin, and wanted no more.
+    loose: ours, and allow more than is announced. nobody: VRPs of AS 0 that cover us. others: of systems that are
+    neither our old nor our new origin. superfluous: of ours or the old origin, and wanted no more.
     """
 
     missing: tuple[RoaIntent, ...]
