@@ -10,14 +10,16 @@ from havre.network.decide import State
 from havre.network.operations import ArrowArgs, Operations, key_of
 
 
-def begin(tx: Tx, *, id: str, content: str, goal: str = "CLEANED", stage: str = "DRAFT", file: str = "intent.yaml") -> None:
-    """Write a migration down, at DRAFT and on its way. Raises InvalidError, ConflictError when there is one of the name."""
-    wanted = intent.parse(content, file=file)
+def begin(tx: Tx, *, id: str, content: str, goal: str = "CLEANED", is_paused: bool = False) -> None:
+    """Write a migration down, at DRAFT and on its way unless it `is_paused`. Raises InvalidError, ConflictError when there is one of the name."""
+    wanted = intent.parse(content)
     if wanted.historical is None or not any(each.old_origin for each in wanted.prefixes):
         raise InvalidError("there is nothing to migrate: no upstream of kind historical, or no prefix with an old_origin")
     if tables.migration(tx.conn, id) is not None:
         raise ConflictError(f"there is a migration {id!r} already")
-    tables.insert(tx, id=id, intent=content, stage=str(decide.stage_named(wanted, stage)), goal=str(decide.stage_named(wanted, goal)))
+    tables.insert(tx, id=id, intent=content, stage=str(decide.stages(wanted)[0]), goal=str(decide.stage_named(wanted, goal)))
+    if is_paused:
+        tables.change(tx, id, is_paused=True)
     tx.emit("network.migration.begun", subject=id, goal=goal)
 
 

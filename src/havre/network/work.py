@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from havre.base.errors import ConflictError, HavreError, NotFoundError, UnavailableError
 from havre.kernel.clock import Clock
 from havre.kernel.operations import Operations
@@ -150,21 +152,25 @@ class Work:
             take_back = await edges.ready(self._quick(intent, stage, edges)) if stage.state not in PAPER else _nothing
             if stage.state not in PAPER:
                 await edges.push(edges.texts(decide.posture(intent, stage)), words=str(stage))
-            phase = _phase(stage)
-            if phase is not None:
-                words = await self.historical(intent).bring_to(phase)
-                acted = self.clock.monotonic()
-            else:
-                words, acted = "", self.clock.monotonic()
             try:
                 if stage.state is State.SHADOW:
                     await self._held(intent, sight)
-                told = await self._gate(intent, stage, sight, acted=acted)
+                await sight.look()  # the connections are there before anything happens
+                asked: list[str] = []
+                told = ""
+                async with anyio.create_task_group() as group:
+                    # what the provider does is watched from before it is done: its answer comes after the effect
+                    group.start_soon(self._ask, intent, stage, asked)
+                    told, trouble = await self._watched(intent, stage, sight)
+                    if trouble is not None:
+                        await take_back()
+                if trouble is not None:
+                    raise trouble
             except HavreError:
                 await take_back()
                 raise
             said = await sight.transcript()
-        if words:
+        for words in asked:
             await self.note(id, stage, "asked", words)
         await self.note(id, stage, "seen", told, **said)
         return told
@@ -175,6 +181,16 @@ class Work:
         assert before is not None
         is_silent = stage.state is State.FLIPPED
         return edges.texts(decide.posture(intent, before, is_silent=is_silent))
+
+    async def _ask(self, intent: Intent, stage: Stage, asked: list[str]) -> None:
+        if (phase := _phase(stage)) is not None:
+            asked.append(await self.historical(intent).bring_to(phase))
+
+    async def _watched(self, intent: Intent, stage: Stage, sight: Sight) -> tuple[str, HavreError | None]:
+        try:
+            return await self._gate(intent, stage, sight, acted=self.clock.monotonic()), None
+        except HavreError as error:
+            return "", error
 
     async def _gate(self, intent: Intent, stage: Stage, sight: Sight, *, acted: float) -> str:
         """Look until all has been well for the soak time and the number of samples. Raises ConflictError."""

@@ -18,9 +18,10 @@ NAMES = Path("/run/netns")
 @dataclass
 class Namespaces:
     """The namespaces `<prefix>-<node>` of one owner. The owner's pid is in the prefix, so that what a killed owner left
-    is recognised by the next."""
+    is recognised by the next. ahead: what every command begins with, such as `nice`."""
 
     prefix: str
+    ahead: tuple[str, ...] = ()
     made: list[str] = field(default_factory=list)
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -39,7 +40,7 @@ class Namespaces:
 
     def command(self, node: str, argv: Sequence[str]) -> list[str]:
         """`argv` as run inside: it replaces `ip` and ends with the thread that started it."""
-        return ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.name(node), *argv]
+        return [*self.ahead, "setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.name(node), *argv]
 
     def run(self, node: str, *argv: str, given: str = "") -> str:
         return run(*self.command(node, argv), given=given)

@@ -17,7 +17,7 @@ from havre.kernel.store import Store
 from havre.network import controller, decide, engines, tables
 from havre.network.act import Edges
 from havre.network.decide import Posture, Tie
-from havre.network.lab.build import Lab
+from havre.network.lab.build import AHEAD, Lab
 from havre.network.lab.scenario import Act, Scenario
 from havre.network.model import Intent, UpstreamKind
 from havre.network.probes import streams
@@ -26,7 +26,7 @@ from havre.network.probes.streams import Counted
 ID = "lab"
 ARROW_S = 60.0  # for one arrow of a migration, with all its waits
 AFTER_S = 0.4  # until what is under way has arrived
-NFT_DROP = "table inet lab { chain forward { type filter hook forward priority 0; policy accept; drop; } }"
+NFT_DROP = "table inet lab {\nchain forward {\ntype filter hook forward priority 0; policy accept;\ndrop\n}\n}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,9 @@ async def run(content: str, scenario: Scenario, *, clock: Clock, file: str) -> O
         lab.start_daemons(decide.posture(lab.intent, stage), phase=3 if is_settled else 0)
         for name in scenario.world.anti_spoof_lacks_us:
             own = {family: str(lab.intent.own(family)[0].prefix) for family in (4, 6)}
-            rules = f'iifname "cust" ip saddr {own[4]} drop; iifname "cust" ip6 saddr {own[6]} drop;'
-            table = f"table inet spoof {{ chain forward {{ type filter hook forward priority 0; policy accept; {rules} }} }}"
+            rules = f'iifname "cust" ip saddr {own[4]} drop\niifname "cust" ip6 saddr {own[6]} drop\n'
+            chain = f"type filter hook forward priority 0; policy accept;\n{rules}"
+            table = f"table inet spoof {{\nchain forward {{\n{chain}}}\n}}\n"
             lab.spaces.run(name, "nft", "-f", "-", given=table)
         lab.start_probes()
         await lab.wait_for_packets()
@@ -132,14 +133,16 @@ class _Play:
         await self._controller()
         if await self._migration() is None:
             content = (self.lab.folder / "intent.yaml").read_text()
-            self._say(do="begin", id=ID, content=content, goal=str(goal))
+            self._say(do="begin", id=ID, content=content, goal=str(goal), is_paused=True)
             for what in ("registered", *(each.name for each in self.lab.intent.upstreams)):
                 self._say(do="confirm", id=ID, what=what, words="the lab's")
+            self._say(do="resume", id=ID)
+            await self._until(lambda found: not found.is_paused or found.stage == str(goal), kills=False)
         else:
             self._say(do="resume", id=ID, goal=str(goal))
         await self._until(lambda found: found.stage == str(goal) or found.is_paused)
 
-    async def _until(self, is_over: Callable[[tables.Migration], bool]) -> None:
+    async def _until(self, is_over: Callable[[tables.Migration], bool], *, kills: bool = True) -> None:
         """Follow the migration until it is over, killing the controller on the way where the scenario wants it."""
         deadline, last, killed = self.clock.monotonic() + ARROW_S, "", ""
         while True:
@@ -147,14 +150,14 @@ class _Play:
             if found is not None:
                 if found.stage != last:
                     last, deadline = found.stage, self.clock.monotonic() + ARROW_S
-                    if self.kills_every_stage:
+                    if self.kills_every_stage and kills:
                         await self._kill_controller("now")
-                step = await self._step() if self.kills_every_stage else ""
+                step = await self._step() if self.kills_every_stage and kills else ""
                 if step and step != killed:
                     killed = step
                     await self.clock.sleep(0.2)
                     await self._kill_controller("now")
-                if is_over(found) and not await self._is_under_way():
+                if is_over(found) and (not kills or not await self._is_under_way()):
                     self.note = found.note
                     return
             if self.clock.monotonic() > deadline:
@@ -198,7 +201,7 @@ class _Play:
     async def _controller(self) -> None:
         if self._process is not None:
             return
-        argv = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "havre.network.controller", str(self.lab.folder)]
+        argv = [*AHEAD, "setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "havre.network.controller", str(self.lab.folder)]
         with open(self.lab.folder / "controller.log", "ab") as out:
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, stdout=out, stderr=out, text=True, env=self.lab.environment
