@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from havre.base.errors import InvalidError
+from havre.drivers.bird import read_routes, read_sessions
 from havre.network import decide, proof
 from havre.network.adopt import Found, adopt, policy_of
 from havre.network.decide import Stage, State
 from havre.network.judge import Seen, Wanted, judge
 from havre.network.tables import Evidence, Migration
 from havre.network.work import wanted_at
-from havre.drivers.bird import read_routes, read_sessions
 from tests.decide.network_rig import example, parsed
 
 P = "198.51.100.0/24"
@@ -31,7 +33,7 @@ def test_each_stage_has_one_before_and_one_after() -> None:
     tree = parsed(example())
     way = decide.stages(tree)
     assert decide.preceding(tree, way[0]) is None and decide.following(tree, way[-1]) is None
-    for one, two in zip(way, way[1:], strict=False):
+    for one, two in itertools.pairwise(way):
         assert decide.following(tree, one) == two and decide.preceding(tree, two) == one
 
 
@@ -105,8 +107,8 @@ def test_an_aut_num_says_who_is_a_transit() -> None:
 
 PROTOCOLS = """\
 Name       Proto      Table      State  Since         Info
-device1    Device     ---        up     10:00:00.000  
-transit_v4 BGP        ---        up     10:00:00.000  Established   
+device1    Device     ---        up     10:00:00.000
+transit_v4 BGP        ---        up     10:00:00.000  Established
   BGP state:          Established
     Neighbor address: 10.0.2.2
     Neighbor AS:      64501

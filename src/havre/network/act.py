@@ -215,19 +215,20 @@ class Historical:
 
 
 def request(intent: Intent, phase: int) -> str:
-    """The document that a provider is sent: what we ask for, what it means in BIRD, how both sides see that it is done."""
+    """The document that a provider is sent: what we ask for, what it means in BIRD, how both sides see it done."""
     hp = intent.historical
     assert hp is not None
     words, meaning = REQUESTS[phase]
     prefixes = "\n".join(f"- {each.prefix}" for each in intent.prefixes)
     links = "\n".join(f"- {each.neighbor} (yours) to {each.local} (ours)" for each in hp.links)
+    watched = ", ".join(each.name for each in intent.observers.far) or "public looking glasses"
     who = f" ({intent.registry.contact})" if intent.registry.contact else ""
     return (
         f"# AS{intent.asn} to AS{hp.asn}: {words}\n\nPhase {phase}.\n\n"
         f"Please {words}: {meaning}. It concerns\n\n{prefixes}\n\nover the sessions\n\n{links}\n\n"
         f"Please do not withdraw anything at any moment: the new preference alone moves the traffic, without a gap.\n"
         f"In the words of BIRD 2:\n\n```\n{phase_text(intent, phase)}```\n\n"
-        f"We watch {', '.join(each.name for each in intent.observers.far) or 'public looking glasses'} and tell you what we see{who}.\n"
+        f"We watch {watched} and tell you what we see{who}.\n"
     )
 
 

@@ -25,8 +25,8 @@ class Found:
 
 
 def policy_of(aut_num: str) -> dict[int, str]:
-    """Of an aut-num (RPSL): what is accepted from each neighbour, `ANY` or an as-set. Lines that go on begin with a blank
-    or +."""
+    """Of an aut-num (RPSL): what is accepted from each neighbour, `ANY` or an as-set. What begins with a blank or +
+    goes on the line before."""
     text = re.sub(r"\n[ \t+]+", " ", re.sub(r"[ \t]*#.*", "", aut_num))
     found: dict[int, str] = {}
     for matched in ANY.finditer(text):

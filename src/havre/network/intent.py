@@ -22,7 +22,8 @@ GRACE_WITH_BFD_S = 10
 TOP = ("asn", "registry", "prefixes", "sites", "upstreams", "communities", "policies", "observers")
 UPSTREAM = (
     "kind", "asn", "edge", "ipv4", "ipv6", "only", "preference", "prepends", "bfd", "hold_s", "connect_retry_s",
-    "graceful_restart_s", "limits", "filters", "password_file", "managed_socket", "managed_file", "irr_sources", "wait_h",
+    "graceful_restart_s", "limits", "filters", "password_file", "managed_socket", "managed_file", "irr_sources",
+    "wait_h",
 )  # fmt: skip
 EDGE = ("router_id", "loopbacks", "inside", "inside_speaks_bgp", "probes", "engine", "socket", "config", "namespace")
 
@@ -347,8 +348,8 @@ class _Agreement:
         names = {each.name for each in intent.upstreams}
         for glass in intent.observers.looking_glasses:
             if glass.at and glass.at not in names:
-                text = f"the looking glass {glass.name} is at no upstream of ours: {glass.at!r}{nearest(glass.at, sorted(names))}"
-                self.reader.wrong(self.root, text)
+                near = nearest(glass.at, sorted(names))
+                self.reader.wrong(self.root, f"the looking glass {glass.name} is at no upstream: {glass.at!r}{near}")
 
     def _edges(self, intent: Intent) -> None:
         taken: dict[str, str] = {}

@@ -11,7 +11,8 @@ from havre.network.operations import ArrowArgs, Operations, key_of
 
 
 def begin(tx: Tx, *, id: str, content: str, goal: str = "CLEANED", is_paused: bool = False) -> None:
-    """Write a migration down, at DRAFT and on its way unless it `is_paused`. Raises InvalidError, ConflictError when there is one of the name."""
+    """Write a migration down, at DRAFT and on its way unless it `is_paused`. Raises InvalidError and ConflictError when
+    there is one of the name."""
     wanted = intent.parse(content)
     if wanted.historical is None or not any(each.old_origin for each in wanted.prefixes):
         raise InvalidError(
@@ -28,7 +29,7 @@ def begin(tx: Tx, *, id: str, content: str, goal: str = "CLEANED", is_paused: bo
 
 
 def confirm(tx: Tx, *, id: str, what: str, words: str) -> None:
-    """A person says that an upstream's filters have us (`t1`), or the registries (`registered`). Raises InvalidError."""
+    """A person says that an upstream's filters have us (`t1`), or that the registries do (`registered`)."""
     found = _found(tx, id)
     known = ["registered", *(each.name for each in intent.parse(found.intent).upstreams)]
     if what not in known:

@@ -1,4 +1,4 @@
-"""What a change means, for people: in words, in the daemons' configurations, and in what the neighbours have to do. Pure."""
+"""What a change means: in words, in the daemons' configurations, and in what neighbours have to do. Pure."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -215,10 +215,7 @@ class _Play:
             "havre.network.controller",
             str(self.lab.folder),
         ]
-        with open(self.lab.folder / "controller.log", "ab") as out:
-            self._process = subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=out, stderr=out, text=True, env=self.lab.environment
-            )
+        self._process = _started(argv, self.lab)
         deadline = self.clock.monotonic() + ARROW_S
         while self._store is None and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.05)
@@ -399,6 +396,11 @@ class _Play:
         file.write_text(text + "\n".join(lines) + "\n")
         async with self.lab.bird(link) as theirs:
             await theirs.configure()
+
+
+def _started(argv: Sequence[str], lab: Lab) -> subprocess.Popen[str]:
+    with open(lab.folder / "controller.log", "ab") as out:
+        return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=out, stderr=out, text=True, env=lab.environment)
 
 
 def _link(asked: Any) -> tuple[str, str]:
