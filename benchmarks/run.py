@@ -231,8 +231,8 @@ def restart_seconds(havre: Installation, folder: Path) -> float:
 
 
 AGAIN_S = 2.0
-LIGHT = ("node-hello", "bun-hono", "python-hello gunicorn", "static-site", "php-slim fpm", "ruby-sinatra", "jar-hello 17",
-         "go-chi")  # fmt: skip
+LIGHT = ("node-hello", "bun-hono", "python-hello gunicorn", "static-site", "php-slim fpm", "ruby-sinatra",
+         "jar-hello 17", "go-chi")  # fmt: skip
 
 
 def bench_kinds(havre: Installation) -> None:
