@@ -28,10 +28,11 @@ def commit_served(havre: Installation) -> str:
     return str(json.loads(body)["commit"])
 
 
-def test_thirty_deploys_under_load_lose_nothing(havre: Installation) -> None:
+@pytest.mark.parametrize("count", [10, pytest.param(30, marks=pytest.mark.soak)])
+def test_deploys_under_load_lose_nothing(havre: Installation, count: int) -> None:
     folder = havre.base / "hello"
     with Load(havre, HOST, clients=4).running() as load:
-        for number in range(30):
+        for number in range(count):
             sha = commit(folder, f"deploy {number}")
             havre.clever("deploy", "--quiet", "--exit-on", "deploy-start", cwd=folder)
             until(lambda sha=sha: commit_served(havre) == sha, what=f"deploy {number} serves")  # type: ignore[misc]
@@ -39,4 +40,4 @@ def test_thirty_deploys_under_load_lose_nothing(havre: Installation) -> None:
     assert load.answered > 100
     releases = list((havre.data / "releases").glob("*/*"))
     until(lambda: len(list((havre.data / "releases").glob("*/*"))) <= 4, what="old releases are collected")
-    assert len(releases) < 30
+    assert len(releases) < count
