@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from havre.apps import glances, linked, runtimes, tables, views
+from havre.apps import glances, linked, restored, runtimes, tables, views
 from havre.apps.intents import Intents, NewApp
 from havre.apps.load import Load
 from havre.apps.model import (
@@ -26,6 +26,7 @@ from havre.apps.operations import operations
 from havre.apps.reconcile import Reconcile
 from havre.apps.repos import Repositories
 from havre.apps.stack_views import StackUse, StackViews
+from havre.apps.tables import SCHEMA
 from havre.apps.upgrades import Move, Upgrade, Upgrades
 from havre.apps.usage import EVERY_S, UsageHistory
 from havre.apps.watch import Watch
@@ -35,8 +36,8 @@ from havre.kernel.reconcile import Reconciler
 from havre.kernel.rooms import Health, Loop, Room
 
 __all__ = [
-    "Action", "App", "AppState", "Apps", "Deployment", "DeploymentState", "Instance", "InstanceState", "Intents",
-    "Move", "NewApp", "Repositories", "StackUse", "StackViews", "Upgrade", "Upgrades", "glances", "linked",
+    "SCHEMA", "Action", "App", "AppState", "Apps", "Deployment", "DeploymentState", "Instance", "InstanceState",
+    "Intents", "Move", "NewApp", "Repositories", "StackUse", "StackViews", "Upgrade", "Upgrades", "glances", "linked",
     "pretty_name", "runtimes", "setup", "views",
 ]  # fmt: skip
 log = structlog.get_logger()
@@ -95,5 +96,6 @@ def setup(kernel: Kernel) -> tuple[Room, Apps]:
         ),
         health=health,
         start=start,
+        restored=lambda tx: restored.settle(tx, work, intents),
     )
     return room, Apps(intents, repositories, upgrades, StackViews(work.stacks), usage)

@@ -45,6 +45,7 @@ from havre.edge.model import Domain, Redirection, Vhost
 from havre.edge.parts import access_log, ca_file, domain_of, gate_of, ports_of, proxy_of, routes_of
 from havre.edge.parts import certificates_of as _certificates
 from havre.edge.reconcile import Figures, Scope
+from havre.edge.tables import SCHEMA
 from havre.edge.views import (
     app_of_host,
     default_fqdn,
@@ -64,7 +65,7 @@ from havre.kernel.rooms import Health, Loop, Room
 from havre.kernel.store import Tx
 
 __all__ = [
-    "NAMESPACES", "Certificate", "Checked", "Domain", "Redirection", "Vhost", "access_log", "add_certificate",
+    "NAMESPACES", "SCHEMA", "Certificate", "Checked", "Domain", "Redirection", "Vhost", "access_log", "add_certificate",
     "add_redirection", "all_certificates", "answers", "app_of_host", "app_socket", "ca_file", "certificates_of",
     "certify_now", "check_certificate", "claim", "default_fqdn", "domain_of", "expect", "favourite", "hosts_shown",
     "instance_socket", "is_https_forced", "is_sticky", "main_fqdns", "ports_in_use", "ports_of", "proxy_metrics",

@@ -44,9 +44,11 @@ from havre.observe.model import (
 from havre.observe.reading import Reading, Shelf
 from havre.observe.retention import Retention
 from havre.observe.signals import SignalStore
+from havre.observe.tables import SCHEMA
 
 __all__ = [
     "DEPLOY_SERVICE",
+    "SCHEMA",
     "USER_SERVICE",
     "AccessLine",
     "AccessQuery",
@@ -116,6 +118,12 @@ def drop_app(tx: Tx, app_id: str) -> None:
     tx.emit("observe.app.dropped", subject=app_id)
 
 
+def _restored(tx: Tx) -> None:
+    """The files that were followed are another machine's; the store of lines is new."""
+    tables.forget_all(tx)
+    drains.begin_again(tx)
+
+
 async def drained(kernel: Kernel, source_id: str) -> bool:
     """Whether the source's file may be removed: it has ended and all of it is kept, or it is unknown."""
     return await _room(kernel).ingest.drained(source_id)
@@ -181,6 +189,7 @@ def setup(kernel: Kernel, resolve_host: ResolveHost) -> Room:
         ),
         reconcilers=(Reconciler("observe.retention", retention.pass_once, every_s=600.0),),
         health=health,
+        restored=_restored,
     )
 
 

@@ -77,6 +77,14 @@ class Operations:
             raise ConflictError("it is too late to cancel: it has ended")
         tx.emit("kernel.operation.cancel_requested", subject=id)
 
+    def abandon(self, tx: Tx, id: OperationId, *, why: str) -> None:
+        """End a live operation as it is, neither carried out nor undone: what it worked on is not there any more.
+
+        Before `run` only. Its hooks are not called.
+        """
+        tables.abandon(tx, id, error=why)
+        tx.emit("kernel.operation.undone", subject=id, error=why)
+
     def view(self, conn: sa.Connection, id: OperationId) -> OperationView | None:
         found = tables.row(conn, id)
         return tables.view(conn, found) if found else None
