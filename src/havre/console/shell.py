@@ -42,7 +42,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 ADDRESSES = ("/organisations", "/organisations/{path:path}", "/users/me/{path:path}", "/installation")
-UNHASHED = frozenset({"theme.js", "favicon.svg", "third-party.txt"})
+UNHASHED = frozenset({"theme.js", "favicon.svg", "figtree.woff2", "third-party.txt"})
 MISSING = "The console's files are not there. Run make setup, or use clever."
 _CODINGS = (("br", ".br"), ("gzip", ".gz"))
 
