@@ -107,10 +107,12 @@ class Tab:
         found: list[str] = self.page.evaluate("window.__violations")
         return found
 
-    def axe(self) -> list[str]:
-        """What axe finds against WCAG 2.1 A and AA, as `rule: element`."""
-        self.page.evaluate(AXE.read_text())
-        asked = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+    def axe(self, rule: str = "") -> list[str]:
+        """What axe finds against WCAG 2.1 A and AA, or one rule, as `rule: element`."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text())
+        tags = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+        asked = {"runOnly": {"type": "rule", "values": [rule]} if rule else tags}
         found: Any = self.page.evaluate("asked => axe.run(document, asked)", asked)
         return [
             f"{each['id']}: {node['target']} {node.get('failureSummary', '')[:300]}"
@@ -123,7 +125,7 @@ class Tab:
         if SHOTS:
             Path(SHOTS).mkdir(parents=True, exist_ok=True)
             self.page.wait_for_timeout(300)  # what fades in has faded in
-            self.page.screenshot(path=str(Path(SHOTS) / f"{name}.png"))
+            self.page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
 
 
 @dataclass
