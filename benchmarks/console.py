@@ -21,6 +21,7 @@ WEB = ROOT / "src" / "havre" / "console" / "web"
 PAGES = {"overview": "", "activity": "/activity", "logs": "/logs", "variables": "/environment-variables",
          "domains": "/domain-names", "settings": "/settings"}  # fmt: skip
 APPS, OPEN_PAGES = 50, 20
+SHOWN = "main .page .panel, main .page .rows, main cc-env-var-form"
 READY = """
 const look = () => {
   if (document.querySelector('main .page .panel, main .page .rows')) window.__ready = performance.now();
@@ -57,13 +58,13 @@ def pages(havre: Installation) -> tuple[dict[str, float], float]:
 def weight(tab: Tab, path: str) -> float:
     """Of what the page asked for, the compressed files; the browser had nothing of it."""
     asked: set[str] = set()
-    fresh = tab.page.context.browser
-    assert fresh is not None
-    context = fresh.new_context(ignore_https_errors=True, storage_state=tab.page.context.storage_state())
+    browser = tab.page.context.browser
+    assert browser is not None
+    context = browser.new_context(ignore_https_errors=True, storage_state=tab.page.context.storage_state())
     page = context.new_page()
     page.on("request", lambda each: asked.add(each.url))
     page.goto(tab.origin + path)
-    page.locator("main .page .panel, main .page .rows").first.wait_for()
+    page.locator(SHOWN).first.wait_for()
     page.wait_for_timeout(1500)
     names = {found[1] for each in asked if (found := re.search(r"/(assets/[^?]+)", each))}
     total = sum(size(WEB / name) for name in names) + size(WEB / "index.html")
@@ -77,11 +78,11 @@ def size(file: Path) -> int:
 
 
 def ready_s(tab: Tab, path: str) -> float:
-    """From the navigation until the page shows what it is for; the browser has its files, as from the second visit on."""
+    """From the navigation until the page shows what it is for, with its files in the cache."""
     tab.open(path)
     tab.page.add_init_script(READY)
     tab.page.goto(tab.origin + path)
-    tab.page.locator("main .page .panel").first.wait_for()
+    tab.page.locator(SHOWN).first.wait_for()
     found: float = tab.page.evaluate("window.__ready")
     return found / 1000
 
