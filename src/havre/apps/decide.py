@@ -115,8 +115,11 @@ def is_hung(failures: int, *, most: int) -> bool:
 
 
 def pause_ms(crashes: Sequence[int], *, now: int) -> int:
-    """How long the next start still has to wait, in ms; 0 or less: not at all."""
-    recent = [at for at in crashes if now - at < CRASH_WINDOW_MS]
+    """How long the next start still has to wait, in ms; 0 or less: not at all.
+
+    A crash that is still to come was before somebody set the clock back: nobody waits for that moment.
+    """
+    recent = [at for at in crashes if 0 <= now - at < CRASH_WINDOW_MS]
     if len(recent) < 2:
         return 0
     return recent[-1] + min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * int(2 ** min(len(recent), 12))) - now

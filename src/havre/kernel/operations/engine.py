@@ -148,7 +148,7 @@ class Operations:
             if mine:
                 try:
                     await self._store.write(lambda tx, mine=mine: self._extend(tx, mine))  # type: ignore[misc]
-                except UnavailableError as error:  # a full disk ends no operation: who takes one over meanwhile fences us
+                except UnavailableError as error:  # a full disk ends no operation
                     log.warning("kernel.operation.not_renewed", error=error.message)
 
     def _extend(self, tx: Tx, ids: tuple[OperationId, ...]) -> None:
