@@ -31,7 +31,7 @@ const http = require("node:http")
 const { CC_DEPLOYMENT_ID, CC_COMMIT_ID, APP_ID, INSTANCE_ID, GREETING } = process.env
 console.log("listening soon")
 const server = http.createServer((request, response) => {
-  if (request.url === "/log") console.log("asked to log")
+  if (request.url.startsWith("/log")) console.log("asked to log" + request.url.slice(4))
   response.setHeader("content-type", "application/json")
   response.end(JSON.stringify({ app: APP_ID, deployment: CC_DEPLOYMENT_ID, commit: CC_COMMIT_ID,
     instance: INSTANCE_ID, greeting: GREETING ?? "hello" }))

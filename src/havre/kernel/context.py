@@ -59,7 +59,7 @@ class RotatingLog:
         self._file = self._open()
 
     def _open(self) -> io.FileIO:
-        return open(self._path, "ab", buffering=0)  # noqa: SIM115 - lives as long as the process
+        return open(self._path, "ab", buffering=0)
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError):
