@@ -30,10 +30,6 @@ BROKEN = {
 }
 
 
-SHORT = ("a build that fails", "a crash at boot", "too little memory")
-LONG = [pytest.param(each, marks=pytest.mark.soak) for each in BROKEN if each not in SHORT]
-
-
 @contextmanager
 def deployed(data_mount: str = "", **settings: Any) -> Iterator[Installation]:
     """An installation with one app that serves; data_mount: options of the small file system that its data is on."""
@@ -68,7 +64,8 @@ def serving(havre: Installation) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("kind", [*LONG, *SHORT])
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", BROKEN)
 def test_a_deployment_that_fails_leaves_the_old_version_serving_every_request(havre: Installation, kind: str) -> None:
     folder, (files, words) = havre.base / "hello", BROKEN[kind]
     before = serving(havre)
