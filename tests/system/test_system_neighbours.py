@@ -37,11 +37,11 @@ process.on("uncaughtException", () => {})
 """,
 }
 TOLD = {  # in this order: the instance bears all but the last
-    "bytes": "what it has written since its start fills the 128 MiB for that",
-    "files": "it has made as many files as an instance of flavor pico may have",
+    "bytes": "what it has written since its start fills the 256 MiB for that",
+    "files": "it has made as many files as an instance of flavor nano may have",
     "output": "it prints more than 4 MiB a second",
     "processes": "it has as many processes and threads as an instance may have",
-    "memory": "out of memory: the app needs more than flavor pico has",
+    "memory": "out of memory: the app needs more than flavor nano has",
 }
 
 
@@ -52,7 +52,7 @@ def havre() -> Iterator[Installation]:
         for name, files in (("calm", NODE_APP), ("wild", WILD_APP)):
             folder = made.new_repository(name, files)
             made.clever("create", "-t", "node", name, cwd=folder)
-            made.clever("scale", "--flavor", "pico", cwd=folder)
+            made.clever("scale", "--flavor", "nano", cwd=folder)
             made.clever("deploy", "--quiet", "--exit-on", "deploy-start", cwd=folder)
         for host in (CALM, WILD):
             until(lambda host=host: made.get(host)[0] == 200, what=f"{host} serves")  # type: ignore[misc]
