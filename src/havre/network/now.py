@@ -18,6 +18,11 @@ def _posture(wanted: Intent, stage: str) -> Posture:
     return decide.posture(wanted, decide.stage_named(wanted, stage)) if stage else decide.settled(wanted)
 
 
+def check(file: Path) -> None:
+    """Raises InvalidError with the mistakes of the file, each with its line."""
+    intent.load(file)
+
+
 async def plan_now(
     file: Path, folder: Path, *, stage: str, clock: Clock, lists: FilterLists | None = None
 ) -> plans.Plan:
