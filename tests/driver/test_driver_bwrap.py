@@ -36,10 +36,13 @@ def now_ms() -> int:
 class Rig:
     base: Path
     started: list[UnitId] = field(default_factory=list)
+    engines: list[Bubblewrap] = field(default_factory=list)
 
     def engine(self) -> Bubblewrap:
         """A new look at the same directories, as a restarted control plane has."""
-        return Bubblewrap(units=self.base / "units", run=self.base / "run", now=now_ms, network=NETWORK)
+        made = Bubblewrap(units=self.base / "units", run=self.base / "run", now=now_ms, network=NETWORK)
+        self.engines.append(made)
+        return made
 
     def spec(self, *argv: str, **changes: object) -> UnitSpec:
         id = UnitId(str(uuid4()))
@@ -78,7 +81,8 @@ async def rig() -> AsyncIterator[Rig]:
         for id in made.started:
             await engine.stop(id, grace_s=0)
             await engine.forget(id)
-        engine.stop_helpers()
+        for each in made.engines:
+            each.stop_helpers()
         shutil.rmtree(base, ignore_errors=True)
 
 

@@ -160,7 +160,10 @@ def test_a_killed_caddy_is_back_at_once_and_nobody_is_refused_or_answered_wrongl
                 until(lambda before=before: counts["answered"] > before + 20, what="answers", limit_s=60)  # type: ignore[misc]
                 killed.append(pid_of(rig))
                 os.kill(killed[-1], signal.SIGKILL)
-                until(lambda: rig.caddy.running() and pid_of(rig) not in killed, what="another Caddy")
+                until(
+                    lambda: (found := rig.caddy.running()) is not None and found.pid not in killed,
+                    what="another Caddy",
+                )
             until(lambda: rig.ask("a.havre.test", secure=True).text == "a", what="an answer in the end")
         assert (wrong, refused) == ([], [])
         assert counts["cut"] <= 4 * len(killed)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
 import re
 import shlex
 import shutil
@@ -15,8 +18,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.system import browser
-from tests.system.cli_rows import ROWS, Row
+from tests.system.cli_rows import ORGANISATION, ROWS, Row
 from tests.system.rig import NODE_APP, Installation, commit, git, until, write_files
+
+SHOWN_AGAIN = b"\x1b[?25h"  # the cursor, when a prompt was answered
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ class Bench:
             each.join()
 
     def _lane(self, lane: str) -> None:
-        folder = self.havre.new_repository("shop") if lane == "app" else self.havre.base / f"lane-{lane}"
+        names = {"app": "shop", ORGANISATION: "stall"}
+        folder = self.havre.new_repository(names[lane]) if lane in names else self.havre.base / f"lane-{lane}"
         folder.mkdir(exist_ok=True)
         env = dict(self.shell) | {"HOME": str(self.havre.base / f"home-{lane}")}
         if lane == "account":
@@ -105,19 +111,21 @@ class Bench:
                 self._say(f"features enable {each}", folder, env)
         for row in self.rows:
             if row.lane == lane:
-                self.outcomes[row.command] = self._row(row, folder, env)
+                self.outcomes[row.key] = self._row(row, folder, env)
 
     def _row(self, row: Row, folder: Path, env: dict[str, str]) -> list[Outcome]:
         try:
             if row.before and not row.refuses:
                 prepare: Callable[[Path, dict[str, str]], None] = getattr(self, row.before)
                 prepare(folder, env)
-            said = self.operator["password"] + "\n" if row.said == "password" else row.said
-            found = [self._say(row.line, folder, env, said)]
+            if row.said == "password":
+                found = [self._say_at_a_terminal(row.line, folder, env, self.operator["password"])]
+            else:
+                found = [self._say(row.line, folder, env, row.said)]
             if row.keep is not None and (match := re.search(row.keep[1], found[0].said)):
                 self.kept[row.keep[0]] = match[1]
             if not row.refuses and (self.with_more or row.tier == "T1"):
-                found += [self._say(each, folder, env, said) for each in row.more]
+                found += [self._say(each, folder, env, row.said) for each in row.more]
             return found
         except Exception as error:  # what a row does before it must not end its lane
             return [Outcome(-1, repr(error))]
@@ -129,7 +137,37 @@ class Bench:
         )
         return Outcome(done.returncode, done.stdout + done.stderr)
 
+    def _say_at_a_terminal(self, line: str, folder: Path, env: dict[str, str], password: str) -> Outcome:
+        """A command that asks for a password, which a person types when they are asked."""
+        argv = [_filled(each, self.kept) for each in shlex.split(line)]
+        master, slave = pty.openpty()
+        process = subprocess.Popen(
+            ["clever", *argv], cwd=folder, env=env, stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        os.close(slave)
+        assert process.stdout is not None
+        giving_up = threading.Timer(150, process.kill)
+        giving_up.start()
+        try:
+            asked = b""
+            while b"password:" not in asked and (part := process.stdout.read1()):  # type: ignore[attr-defined]
+                asked += part
+            os.write(master, password.encode() + b"\r")
+            said = process.stdout.read().rpartition(SHOWN_AGAIN)[2].decode()
+            return Outcome(process.wait(), said)
+        finally:
+            giving_up.cancel()
+            process.stdout.close()
+            os.close(master)
+
     # what rows ask for before they are tried
+
+    def organisation(self, folder: Path, env: dict[str, str]) -> None:
+        said = shlex.quote(json.dumps({"name": "Market", "description": ""}))
+        made = self._say(
+            f"curl -X POST -H content-type:application/json -d {said} {{api}}/v2/organisations", folder, env
+        )
+        assert made.code == 0, made.said
 
     def browser(self, _folder: Path, _env: dict[str, str]) -> None:
         self.opened.unlink(missing_ok=True)

@@ -28,6 +28,7 @@ from havre.api import (
     events,
     hooks,
     links,
+    migrations,
     oauth,
     operators,
     orchestration,
@@ -66,6 +67,7 @@ WHOLE = (
     catalogue.router,
     operators.router,
     stacks.router,
+    migrations.router,
     streams.router,
     events.router,
 )

@@ -78,8 +78,9 @@ class Load:
             app = wanted.apps[id]
             live = [units[UnitId(each.id)] for each in instances if UnitId(each.id) in units]
             await self._measure(app, instances, [each for each in live if each.state == "running"], wanted)
-            change = self._decide(app, wanted)
-            if change is not None and id not in wanted.busy:
+            if id in wanted.busy:  # who is being drained still answers part of what comes: no sample tells the whole
+                self._seen[id].samples.clear()
+            elif (change := self._decide(app, wanted)) is not None:
                 changed += await self._change(app, change)
         for id in self._seen.keys() - wanted.instances.keys():
             del self._seen[id]

@@ -12,7 +12,7 @@ import click
 
 from havre import __version__
 from havre.base.errors import HavreError, UnavailableError
-from havre.cli import certificates, operators, options, process, shell
+from havre.cli import certificates, network, operators, options, process, shell
 from havre.cli import demo as demonstration
 from havre.cli import doctor as examination
 from havre.cli import stacks as stack_commands
@@ -180,6 +180,7 @@ def demo(data: Path | None, file: Path | None) -> None:
 
 main.add_command(stack_commands.stacks)
 main.add_command(certificates.certs)
+main.add_command(network.network)
 
 
 operators.add(main)

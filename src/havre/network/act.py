@@ -150,7 +150,9 @@ class Edges:
     def version(self, number: int) -> dict[str, str]:
         """The texts of a version. Raises NotFoundError."""
         if number not in self.versions():
-            raise NotFoundError(f"there is no version {number}; there is {', '.join(map(str, self.versions())) or 'none'}")
+            raise NotFoundError(
+                f"there is no version {number}; there is {', '.join(map(str, self.versions())) or 'none'}"
+            )
         return self._newest(number)
 
     def _newest(self, number: int) -> dict[str, str]:
@@ -176,7 +178,10 @@ def phase_text(intent: Intent, phase: int) -> str:
 
 REQUESTS = {
     0: ("prefer your static route again", "the static route to us has the preference over what we announce over BGP"),
-    2: ("prefer our BGP route, keep the static", "our BGP route has the preference, and the static route stays as the net below it"),
+    2: (
+        "prefer our BGP route, keep the static",
+        "our BGP route has the preference, and the static route stays as the net below it",
+    ),
     3: ("remove the static route", "our prefixes reach you over BGP alone"),
 }
 
@@ -210,19 +215,20 @@ class Historical:
 
 
 def request(intent: Intent, phase: int) -> str:
-    """The document that a provider is sent: what we ask for, what it means in BIRD, how both sides see that it is done."""
+    """The document that a provider is sent: what we ask for, what it means in BIRD, how both sides see it done."""
     hp = intent.historical
     assert hp is not None
     words, meaning = REQUESTS[phase]
     prefixes = "\n".join(f"- {each.prefix}" for each in intent.prefixes)
     links = "\n".join(f"- {each.neighbor} (yours) to {each.local} (ours)" for each in hp.links)
+    watched = ", ".join(each.name for each in intent.observers.far) or "public looking glasses"
     who = f" ({intent.registry.contact})" if intent.registry.contact else ""
     return (
         f"# AS{intent.asn} to AS{hp.asn}: {words}\n\nPhase {phase}.\n\n"
         f"Please {words}: {meaning}. It concerns\n\n{prefixes}\n\nover the sessions\n\n{links}\n\n"
         f"Please do not withdraw anything at any moment: the new preference alone moves the traffic, without a gap.\n"
         f"In the words of BIRD 2:\n\n```\n{phase_text(intent, phase)}```\n\n"
-        f"We watch {', '.join(each.name for each in intent.observers.far) or 'public looking glasses'} and tell you what we see{who}.\n"
+        f"We watch {watched} and tell you what we see{who}.\n"
     )
 
 

@@ -89,7 +89,7 @@ def _sessions(text: str) -> dict[str, str]:
 
 
 def _identity(block: str) -> str:
-    """What a session is made of: all but what its channel takes and tells. A kept table makes the channel start again."""
+    """What a session is made of: all but what its channel takes and tells. A kept table starts the channel again."""
     kept = "".join(each.group(0) for channel in _CHANNEL.finditer(block) for each in _KEPT.finditer(channel.group(0)))
     described = re.sub(r"^  description .*\n", "", block, flags=re.M)
     return _CHANNEL.sub("", described) + kept
@@ -107,7 +107,10 @@ def _router_id(text: str) -> str:
 
 def _replace(text: str, session: str, block: str) -> str:
     return re.sub(
-        rf"^(protocol bgp {re.escape(session)} \{{\n).*?^\}}\n", lambda found: f"{found[1]}{block}}}\n", text, flags=re.M | re.S
+        rf"^(protocol bgp {re.escape(session)} \{{\n).*?^\}}\n",
+        lambda found: f"{found[1]}{block}}}\n",
+        text,
+        flags=re.M | re.S,
     )
 
 

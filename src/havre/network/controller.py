@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from havre.kernel.context import configure_log
 from havre.kernel.events import Bus
 from havre.kernel.operations import SCHEMA as OPERATIONS_SCHEMA
 from havre.kernel.operations import Operations as Engine
-from havre.kernel.store import Store, events_schema
+from havre.kernel.store import Store, Tx, events_schema
 from havre.network import intents, operations, tables
 from havre.network.work import Work
 
@@ -67,19 +68,23 @@ async def _requests(store: Store, engine: Engine, made: operations.Operations) -
     while line := await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
         asked: dict[str, Any] = json.loads(line)
         what = asked.pop("do")
-        kinds: dict[str, Callable[..., Any]] = {
-            "begin": intents.begin,
-            "confirm": intents.confirm,
-            "pause": intents.pause,
-            "resume": intents.resume,
-        }
         try:
-            if what == "revert":
-                await store.write(lambda tx: intents.revert(tx, engine, made, id=asked["id"]))
-            else:
-                await store.write(lambda tx, asked=asked, what=what: kinds[what](tx, **asked))  # type: ignore[misc]
+            await store.write(partial(_carry_out, engine=engine, made=made, what=what, asked=asked))
         except HavreError as error:
             log.warning("network.request.refused", what=what, error=error.message)
+
+
+def _carry_out(tx: Tx, *, engine: Engine, made: operations.Operations, what: str, asked: dict[str, Any]) -> None:
+    if what == "revert":
+        intents.revert(tx, engine, made, **asked)
+        return
+    kinds: dict[str, Callable[..., Any]] = {
+        "begin": intents.begin,
+        "confirm": intents.confirm,
+        "pause": intents.pause,
+        "resume": intents.resume,
+    }
+    kinds[what](tx, **asked)
 
 
 def _killer(kill_at: str) -> Any:

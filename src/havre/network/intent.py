@@ -22,7 +22,8 @@ GRACE_WITH_BFD_S = 10
 TOP = ("asn", "registry", "prefixes", "sites", "upstreams", "communities", "policies", "observers")
 UPSTREAM = (
     "kind", "asn", "edge", "ipv4", "ipv6", "only", "preference", "prepends", "bfd", "hold_s", "connect_retry_s",
-    "graceful_restart_s", "limits", "filters", "password_file", "managed_socket", "managed_file", "irr_sources", "wait_h",
+    "graceful_restart_s", "limits", "filters", "password_file", "managed_socket", "managed_file", "irr_sources",
+    "wait_h",
 )  # fmt: skip
 EDGE = ("router_id", "loopbacks", "inside", "inside_speaks_bgp", "probes", "engine", "socket", "config", "namespace")
 
@@ -146,7 +147,9 @@ class _Tree:
         families = [model.family_of(each) for each in found]
         for family in FAMILIES:
             if families.count(family) != 1:
-                self.reader.wrong(node, f"one IPv{family} address has to stand here, and there are {families.count(family)}")
+                self.reader.wrong(
+                    node, f"one IPv{family} address has to stand here, and there are {families.count(family)}"
+                )
         return tuple(sorted(found, key=lambda each: each.version))
 
     # upstreams
@@ -157,7 +160,9 @@ class _Tree:
     def _upstream(self, key: Node, value: Node) -> model.Upstream:
         name = self._name(key, "upstream")
         found = self.reader.fields(value, UPSTREAM, required=("kind", "asn", "edge"))
-        kind = self.reader.choice(found["kind"], KINDS, UpstreamKind.TRANSIT) if "kind" in found else UpstreamKind.TRANSIT
+        kind = (
+            self.reader.choice(found["kind"], KINDS, UpstreamKind.TRANSIT) if "kind" in found else UpstreamKind.TRANSIT
+        )
         options: dict[str, Any] = {}
         for number, (low, high) in {"preference": (1, 4000), "prepends": (0, 10)}.items():
             if number in found:
@@ -221,14 +226,20 @@ class _Tree:
         found = self.reader.fields(node, ("interval_ms", "multiplier"))
         bounds = {"interval_ms": (10, 10_000), "multiplier": (2, 50)}
         return model.Bfd(
-            **{name: self.reader.number(each, low=bounds[name][0], high=bounds[name][1]) for name, each in found.items()}
+            **{
+                name: self.reader.number(each, low=bounds[name][0], high=bounds[name][1])
+                for name, each in found.items()
+            }
         )
 
     def _timers(self, found: dict[str, Node]) -> model.Timers:
         bounds = {"hold_s": (3, 240), "connect_retry_s": (1, 120), "graceful_restart_s": (0, 120)}
         given = {name: found[name] for name in bounds if name in found}
         return model.Timers(
-            **{name: self.reader.number(each, low=bounds[name][0], high=bounds[name][1]) for name, each in given.items()}
+            **{
+                name: self.reader.number(each, low=bounds[name][0], high=bounds[name][1])
+                for name, each in given.items()
+            }
         )
 
     def _limits(self, node: Node) -> model.Limits:
@@ -238,7 +249,11 @@ class _Tree:
 
     def _filters(self, node: Node) -> model.FilterSource:
         found = self.reader.fields(node, ("as_set", "sources"), required=("as_set",))
-        sources = tuple(self.reader.text(each) for each in self.reader.entries(found["sources"])) if "sources" in found else ()
+        sources = (
+            tuple(self.reader.text(each) for each in self.reader.entries(found["sources"]))
+            if "sources" in found
+            else ()
+        )
         return model.FilterSource(self.reader.text(found["as_set"]) if "as_set" in found else "", sources)
 
     # the rest
@@ -246,7 +261,9 @@ class _Tree:
     def _communities(self, node: Node | None) -> model.Communities:
         known = ("learned_from", "kind", "own")
         found = self.reader.fields(node, known) if node is not None else {}
-        return model.Communities(**{name: self.reader.number(each, low=1, high=2**32 - 1) for name, each in found.items()})
+        return model.Communities(
+            **{name: self.reader.number(each, low=1, high=2**32 - 1) for name, each in found.items()}
+        )
 
     def _policies(self, node: Node | None) -> model.Policies:
         if node is None:
@@ -274,7 +291,9 @@ class _Tree:
         found = self.reader.fields(node, known)
         options: dict[str, Any] = {}
         if "looking_glasses" in found:
-            options["looking_glasses"] = tuple(self._glass(each) for each in self.reader.entries(found["looking_glasses"]))
+            options["looking_glasses"] = tuple(
+                self._glass(each) for each in self.reader.entries(found["looking_glasses"])
+            )
         if "streams" in found:
             options["streams"] = self.reader.text(found["streams"])
         if "targets" in found:
@@ -289,7 +308,9 @@ class _Tree:
 
     def _glass(self, node: Node) -> model.LookingGlass:
         found = self.reader.fields(node, ("name", "socket", "at"), required=("name", "socket"))
-        return model.LookingGlass(**{"name": "", "socket": "", **{key: self.reader.text(each) for key, each in found.items()}})
+        return model.LookingGlass(
+            **{"name": "", "socket": "", **{key: self.reader.text(each) for key, each in found.items()}}
+        )
 
 
 @dataclass
@@ -317,7 +338,9 @@ class _Agreement:
                 self.reader.wrong(place, f"{own.prefix} stands twice")
             if own.old_origin == intent.asn:
                 self.reader.wrong(place, "its old origin is our own number; leave it out")
-            if own.old_origin is not None and own.old_origin not in [each.asn for each in intent.of_kind(UpstreamKind.HISTORICAL)]:
+            if own.old_origin is not None and own.old_origin not in [
+                each.asn for each in intent.of_kind(UpstreamKind.HISTORICAL)
+            ]:
                 self.reader.wrong(place, f"its old origin AS{own.old_origin} is no upstream of kind historical")
             seen.append(own.prefix)
 
@@ -325,8 +348,8 @@ class _Agreement:
         names = {each.name for each in intent.upstreams}
         for glass in intent.observers.looking_glasses:
             if glass.at and glass.at not in names:
-                text = f"the looking glass {glass.name} is at no upstream of ours: {glass.at!r}{nearest(glass.at, sorted(names))}"
-                self.reader.wrong(self.root, text)
+                near = nearest(glass.at, sorted(names))
+                self.reader.wrong(self.root, f"the looking glass {glass.name} is at no upstream: {glass.at!r}{near}")
 
     def _edges(self, intent: Intent) -> None:
         taken: dict[str, str] = {}
@@ -343,7 +366,9 @@ class _Agreement:
     def _upstreams(self, intent: Intent) -> None:
         if len(intent.of_kind(UpstreamKind.HISTORICAL)) > 1:
             last = intent.of_kind(UpstreamKind.HISTORICAL)[-1]
-            self.reader.wrong(self.places[f"upstream {last.name}"], "there is another historical provider; one is the limit")
+            self.reader.wrong(
+                self.places[f"upstream {last.name}"], "there is another historical provider; one is the limit"
+            )
         edges = {each.name for each in intent.edges}
         neighbors: dict[Address, str] = {}
         for upstream in intent.upstreams:
@@ -359,7 +384,9 @@ class _Agreement:
             for family in upstream.families:
                 least, limit = len(intent.own(family)), upstream.limits.exported(family)
                 if limit and limit * 10 < least * 12:
-                    self.reader.wrong(place, f"it takes {limit} IPv{family} prefixes of us; we plan {least} and want a fifth more")
+                    self.reader.wrong(
+                        place, f"it takes {limit} IPv{family} prefixes of us; we plan {least} and want a fifth more"
+                    )
 
 
 def _host_port(text: str) -> str:

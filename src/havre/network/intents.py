@@ -11,20 +11,25 @@ from havre.network.operations import ArrowArgs, Operations, key_of
 
 
 def begin(tx: Tx, *, id: str, content: str, goal: str = "CLEANED", is_paused: bool = False) -> None:
-    """Write a migration down, at DRAFT and on its way unless it `is_paused`. Raises InvalidError, ConflictError when there is one of the name."""
+    """Write a migration down, at DRAFT and on its way unless it `is_paused`. Raises InvalidError and ConflictError when
+    there is one of the name."""
     wanted = intent.parse(content)
     if wanted.historical is None or not any(each.old_origin for each in wanted.prefixes):
-        raise InvalidError("there is nothing to migrate: no upstream of kind historical, or no prefix with an old_origin")
+        raise InvalidError(
+            "there is nothing to migrate: no upstream of kind historical, or no prefix with an old_origin"
+        )
     if tables.migration(tx.conn, id) is not None:
         raise ConflictError(f"there is a migration {id!r} already")
-    tables.insert(tx, id=id, intent=content, stage=str(decide.stages(wanted)[0]), goal=str(decide.stage_named(wanted, goal)))
+    tables.insert(
+        tx, id=id, intent=content, stage=str(decide.stages(wanted)[0]), goal=str(decide.stage_named(wanted, goal))
+    )
     if is_paused:
         tables.change(tx, id, is_paused=True)
     tx.emit("network.migration.begun", subject=id, goal=goal)
 
 
 def confirm(tx: Tx, *, id: str, what: str, words: str) -> None:
-    """A person says that an upstream's filters have us (`t1`), or the registries (`registered`). Raises InvalidError."""
+    """A person says that an upstream's filters have us (`t1`), or that the registries do (`registered`)."""
     found = _found(tx, id)
     known = ["registered", *(each.name for each in intent.parse(found.intent).upstreams)]
     if what not in known:
@@ -86,4 +91,3 @@ def _found(tx: Tx, id: str) -> tables.Migration:
     if found is None:
         raise NotFoundError(f"there is no migration {id!r}")
     return found
-

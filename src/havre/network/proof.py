@@ -1,4 +1,4 @@
-"""The proof file of a migration: every stage with what was checked, done and seen, when, in the observers' own words. Pure."""
+"""The proof file of a migration: of every stage what was checked, done and seen, and when. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def text(migration: Migration, story: Sequence[Evidence]) -> str:
     lines = [
         f"# Migration {migration.id}",
         "",
-        f"Begun {_moment(migration.created_at)}; at {migration.stage} since {_moment(migration.changed_at)}, on the way to"
-        f" {migration.goal}{' (paused)' if migration.is_paused else ''}.",
+        f"Begun {_moment(migration.created_at)}; at {migration.stage} since {_moment(migration.changed_at)},"
+        f" on the way to {migration.goal}{' (paused)' if migration.is_paused else ''}.",
     ]
     if migration.note:
         lines += ["", f"{migration.note}."]
@@ -37,7 +37,15 @@ def _facts(each: Evidence) -> list[str]:
     lines = []
     for name, value in each.facts.items():
         if isinstance(value, str) and "\n" in value.strip():
-            lines += ["", f"  {name}", "", "  ```", *(f"  {line.rstrip()}" for line in value.strip().splitlines()), "  ```", ""]
+            lines += [
+                "",
+                f"  {name}",
+                "",
+                "  ```",
+                *(f"  {line.rstrip()}" for line in value.strip().splitlines()),
+                "  ```",
+                "",
+            ]
         else:
             lines.append(f"  - {name}: {value}")
     return lines

@@ -15,8 +15,7 @@ from havre.kernel.clock import Clock
 from havre.network.engines.bird import probe_table
 from havre.network.judge import Seen
 from havre.network.model import FAMILIES, Edge, Intent, LookingGlass, Upstream, family_of
-from havre.network.probes import streams
-from havre.network.probes import prober
+from havre.network.probes import prober, streams
 
 LATE_NS = 250_000_000  # a packet that is older than this and has not arrived counts as lost
 PROBE = Path(prober.__file__)
@@ -70,7 +69,9 @@ class Sight:
 
     async def routes_at(self, glass: LookingGlass) -> dict[str, tuple[Route, ...]]:
         """All routes to our prefixes that one looking glass holds."""
-        return {str(own.prefix): await self._glasses[glass.name].routes(str(own.prefix)) for own in self.intent.prefixes}
+        return {
+            str(own.prefix): await self._glasses[glass.name].routes(str(own.prefix)) for own in self.intent.prefixes
+        }
 
     async def transcript(self) -> dict[str, str]:
         """What each looking glass says in its own words, for the proof."""

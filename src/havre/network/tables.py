@@ -48,7 +48,7 @@ SCHEMA = Schema("network", METADATA, (METADATA.create_all,))
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """stage: reached; goal: where to; is_silent: the historical provider is told nothing since a flip was taken back."""
+    """stage: reached; goal: where to; is_silent: the historical provider is told nothing, a flip was taken back."""
 
     id: str
     intent: str

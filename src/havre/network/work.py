@@ -86,7 +86,9 @@ class Work:
         if intent.historical is None:
             return ["the intent has no historical provider: there is nothing to migrate from"]
         if stage.state is State.REGISTERED and "registered" not in confirmed:
-            return ["the registries hold neither route object nor ROA of the new origin that we know of (confirm: registered)"]
+            return [
+                "nobody has said that the registries hold the route objects and ROAs of the new origin (confirm it)"
+            ]
         if stage.state is State.PROPAGATED:
             names = [each.name for each in intent.upstreams]
             late = [
@@ -100,7 +102,7 @@ class Work:
     # doing
 
     async def join(self, id: str, name: str) -> None:
-        """The upstream of a MULTI stage comes up, drained: it carries nothing but probes. Other stages have no trial."""
+        """The upstream of a MULTI stage comes up, drained: it carries nothing but probes. No other has a trial."""
         _, intent = await self.read(id)
         stage = decide.stage_named(intent, name)
         upstream = _joining(intent, stage)
@@ -139,7 +141,9 @@ class Work:
                 if not waiting:
                     return
                 if self.clock.monotonic() > deadline:
-                    errors = ", ".join(f"{each} ({seen[each].error or seen[each].info})" for each in waiting if each in seen)
+                    errors = ", ".join(
+                        f"{each} ({seen[each].error or seen[each].info})" for each in waiting if each in seen
+                    )
                     raise UnavailableError(f"the sessions with {upstream.name} do not come up: {errors}")
                 await self.clock.sleep(0.02)
 
@@ -216,7 +220,7 @@ class Work:
             await self.clock.sleep(0.001 if now - acted < FAST_S else observers.poll_ms / 1000)
 
     async def _held(self, intent: Intent, sight: Sight) -> None:
-        """The historical provider holds our route, below its own static one. Raises ConflictError when it refuses it."""
+        """The historical provider holds our route, below its own static one. Raises ConflictError when not."""
         hp = intent.historical
         assert hp is not None
         await self.sessions_up(intent, hp)
@@ -226,12 +230,14 @@ class Work:
         deadline = self.clock.monotonic() + min(10.0, intent.observers.wait_s)
         while True:
             found = await sight.routes_at(glass)
-            lacking = [prefix for prefix, routes in found.items() if not any(each.origin == intent.asn for each in routes)]
+            lacking = [
+                prefix for prefix, routes in found.items() if not any(each.origin == intent.asn for each in routes)
+            ]
             if not lacking:
                 return
             if self.clock.monotonic() > deadline:
                 raise ConflictError(
-                    f"{hp.name} does not take {', '.join(lacking)} from us: its filter of our routes lacks AS{intent.asn}"
+                    f"{hp.name} does not take {', '.join(lacking)} from us: its filter lacks origin AS{intent.asn}"
                 )
             await self.clock.sleep(0.05)
 

@@ -38,6 +38,9 @@ class Session:
     filtered: int = 0
     neighbor: str = ""
     neighbor_asn: int = 0
+    local_asn: int = 0
+    source: str = ""
+    hold_s: int = 0
     error: str = ""
 
     @property
@@ -93,7 +96,13 @@ class Bird:
                         await self._reply()
                     await self._stream.send(command.encode() + b"\n")
                     said = await self._reply()
-            except (OSError, TimeoutError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as cause:
+            except (
+                OSError,
+                TimeoutError,
+                anyio.EndOfStream,
+                anyio.BrokenResourceError,
+                anyio.ClosedResourceError,
+            ) as cause:
                 await self._drop()
                 raise UnavailableError(f"BIRD does not answer at {self.socket}", program="bird") from cause
             except BaseException:
@@ -125,6 +134,16 @@ class Bird:
     async def undo(self) -> str:
         """Back to the configuration before the last."""
         return await self.ask("configure undo")
+
+    async def router_id(self) -> str:
+        said = await self.ask("show status")
+        matched = re.search(r"Router ID is (\S+)", said)
+        return matched[1] if matched else ""
+
+    async def exported(self, session: str) -> tuple[str, ...]:
+        """The prefixes that a session tells its neighbour."""
+        said = await self.ask(f"show route export {session}")
+        return tuple(dict.fromkeys(each.prefix for each in read_routes(said)))
 
     async def disable(self, name: str) -> None:
         await self.ask(f'disable "{name}"')
@@ -215,7 +234,7 @@ def read_routes(said: str) -> tuple[Route, ...]:
 def _with(session: Session, facts: Mapping[str, str]) -> Session:
     found = re.findall(r"(\d+) (imported|exported|filtered)", facts.get("Routes", ""))
     by_word = {word: int(number) for number, word in found}
-    asn = facts.get("Neighbor AS", "0")
+    held = re.match(r"[\d.]+/(\d+)", facts.get("Hold timer", ""))
     return Session(
         session.name,
         session.kind,
@@ -225,9 +244,17 @@ def _with(session: Session, facts: Mapping[str, str]) -> Session:
         exported=by_word.get("exported", 0),
         filtered=by_word.get("filtered", 0),
         neighbor=facts.get("Neighbor address", ""),
-        neighbor_asn=int(asn) if asn.isdecimal() else 0,
+        neighbor_asn=_number(facts, "Neighbor AS"),
+        local_asn=_number(facts, "Local AS"),
+        source=facts.get("Source address", ""),
+        hold_s=int(held[1]) if held else 0,
         error=facts.get("Last error", ""),
     )
+
+
+def _number(facts: Mapping[str, str], name: str) -> int:
+    value = facts.get(name, "")
+    return int(value) if value.isdecimal() else 0
 
 
 def _ended(said: bytes) -> bool:

@@ -15,8 +15,7 @@ import resource
 import shutil
 import signal
 import socket
-import subprocess
-import sys
+import threading
 from collections.abc import Callable
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -33,6 +32,7 @@ from havre.drivers import cgroup, wayout
 from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp, shell
 from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec, Usage
 from havre.drivers.bwrap.shell import Shell, Terminal
+from havre.drivers.bwrap.spares import Network, Spares
 from havre.drivers.wayout import jvm, veth
 
 log = structlog.get_logger()
@@ -53,11 +53,6 @@ class _Held:
 
     listen: socket.socket | None
     handed: socket.socket | None
-
-    @property
-    def numbers(self) -> tuple[int | None, int | None]:
-        first, second = (each.fileno() if each is not None else None for each in (self.listen, self.handed))
-        return first, second
 
 
 class Bubblewrap:
@@ -81,6 +76,7 @@ class Bubblewrap:
         self._seccomp = seccomp.program()
         self._network = network
         self._way_out: wayout.WayOut | None = None
+        self._spares = Spares(units, lambda: veth.attach(network))
 
     # starting
 
@@ -163,43 +159,27 @@ class Bubblewrap:
         return self._run / "proxy.sock"
 
     def _spawn(self, spec: UnitSpec, held: _Held) -> None:
-        netns = self._own_network(spec)
         try:
-            self._start_monitor(spec, held, netns)
+            self._start_monitor(spec, held, self._own_network(spec))
         finally:
-            if netns is not None:
-                os.close(netns)
+            threading.Thread(target=self._spares.refill, name="spares", daemon=True).start()
 
-    def _own_network(self, spec: UnitSpec) -> int | None:
+    def _own_network(self, spec: UnitSpec) -> Network | None:
         """The network namespace of a unit with a way out of its own, when it is ours to make."""
         is_wanted = spec.way_out and spec.uid is not None and os.getuid() == 0
-        return veth.attach(self._network) if is_wanted and self.way_out().kind == "veth" else None
+        return self._spares.network() if is_wanted and self.way_out().kind == "veth" else None
 
-    def _start_monitor(self, spec: UnitSpec, held: _Held, netns: int | None) -> None:
+    def _start_monitor(self, spec: UnitSpec, held: _Held, network: Network | None) -> None:
         folder = self._records.folder(spec.id)
-        passed = [each for each in (*held.numbers, netns) if each is not None]
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(Path(__file__).with_name("unit.py")), str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env={},
-            cwd="/",
-            pass_fds=passed,
-        )
-        try:
-            said, _ = process.communicate(marshal.dumps(self._orders(spec, held, netns)), timeout=START_S)
-        except subprocess.TimeoutExpired as cause:
-            process.kill()
-            process.wait()
-            raise UnavailableError("the sandbox did not start in time", unit=spec.id) from cause
+        passed = {"listen_fd": held.listen, "handed_fd": held.handed, "netns_fd": network}
+        descriptors = {name: each.fileno() for name, each in passed.items() if each is not None}
+        said = self._spares.monitor().order(marshal.dumps(self._orders(spec)), descriptors, limit_s=START_S)
         if b'"started"' not in said:
             log = folder / "monitor.log"
             words = log.read_text(errors="replace")[-500:] if log.exists() else said.decode(errors="replace")
             raise UnavailableError("the sandbox could not be started", unit=spec.id, monitor=words)
 
-    def _orders(self, spec: UnitSpec, held: _Held, netns: int | None) -> dict[str, Any]:
+    def _orders(self, spec: UnitSpec) -> dict[str, Any]:
         """What the monitor is told: plain values, see `monitor.py` and `launch.py`."""
         root = self._root_of(spec)
         uid = spec.uid if os.getuid() == 0 else None
@@ -235,12 +215,9 @@ class Bubblewrap:
             "seccomp": ((seccomp.program(nests=True) if spec.nests else self._seccomp) or b"").hex(),
             "logs": [str(each) for each in (spec.log, *spec.logs)],
             "port": spec.port,
-            "listen_fd": held.numbers[0],
-            "handed_fd": held.numbers[1],
             "handed_port": spec.handed_port,
             "door": str(spec.door) if spec.door is not None else None,
             "deadline_s": spec.deadline_s,
-            "netns_fd": netns,
             "proxy": str(self._proxy_socket) if spec.way_out and self.way_out().kind == "proxy" else None,
             "pasta": self._pasta(spec),
             "quota": _quota_orders(spec),
@@ -425,7 +402,8 @@ class Bubblewrap:
         return await shell.open_shell(self._units / id, seccomp=self._seccomp or b"", terminal=terminal)
 
     def stop_helpers(self) -> None:
-        """End the processes that serve all units."""
+        """End the processes that serve all units, and those that wait for one."""
+        self._spares.close()
         wayout.stop_proxy(self._units.parent / "proxy.pid")
 
     async def _command(self, id: UnitId, order: str, *, limit_s: float | None = COMMAND_S) -> dict[str, Any]:

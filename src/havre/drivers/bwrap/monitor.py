@@ -1,8 +1,8 @@
 """The monitor of one unit: starts its sandbox, forwards its connections, keeps its output, records its end.
 
-A program of its own, so that units live on when the control plane does not. It reads its orders from stdin, answers one
-line on stdout, and then listens on its control socket. Invariants: the end of the unit is on the disk before the
-monitor is gone; with the monitor dies everything of the unit.
+A program of its own, so that units live on when the control plane does not. It waits on stdin, a socket, for its orders
+and the descriptors that they name, answers one line there, and then listens on its control socket. Invariants: the end
+of the unit is on the disk before the monitor is gone; with the monitor dies everything of the unit.
 
 There is one for each instance, so what it imports is memory times hundreds: the C parts of the standard library
 (`_socket`, `_signal`) without their Python faces, no json, no selectors (docs/decisions: one lean monitor). With
@@ -31,6 +31,8 @@ EPOLLIN = select.EPOLLIN
 SIGKILL, SIGTERM = 9, 15
 LINGER_S = 30.0
 SHELLS = ("sh", "bash", "dash", "busybox")
+DESCRIPTORS = ("listen_fd", "handed_fd", "netns_fd")
+MOST_GIVEN = 8
 PEER_S = 2.0  # the control plane sends a command in one piece
 
 
@@ -480,8 +482,38 @@ def raise_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def receive_orders():
+    """Wait on stdin for one unit's orders, with the descriptors that belong to them; None when nobody gives any.
+
+    Two lengths of 8 bytes and the descriptors, then the descriptors' names, then the orders (see spares.py).
+    """
+    channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(0))
+    head, given, _, _ = channel.recvmsg(16, _socket.CMSG_SPACE(4 * MOST_GIVEN), _socket.MSG_WAITALL)
+    if len(head) < 16:
+        return None
+    rest = int.from_bytes(head[:8], "big"), int.from_bytes(head[8:], "big")
+    said = b""
+    while len(said) < sum(rest):
+        part = channel.recv(sum(rest) - len(said))
+        if not part:
+            return None
+        said += part
+    channel.close()
+    orders = marshal.loads(said[rest[0] :]) | dict.fromkeys(DESCRIPTORS)
+    numbers = [
+        int.from_bytes(data[at : at + 4], sys.byteorder)
+        for _, _, data in given
+        for at in range(0, len(data) // 4 * 4, 4)
+    ]
+    names = [each for each in said[: rest[0]].decode().split(",") if each]
+    orders.update(zip(names, numbers, strict=True))
+    return orders
+
+
 def main():
-    orders = marshal.loads(sys.stdin.buffer.read())
+    orders = receive_orders()
+    if orders is None:
+        return
     errors = os.open(f"{orders['folder']}/monitor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(errors, 2)
     os.close(errors)

@@ -1,6 +1,7 @@
 """What runs for each unit: `python -I -S unit.py FOLDER`. Only a door: what is imported is compiled once and kept.
 
-`FOLDER` is where the unit's files are; it stands in the command line so that a person sees whose process it is.
+`FOLDER` is where the files of all units are; it stands in the command line so that a person sees whose process it is.
+It is started ahead of the unit that it will watch, so what a start needs is imported here before any orders come.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Network namespaces with names of our own, and programs in them that end with whoever started them. Manual page: README.md."""
+"""Network namespaces with names of our own, and programs in them that end with us. Manual page: README.md."""
 
 from __future__ import annotations
 

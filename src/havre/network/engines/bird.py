@@ -23,7 +23,9 @@ BOGONS: Mapping[Family, tuple[str, ...]] = {
         "192.0.0.0/24+", "192.0.2.0/24+", "192.88.99.0/24+", "192.168.0.0/16+", "198.18.0.0/15+", "198.51.100.0/24+",
         "203.0.113.0/24+", "224.0.0.0/3+",
     ),
-    6: ("::/8+", "100::/64+", "2001:2::/48+", "2001:10::/28+", "2001:db8::/32+", "3fff::/20+", "fc00::/6+", "fe80::/9+"),
+    6: (
+        "::/8+", "100::/64+", "2001:2::/48+", "2001:10::/28+", "2001:db8::/32+", "3fff::/20+", "fc00::/6+", "fe80::/9+",
+    ),
 }  # fmt: skip
 BOGON_ASNS = "0, 23456, 64496..131071, 4200000000..4294967295"  # RFC 7607, 6793, 5398, 6996, 7300
 SHORTEST: Mapping[Family, int] = {4: 8, 6: 16}
@@ -87,7 +89,8 @@ def _rov(intent: Intent) -> Iterator[str]:
     if host:
         tables = " ".join(f"roa{family} {{ table roa_ipv{family}; }};" for family in FAMILIES)
         quoted = host.strip("[]")
-        yield f"protocol rpki rtr {{ {tables} remote {quoted} port {port}; retry keep 5; refresh keep 60; expire 7200; }}"
+        timers = "retry keep 5; refresh keep 60; expire 7200;"
+        yield f"protocol rpki rtr {{ {tables} remote {quoted} port {port}; {timers} }}"
 
 
 def _statics(intent: Intent, edge: Edge, posture: Posture, family: Family) -> Iterator[str]:
@@ -137,11 +140,17 @@ def _inside(intent: Intent, edge: Edge) -> Iterator[str]:
             family: Family = 4 if address.version == 4 else 6
             told = f'source = RTS_BGP || proto = "default_ipv{family}"'
             taken = "none" if name == "inside" else f"where !(net ~ OWN_PARTS_IPV{family})"
-            yield (
-                f"protocol bgp in_{name}_ipv{family} {{ local {edge.loopback(family)} as {intent.asn};"
-                f" neighbor {address} as {intent.asn}; connect delay time 1; connect retry time 5; error wait time 1, 30;"
-                f" graceful restart off; ipv{family} {{ next hop self; import {taken}; export where {told}; }}; }}"
-            )
+            yield f"protocol bgp in_{name}_ipv{family} {{"
+            yield f"  local {edge.loopback(family)} as {intent.asn};"
+            yield f"  neighbor {address} as {intent.asn};"
+            yield "  connect delay time 1; connect retry time 5; error wait time 1, 30;"
+            yield "  graceful restart off;"
+            yield f"  ipv{family} {{"
+            yield "    next hop self;"
+            yield f"    import {taken};"
+            yield f"    export where {told};"
+            yield "  };"
+            yield "}"
 
 
 def _import_filter(intent: Intent, upstream: Upstream, tie: Tie, family: Family, lists: Lists) -> Iterator[str]:
@@ -161,7 +170,8 @@ def _import_filter(intent: Intent, upstream: Upstream, tie: Tie, family: Family,
     if intent.policies.rov == "reject":
         yield f"  if roa_check(roa_{net}, net, bgp_path.last) = ROA_INVALID then reject;"
     elif intent.policies.rov == "mark":
-        yield f"  if roa_check(roa_{net}, net, bgp_path.last) = ROA_INVALID then bgp_large_community.add(({intent.asn}, 4, 1));"
+        marked = f"bgp_large_community.add(({intent.asn}, 4, 1))"
+        yield f"  if roa_check(roa_{net}, net, bgp_path.last) = ROA_INVALID then {marked};"
     yield f"  bgp_large_community.add(({intent.asn}, {own.learned_from}, {asn}));"
     yield f"  bgp_large_community.add(({intent.asn}, {own.kind}, {KIND_NUMBERS[upstream.kind]}));"
     yield f"  bgp_local_pref = {DRAIN_PREFERENCE if tie.is_drained else upstream.preference};"
@@ -174,7 +184,7 @@ def _listed(upstream: Upstream, family: Family, lists: Lists) -> Sequence[str]:
     if not found:
         source = upstream.filters.as_set if upstream.filters else "its as-set"
         raise InvalidError(
-            f"the IPv{family} prefixes of {upstream.name} ({source}) are not known: an empty list never becomes a filter",
+            f"no IPv{family} prefixes of {upstream.name} ({source}) are known: an empty list never becomes a filter",
             upstream=upstream.name,
         )
     return found

@@ -40,7 +40,7 @@ SYSCTLS = (
     "net.ipv4.conf.default.rp_filter=0", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0",
     "net.ipv6.conf.default.accept_ra=0", "net.ipv4.fib_multipath_hash_policy=1", "net.ipv6.route.max_size=1048576",
 )  # fmt: skip
-AHEAD = ("nice", "-n", "-10")  # what is measured is the routers, not what else this machine does
+AHEAD = ("nice", "-n", "-20")  # what is measured is the routers, not what else this machine does
 PROBE = Path(prober.__file__)
 START_S = 30.0
 
@@ -49,7 +49,9 @@ def missing() -> list[str]:
     """What this machine lacks for a lab, each with what brings it."""
     lacks = [] if os.geteuid() == 0 else ["root (namespaces and routing daemons need it)"]
     path = f"{os.defpath}:/usr/sbin:/sbin"
-    return lacks + [f"{name} (apt install {package})" for name, package in PROGRAMS.items() if not shutil.which(name, path=path)]
+    return lacks + [
+        f"{name} (apt install {package})" for name, package in PROGRAMS.items() if not shutil.which(name, path=path)
+    ]
 
 
 @dataclass
@@ -106,14 +108,19 @@ class Lab:
             self._wire(wire.a, wire.b, wire.bridge)
         for (node, interface), addresses in self.made.addresses.items():
             flags = {4: "", 6: "nodad"}
-            self.spaces.batch(node, [f"address add {each} dev {interface} {flags[6 if ':' in each else 4]}" for each in addresses])
+            self.spaces.batch(
+                node, [f"address add {each} dev {interface} {flags[6 if ':' in each else 4]}" for each in addresses]
+            )
         self._answer_at_once()
         for node, lines in self.made.routes.items():
             for line in lines:
                 family = "-6" if line.startswith("-6 ") else "-4"
                 self.spaces.run(node, "ip", family, *line.removeprefix("-6 ").split())
         for edge in self.intent.edges:
-            rules = [f"rule add fwmark {(n := probe_table(self.intent, each.name))} lookup {n}" for each in self.intent.upstreams_of(edge.name)]
+            rules = [
+                f"rule add fwmark {(n := probe_table(self.intent, each.name))} lookup {n}"
+                for each in self.intent.upstreams_of(edge.name)
+            ]
             for family in ("-4", "-6"):
                 for rule in rules:
                     self.spaces.run(edge.name, "ip", family, *rule.split())
@@ -126,9 +133,13 @@ class Lab:
                 continue
             for address in addresses:
                 net, family = ip_interface(address).network, "-6" if ":" in address else "-4"
-                seen = self.spaces.run(node, "ip", family, "route", "show", str(net), "dev", interface, "proto", "kernel")
+                seen = self.spaces.run(
+                    node, "ip", family, "route", "show", str(net), "dev", interface, "proto", "kernel"
+                )
                 line = seen.splitlines()[0].replace(" pref medium", "").split()
-                self.spaces.run(node, "ip", family, "route", "change", line[0], "dev", interface, *line[1:], "quickack", "1")
+                self.spaces.run(
+                    node, "ip", family, "route", "change", line[0], "dev", interface, *line[1:], "quickack", "1"
+                )
 
     def _wire(self, a: tuple[str, str], b: tuple[str, str], bridge: str) -> None:
         if b[0] == "sw":  # one port of a bridge
@@ -144,7 +155,9 @@ class Lab:
 
     def _pair(self, a: tuple[str, str], b: tuple[str, str]) -> None:
         name = self.spaces.name
-        netns.run("ip", "link", "add", a[1], "netns", name(a[0]), "type", "veth", "peer", "name", b[1], "netns", name(b[0]))
+        netns.run(
+            "ip", "link", "add", a[1], "netns", name(a[0]), "type", "veth", "peer", "name", b[1], "netns", name(b[0])
+        )
         for node, interface in (a, b):
             self.spaces.batch(node, [f"link set dev {interface} up"])
 
@@ -174,8 +187,21 @@ class Lab:
             "rem": ("out", "in", [each for f in FAMILIES for each in (REMOTE[f], customer(self.intent, f))]),
         }
         for node, (incoming, outgoing, addresses) in ends.items():
-            argv = [sys.executable, "-I", "-S", str(PROBE), "stream", str(self.folder), node, incoming, outgoing, *addresses]
-            self.spaces.start(f"probe {node}", node, argv, log=self.folder / f"probe-{node}.log", environment=self.environment)
+            argv = [
+                sys.executable,
+                "-I",
+                "-S",
+                str(PROBE),
+                "stream",
+                str(self.folder),
+                node,
+                incoming,
+                outgoing,
+                *addresses,
+            ]
+            self.spaces.start(
+                f"probe {node}", node, argv, log=self.folder / f"probe-{node}.log", environment=self.environment
+            )
 
     async def wait_for_packets(self) -> None:
         """Until packets arrive in both directions and families. Raises UnavailableError, naming the one that lacks."""
@@ -201,12 +227,21 @@ def _fit(content: str, knobs: Knobs, folder: Path, spaces: netns.Namespaces) -> 
     tree = yaml.safe_load(content)
     for site in tree["sites"].values():
         for name, edge in site["edges"].items():
-            edge |= {"socket": f"{folder}/{name}.ctl", "config": f"{folder}/{name}.conf", "namespace": spaces.name(name)}
+            edge |= {
+                "socket": f"{folder}/{name}.ctl",
+                "config": f"{folder}/{name}.conf",
+                "namespace": spaces.name(name),
+            }
     for name, upstream in tree["upstreams"].items():
         if upstream["kind"] == "historical" and knobs.hp_is_managed:
             upstream |= {"managed_socket": f"{folder}/{name}.ctl", "managed_file": f"{folder}/hp-phase.conf"}
         elif knobs.import_limit:
             upstream["limits"] = {"import_ipv4": knobs.import_limit, "import_ipv6": knobs.import_limit}
+    for upstream in tree["upstreams"].values():
+        if not knobs.has_bfd:
+            upstream.pop("bfd", None)
+        if knobs.hold_s:
+            upstream["hold_s"] = knobs.hold_s
     historical = [name for name, each in tree["upstreams"].items() if each["kind"] == "historical"]
     glasses = [{"name": "inet", "socket": f"{folder}/inet.ctl"}]
     glasses += [{"name": name, "socket": f"{folder}/{name}.ctl", "at": name} for name in historical]

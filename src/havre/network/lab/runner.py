@@ -6,7 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -105,7 +105,9 @@ def _unexpected(scenario: Scenario, counted: tuple[Counted, ...], stage: str) ->
         if lost is not None and each.lost > lost:
             wrong.append(f"IPv{each.family} {each.direction}: {each.lost} packets lost, not {lost} at most")
         if gap is not None and each.longest_gap_ms > gap:
-            wrong.append(f"IPv{each.family} {each.direction}: a gap of {each.longest_gap_ms:.0f} ms, not {gap:.0f} at most")
+            wrong.append(
+                f"IPv{each.family} {each.direction}: a gap of {each.longest_gap_ms:.0f} ms, not {gap:.0f} at most"
+            )
     return tuple(wrong)
 
 
@@ -131,15 +133,17 @@ class _Play:
 
     async def _migrate(self, goal: object) -> None:
         await self._controller()
-        if await self._migration() is None:
+        before = await self._migration()
+        moment = before.changed_at if before else 0
+        if before is None:
             content = (self.lab.folder / "intent.yaml").read_text()
             self._say(do="begin", id=ID, content=content, goal=str(goal), is_paused=True)
             for what in ("registered", *(each.name for each in self.lab.intent.upstreams)):
                 self._say(do="confirm", id=ID, what=what, words="the lab's")
             self._say(do="resume", id=ID)
-            await self._until(lambda found: not found.is_paused or found.stage == str(goal), kills=False)
         else:
             self._say(do="resume", id=ID, goal=str(goal))
+        await self._until(lambda found: not found.is_paused or found.changed_at > moment > 0, kills=False)
         await self._until(lambda found: found.stage == str(goal) or found.is_paused)
 
     async def _until(self, is_over: Callable[[tables.Migration], bool], *, kills: bool = True) -> None:
@@ -201,11 +205,17 @@ class _Play:
     async def _controller(self) -> None:
         if self._process is not None:
             return
-        argv = [*AHEAD, "setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "havre.network.controller", str(self.lab.folder)]
-        with open(self.lab.folder / "controller.log", "ab") as out:
-            self._process = subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=out, stderr=out, text=True, env=self.lab.environment
-            )
+        argv = [
+            *AHEAD,
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            sys.executable,
+            "-m",
+            "havre.network.controller",
+            str(self.lab.folder),
+        ]
+        self._process = _started(argv, self.lab)
         deadline = self.clock.monotonic() + ARROW_S
         while self._store is None and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.05)
@@ -307,7 +317,9 @@ class _Play:
 
     async def _mend(self, asked: Any) -> None:
         link, _ = _link(asked if isinstance(asked, dict) else {"link": asked})
-        self.lab.spaces.batch("sw", [f"link set dev {end}_{link} up" for end in "ab"] + [f"link set dev b_{link} master br_{link}"])
+        self.lab.spaces.batch(
+            "sw", [f"link set dev {end}_{link} up" for end in "ab"] + [f"link set dev b_{link} master br_{link}"]
+        )
         self.lab.spaces.batch("inet", [f"link set dev {link} up"])
         self.lab.spaces.batch(self.lab.intent.upstream(link).edge, [f"link set dev up_{link} up"])
 
@@ -374,12 +386,21 @@ class _Play:
         lines = []
         for number in range(routes):
             lines.append(f"protocol static flood{number}_ipv4 {{ ipv4; route 100.64.{number}.0/24 blackhole; }}")
-            lines.append(f"protocol static flood{number}_ipv6 {{ ipv6; route 2001:db8:{0x8000 + number:x}::/48 blackhole; }}")
+            lines.append(
+                f"protocol static flood{number}_ipv6 {{ ipv6; route 2001:db8:{0x8000 + number:x}::/48 blackhole; }}"
+            )
         file = self.lab.folder / f"{link}.conf"
-        text = file.read_text().replace("if source = RTS_BGP then accept;", 'if source = RTS_BGP || proto ~ "flood*" then accept;')
+        text = file.read_text().replace(
+            "if source = RTS_BGP then accept;", 'if source = RTS_BGP || proto ~ "flood*" then accept;'
+        )
         file.write_text(text + "\n".join(lines) + "\n")
         async with self.lab.bird(link) as theirs:
             await theirs.configure()
+
+
+def _started(argv: Sequence[str], lab: Lab) -> subprocess.Popen[str]:
+    with open(lab.folder / "controller.log", "ab") as out:
+        return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=out, stderr=out, text=True, env=lab.environment)
 
 
 def _link(asked: Any) -> tuple[str, str]:

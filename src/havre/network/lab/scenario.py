@@ -65,6 +65,7 @@ class Scenario:
     name: str
     what: str
     path: Literal["right", "wrong"]
+    is_long: bool = False
     world: Knobs = field(default_factory=Knobs)
     start: str = "DRAFT"
     acts: tuple[Act, ...] = ()
@@ -90,7 +91,7 @@ def parse(content: str, *, file: str) -> Scenario:
 
 
 def _scenario(reader: Reader, root: Node) -> Scenario:
-    known = ("name", "what", "path", "world", "start", "do", "expect")
+    known = ("name", "what", "path", "is_long", "world", "start", "do", "expect")
     found = reader.fields(root, known, required=("name", "path", "do"))
     acts = []
     for each in reader.entries(found["do"]) if "do" in found else []:
@@ -99,9 +100,14 @@ def _scenario(reader: Reader, root: Node) -> Scenario:
     return Scenario(
         name=reader.text(found["name"]) if "name" in found else "",
         what=reader.text(found["what"]) if "what" in found else "",
-        path=reader.choice(found["path"], {"right": "right", "wrong": "wrong"}, "right") if "path" in found else "right",
+        path=reader.choice(found["path"], {"right": "right", "wrong": "wrong"}, "right")
+        if "path" in found
+        else "right",
+        is_long=reader.flag(found["is_long"]) if "is_long" in found else False,
         world=_typed(reader, found.get("world"), Knobs),
-        start=reader.choice(found["start"], {"DRAFT": "DRAFT", "CLEANED": "CLEANED"}, "DRAFT") if "start" in found else "DRAFT",
+        start=reader.choice(found["start"], {"DRAFT": "DRAFT", "CLEANED": "CLEANED"}, "DRAFT")
+        if "start" in found
+        else "DRAFT",
         acts=tuple(acts),
         expect=_typed(reader, found.get("expect"), Expect),
     )

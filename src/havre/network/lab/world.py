@@ -32,6 +32,8 @@ class Knobs:
     hp_person_s: float = 0.3  # how long that person takes
     extra_routes: int = 0  # that each transit sends beyond the remote client's
     soak_s: float = 1.0  # of every stage
+    has_bfd: bool = True
+    hold_s: int = 0  # of every session; 0: what the intent says
     import_limit: int = 0  # ours on transits; 0: what the intent says
 
 
@@ -105,7 +107,7 @@ def _base(router_id: str) -> Iterator[str]:
     yield f"router id {router_id};"
     yield "protocol device { scan time 1; }"
     for family in FAMILIES:
-        kept = f"import none; export where source != RTS_DEVICE;"
+        kept = "import none; export where source != RTS_DEVICE;"
         yield f"protocol kernel kernel_ipv{family} {{ scan time 3600; ipv{family} {{ {kept} }}; }}"
 
 
@@ -131,15 +133,16 @@ def _neighbor(intent: Intent, upstream: Upstream, number: int, knobs: Knobs, fol
         own, net = _own(intent, family), f"ipv{family}"
         knows = knobs.hp_filter_has_new_origin or not is_hp
         taken = f"if net ~ {own} && bgp_path.last = {intent.asn} then accept;" if knows else ""
-        told = f"if source = RTS_BGP then accept;" + (' if proto ~ "extra*" then accept;' if knobs.extra_routes else "")
+        told = "if source = RTS_BGP then accept;" + (' if proto ~ "extra*" then accept;' if knobs.extra_routes else "")
         bfd = upstream.bfd
         intervals = f"min rx interval {bfd.interval_ms} ms; min tx interval {bfd.interval_ms} ms;" if bfd else ""
         watch = f"bfd {{ {intervals} multiplier {bfd.multiplier}; }};" if bfd else ""
         if knobs.extra_routes and not is_hp:
             yield f"protocol static extra_{net} {{ {net}; {' '.join(_extra(family, knobs.extra_routes))} }}"
         yield (
-            f"protocol bgp customer_{net} {{ local {link.neighbor} as {upstream.asn}; neighbor {link.local} as {intent.asn};"
-            f" {SESSION} {watch} {net} {{ import filter {{ {taken} reject; }}; import keep filtered on;"
+            f"protocol bgp customer_{net} {{ local {link.neighbor} as {upstream.asn};"
+            f" neighbor {link.local} as {intent.asn}; {SESSION} {watch} {net} {{"
+            f" import filter {{ {taken} reject; }}; import keep filtered on;"
             f" export filter {{ if net ~ {own} then reject; {told} reject; }}; }}; }}"
         )
         static = f'if proto = "cust_{net}" then accept;' if is_hp else ""
@@ -152,8 +155,10 @@ def _neighbor(intent: Intent, upstream: Upstream, number: int, knobs: Knobs, fol
 
 def _extra(family: Family, count: int) -> Iterator[str]:
     for number in range(count):
-        yield f"route 100.{64 + number // 256}.{number % 256}.0/24 blackhole;" if family == 4 else (
-            f"route 2001:db8:{0x8000 + number:x}::/48 blackhole;"
+        yield (
+            f"route 100.{64 + number // 256}.{number % 256}.0/24 blackhole;"
+            if family == 4
+            else (f"route 2001:db8:{0x8000 + number:x}::/48 blackhole;")
         )
 
 
@@ -197,4 +202,3 @@ def _customer(intent: Intent) -> Iterator[str]:
                 f"protocol bgp {edge.name}_ipv{family} {{ local {inside} as {intent.asn}; neighbor {loopback} as"
                 f" {intent.asn}; {SESSION} ipv{family} {{ import all; export none; }}; }}"
             )
-
