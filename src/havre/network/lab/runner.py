@@ -17,7 +17,7 @@ from havre.kernel.store import Store
 from havre.network import controller, decide, engines, tables
 from havre.network.act import Edges
 from havre.network.decide import Posture, Tie
-from havre.network.lab.build import AHEAD, Lab
+from havre.network.lab.build import Lab
 from havre.network.lab.scenario import Act, Scenario
 from havre.network.model import Intent, UpstreamKind
 from havre.network.probes import streams
@@ -64,6 +64,7 @@ async def run(content: str, scenario: Scenario, *, clock: Clock, file: str) -> O
     async with Lab.prepare(content, scenario.world, clock=clock, file=file) as lab:
         is_settled = scenario.start == "CLEANED"
         stage = decide.stages(lab.intent)[-1 if is_settled else 0]
+        await lab.start_registries()
         lab.start_daemons(decide.posture(lab.intent, stage), phase=3 if is_settled else 0)
         for name in scenario.world.anti_spoof_lacks_us:
             own = {family: str(lab.intent.own(family)[0].prefix) for family in (4, 6)}
@@ -138,7 +139,7 @@ class _Play:
         if before is None:
             content = (self.lab.folder / "intent.yaml").read_text()
             self._say(do="begin", id=ID, content=content, goal=str(goal), is_paused=True)
-            for what in ("registered", *(each.name for each in self.lab.intent.upstreams)):
+            for what in (each.name for each in self.lab.intent.upstreams):
                 self._say(do="confirm", id=ID, what=what, words="the lab's")
             self._say(do="resume", id=ID)
         else:
@@ -205,17 +206,8 @@ class _Play:
     async def _controller(self) -> None:
         if self._process is not None:
             return
-        argv = [
-            *AHEAD,
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            sys.executable,
-            "-m",
-            "havre.network.controller",
-            str(self.lab.folder),
-        ]
-        self._process = _started(argv, self.lab)
+        argv = [sys.executable, "-m", "havre.network.controller", str(self.lab.folder)]
+        self._process = _started(self.lab.spaces.command("cust", argv), self.lab)
         deadline = self.clock.monotonic() + ARROW_S
         while self._store is None and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.05)

@@ -26,7 +26,9 @@ class Knobs:
     far_filter_has_new_origin: bool = True  # the Internet router's list, made from the IRR
     far_filter_has_new_origin_by: tuple[str, ...] = ()  # the neighbours through which it has it; empty: all
     hp_filter_has_new_origin: bool = True  # the historical provider's list for its customer
-    roa_has_new_origin: bool = True  # what the Internet router's validated cache says
+    far_roa_has_new_origin: bool = True  # what the Internet router's validated cache says
+    irr_has_new_origin: bool = True  # route objects
+    roa_has_new_origin: bool = True  # what our validated cache says
     anti_spoof_lacks_us: tuple[str, ...] = ()  # transits that drop what comes from our prefixes
     hp_is_managed: bool = True  # we configure it, or a person there does what we ask for
     hp_person_s: float = 0.3  # how long that person takes
@@ -166,13 +168,9 @@ def _internet(intent: Intent, knobs: Knobs) -> Iterator[str]:
     yield from _base("10.100.0.1")
     for family in FAMILIES:
         yield f"roa{family} table roa_ipv{family};"
-        routes = []
-        for own in intent.own(family):
-            origins = [own.old_origin] if own.old_origin else []
-            origins += [intent.asn] if knobs.roa_has_new_origin else []
-            routes += [f"route {own.prefix} max {own.roa_length} as {origin};" for origin in origins]
-        yield f"protocol static roas_ipv{family} {{ roa{family} {{ table roa_ipv{family}; }}; {' '.join(routes)} }}"
         yield f"protocol static view_ipv{family} {{ ipv{family}; route {REMOTE_NET[family]} unreachable; }}"
+    tables = " ".join(f"roa{family} {{ table roa_ipv{family}; }};" for family in FAMILIES)
+    yield f"protocol rpki rtr {{ {tables} remote 127.0.0.1 port 8282; retry keep 1; refresh keep 5; expire 600; }}"
     for number, upstream in enumerate(intent.upstreams, 1):
         for family in FAMILIES:
             ours, net = _own(intent, family), f"ipv{family}"
