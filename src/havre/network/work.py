@@ -161,7 +161,8 @@ class Work:
             )
 
     async def sessions_up(self, intent: Intent, upstream: Upstream) -> None:
-        """Wait until the sessions with a neighbour are established. Raises UnavailableError."""
+        """Wait until the sessions with a neighbour are established, and watched by BFD where that is wanted: a session
+        may stand while BFD never came up, and then a cut is not seen. Raises UnavailableError."""
         deadline = self.clock.monotonic() + intent.observers.wait_s
         async with self.edges(intent) as edges:
             edge = edges.bird(intent.edge(upstream.edge))
@@ -169,9 +170,15 @@ class Work:
             while True:
                 seen = await edge.sessions()
                 waiting = [each for each in names if each not in seen or not seen[each].is_established]
-                if not waiting:
+                watched = await edge.bfd() if upstream.bfd is not None else {}
+                blind = [str(each.neighbor) for each in upstream.links if watched.get(str(each.neighbor)) != "Up"]
+                if not waiting and (upstream.bfd is None or not blind):
                     return
                 if self.clock.monotonic() > deadline:
+                    if not waiting:
+                        raise UnavailableError(
+                            f"the sessions with {upstream.name} stand, but BFD with {', '.join(blind)} does not come up"
+                        )
                     errors = ", ".join(
                         f"{each} ({seen[each].error or seen[each].info})" for each in waiting if each in seen
                     )

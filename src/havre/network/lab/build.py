@@ -29,7 +29,7 @@ from havre.network import intent as intents
 from havre.network.act import phase_text
 from havre.network.decide import Posture
 from havre.network.engines.bird import probe_table
-from havre.network.lab import registers
+from havre.network.lab import frr, registers
 from havre.network.lab.world import REMOTE, Knobs, World, customer, world
 from havre.network.model import FAMILIES, Intent
 from havre.network.probes import prober, streams
@@ -181,7 +181,7 @@ class Lab:
 
     # daemons
 
-    def start_daemons(self, posture: Posture, *, phase: int) -> None:
+    async def start_daemons(self, posture: Posture, *, phase: int) -> None:
         """Every BIRD, our edges in `posture` and the historical provider in its `phase`."""
         (self.folder / "hp-phase.conf").write_text(phase_text(self.intent, phase) if self.intent.historical else "")
         for node, text in self.made.configs.items():
@@ -190,6 +190,25 @@ class Lab:
             Path(edge.config).write_text(engines.render(self.intent, edge, posture, {}))
         for node in (*self.made.configs, *(each.name for each in self.intent.edges)):
             self.start_bird(node)
+
+        for node, texts in self.made.frr.items():
+            await self._start_frr(node, texts)
+
+    async def _start_frr(self, node: str, texts: Mapping[str, str]) -> None:
+        place = self.folder / f"frr-{node}"
+        place.mkdir()
+        for name, text in texts.items():
+            (place / f"{name}.conf").write_text(text)
+        for each in (place, *place.iterdir()):
+            shutil.chown(each, "frr", "frr")
+        for name, argv in frr.commands(place):
+            log = self.folder / f"{name}-{node}.log"
+            self.spaces.start(f"{name} {node}", node, argv, log=log, environment=self.environment)
+            deadline = self.clock.monotonic() + START_S
+            while not all((place / each).exists() for each in frr.SOCKETS[name]):  # the next one registers there
+                if self.clock.monotonic() > deadline:
+                    raise UnavailableError(f"FRR's {name} does not come up: {log.read_text()[-400:]}")
+                await self.clock.sleep(0.01)
 
     def start_bird(self, node: str, *options: str) -> None:
         argv = ["bird", "-f", "-c", f"{self.folder}/{node}.conf", "-s", f"{self.folder}/{node}.ctl", *options]
