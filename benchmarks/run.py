@@ -22,7 +22,7 @@ import anyio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import edge, irr, rtr, wire
+from benchmarks import edge, irr, network, rtr, wire
 from tests.system.rig import EXAMPLES, NODE_APP, Installation, Load, commit, git, installation, until
 
 
@@ -304,6 +304,17 @@ def bench_filters(_: Installation) -> None:
     show("55,000 prefixes of 4,000 origins / bgpq4", value, "<= 5 s", took <= 5, "make bench ONLY=filters")
 
 
+def bench_plan(_: Installation) -> None:
+    took = network.measure()
+    show(
+        "plan of 4 upstreams x 3 sites, 3 filters of 50,000",
+        f"{took:.2f} s",
+        "<= 2 s",
+        took <= 2,
+        "make bench ONLY=plan",
+    )
+
+
 BENCHES: dict[str, Callable[[Installation], None]] = {
     "memory": bench_memory,
     "start": bench_start,
@@ -320,6 +331,7 @@ BENCHES: dict[str, Callable[[Installation], None]] = {
     "edge": bench_edge,
     "rtr": bench_rtr,
     "filters": bench_filters,
+    "plan": bench_plan,
 }
 
 

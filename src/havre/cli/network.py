@@ -87,6 +87,15 @@ def versions(intent: Path, data: Path | None, number: int | None) -> None:
 
 
 @network.command()
+@_file
+def preflight(intent: Path) -> None:
+    """What registries, RPKI and the intent itself say against going on, check by check, and what to do about each."""
+    report = _run(lambda: room.preflight_now(intent, clock=SystemClock()))
+    click.echo(str(report))
+    sys.exit(0 if report.is_clear else 1)
+
+
+@network.command()
 @click.option(
     "--socket", type=click.Path(path_type=Path), default=Path("/run/bird/bird.ctl"), help="BIRD's control socket."
 )
