@@ -270,11 +270,16 @@ def alive(pid: int) -> bool:
 
 @dataclass
 class Load:
-    """Keep-alive clients that ask one app without a pause, and count what they were answered."""
+    """Keep-alive clients that ask one app without a pause, and count what they were answered.
+
+    app: its id, for those who want to know that nobody else ever answered (`wrong`).
+    """
 
     installation: Installation
     host: str
     clients: int = 4
+    app: str = ""
+    wrong: list[str] = field(default_factory=list)
     answered: int = 0
     lost: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
@@ -309,6 +314,8 @@ class Load:
                     said = json.loads(body)
                     self.seen.add(said["deployment"])
                     self.instances.add(said["instance"])
+                    if self.app and said["app"] != self.app:
+                        self.wrong.append(f"{self.host}: {body[:200]!r}")
             except (OSError, http.client.HTTPException) as error:
                 self.lost.append(repr(error))
                 connection.close()
