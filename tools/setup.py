@@ -281,6 +281,59 @@ def end_stacks(begun: tuple[subprocess.Popen[str], str, float] | None) -> None:
         say("stacks", f"not made now ({why[:200]}); the first deployment tries again", began)
 
 
+DAEMONS = ROOT / "packaging" / "debian-packages.txt"
+NOT_STARTED = Path("/usr/sbin/policy-rc.d")
+
+
+def packages_of(text: str) -> list[str]:
+    """The names in the file of Debian packages."""
+    return [line.split()[0] for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def missing_packages(names: list[str]) -> list[str]:
+    asked = subprocess.run(
+        ["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\\n", *names], capture_output=True, text=True
+    )
+    there = {line.split()[0] for line in asked.stdout.splitlines() if line.endswith(" installed")}
+    return [each for each in names if each not in there]
+
+
+def install_daemons() -> None:
+    """The Debian packages of the network room, as root; named otherwise. None of their services is started by it."""
+    began = time.monotonic()
+    if not (shutil.which("apt-get") and shutil.which("dpkg-query")):
+        say("daemons", "not Debian: the lab of the network will name what it lacks", began)
+        return
+    missing = missing_packages(packages_of(DAEMONS.read_text()))
+    if not missing:
+        return
+    if os.geteuid() != 0:
+        say("daemons", f"for havre network lab: apt install {' '.join(missing)}", began)
+        return
+    own = not NOT_STARTED.exists()
+    if own:
+        NOT_STARTED.write_text("#!/bin/sh\nexit 101\n")
+        NOT_STARTED.chmod(0o755)
+    try:
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "-qq", "update"], capture_output=True, env=environment)
+        command = ["apt-get", "-qq", "-y", "install", "--no-install-recommends", *missing]
+        made = subprocess.run(command, capture_output=True, text=True, env=environment)
+    finally:
+        if own:
+            NOT_STARTED.unlink(missing_ok=True)
+    if shutil.which("systemctl"):  # nor at the next boot: who wants a daemon here enables it
+        for unit in ("bird", "frr", "stayrtr", "rpki-client.timer"):
+            if any(unit.startswith(each.rstrip("2")) for each in missing):
+                subprocess.run(["systemctl", "disable", unit], capture_output=True)
+    left = missing_packages(missing)
+    if made.returncode != 0 or left:
+        why = (made.stderr.strip().splitlines() or ["?"])[-1][:120]
+        say("daemons", f"not installed ({why}): {' '.join(left)}", began)
+    else:
+        say("daemons", f"{' '.join(missing)} (their services are not started)", began)
+
+
 def main() -> None:
     if sys.version_info < (3, 11):
         fail(f"Python 3.11 or later is needed; this is {sys.version.split()[0]}")
@@ -292,6 +345,7 @@ def main() -> None:
     with_checks = "--console-checks" in sys.argv[1:]
     packages = begin_console_packages(with_checks=with_checks)
     install_cli()
+    install_daemons()
     build_console(packages, with_checks=with_checks)
     end_browser(browser)
     end_stacks(stacks)
