@@ -289,6 +289,35 @@ def end_debian(begun: subprocess.Popen[str] | None) -> None:
         say("debian", "packages for tests and the network's lab (no service of theirs is started)", began)
 
 
+def begin_stacks() -> tuple[subprocess.Popen[str], str, float] | None:
+    """Make the trees of packages that apps run on, while the rest is installed."""
+    began = time.monotonic()
+    made_by = sorted((ROOT / "src/havre/drivers/debian").rglob("*.py"))
+    value = digest(*made_by, ROOT / "src/havre/apps/stacks.py", str(VENV))
+    if is_done("stacks", value):
+        return None
+    code = (
+        "import os, sys, anyio; from pathlib import Path; from havre.apps import stacks; "
+        "print(anyio.run(stacks.prepare, Path(sys.prefix) / 'share/havre/stacks', dict(os.environ)))"
+    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([str(PYTHON), "-c", code], text=True, **pipes), value, began
+
+
+def end_stacks(begun: tuple[subprocess.Popen[str], str, float] | None) -> None:
+    """Without a mirror of packages there are none yet: the first deployment makes them."""
+    if begun is None:
+        return
+    process, value, began = begun
+    said, errors = process.communicate()
+    if process.returncode == 0:
+        done("stacks", value)
+        say("stacks", said.strip(), began)
+    else:
+        why = (errors.strip().splitlines() or ["?"])[-1].rpartition("Error: ")[2]
+        say("stacks", f"not made now ({why[:200]}); the first deployment tries again", began)
+
+
 def main() -> None:
     if sys.version_info < (3, 11):
         fail(f"Python 3.11 or later is needed; this is {sys.version.split()[0]}")
