@@ -124,9 +124,7 @@ def lab(intent: Path, files: tuple[Path, ...], only: str, as_json: bool, is_list
     """
     from havre.network import lab as laboratory
 
-    scenarios = [laboratory.load(each) for each in files] or [
-        each for each in laboratory.standard() if (only in each.name if only else not each.is_long)
-    ]
+    scenarios = [laboratory.load(each) for each in files] or laboratory.chosen(only)
     if not scenarios:
         raise InvalidError(f"there is no scenario with {only!r} in its name; see havre network lab --list")
     if is_list:

@@ -87,8 +87,10 @@ class Work:
         """What stands in the way of a stage, in words."""
         if intent.historical is None:
             return ["the intent has no historical provider: there is nothing to migrate from"]
-        if stage.state is State.PROPAGATED or stage.state is State.MULTI:
+        if stage.state is State.PROPAGATED:
             return []
+        if stage.state not in PAPER and not intent.observers.far:
+            return ["nobody looks from outside: name a looking glass in observers.looking_glasses"]
         report = evidence.sessions(intent) if stage.state is State.SHADOW else None
         lacks = [_sentence(each) for each in report.stops] if report is not None else []
         if not intent.registry.servers:
@@ -96,7 +98,7 @@ class Work:
             if stage.state is State.REGISTERED and "registered" not in confirmed:
                 lacks.append("nobody has said that the registries hold the new origin (confirm: registered)")
             return lacks
-        if stage.state is not State.CLEANED:
+        if stage.state not in (State.CLEANED, State.MULTI):
             found = await evidence.registries(intent, clock=self.clock)
             await self.note(migration.id, stage, "preflight", "registries and RPKI were asked", report=str(found))
             lacks += [_sentence(each) for each in found.stops]
@@ -205,7 +207,10 @@ class Work:
                 async with anyio.create_task_group() as group:
                     # what the provider does is watched from before it is done: its answer comes after the effect
                     group.start_soon(self._ask, intent, stage, asked)
-                    told, trouble = await self._watched(intent, stage, sight)
+                    if stage.state in PAPER:
+                        told, trouble = "", None
+                    else:
+                        told, trouble = await self._watched(intent, stage, sight)
                     if trouble is not None:
                         await take_back()
                 if trouble is not None:
@@ -216,7 +221,7 @@ class Work:
             said = await sight.transcript()
         for words in asked:
             await self.note(id, stage, "asked", words)
-        await self.note(id, stage, "seen", told, **said)
+        await self.note(id, stage, "seen", told or "as it was", **said)
         return told
 
     def _quick(self, intent: Intent, stage: Stage, edges: Edges) -> dict[str, str]:
@@ -244,7 +249,8 @@ class Work:
         limit = acted + (14 * 86400 if waits_for_people else observers.wait_s) + observers.soak_s
         since, samples, looks = 0.0, 0, 0
         while True:
-            verdict = judge(await sight.look(), wanted)
+            seen = await sight.look()
+            verdict = judge(seen, wanted)
             now = self.clock.monotonic()
             looks += 1
             if verdict.word == "failed":
@@ -252,7 +258,9 @@ class Work:
             if verdict.word == "well":
                 since, samples = since or now, samples + 1
                 if now - since >= observers.soak_s and samples >= observers.samples:
-                    return f"well for {now - since:.1f} s in {samples} looks of {looks}"
+                    lost = ", ".join(f"{name} {count}" for name, count in sorted(seen.lost.items()))
+                    packets = f"; packets lost since it began: {lost}" if lost else ""
+                    return f"well for {now - since:.1f} s in {samples} looks of {looks}{packets}"
             else:
                 since, samples = 0.0, 0
                 if now > limit:
