@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import random
@@ -26,15 +25,16 @@ import structlog
 import uvicorn
 
 from havre import __version__, api, apps, console, edge, governance, network, notifications, observe, ssh
-from havre.base.errors import ConflictError, HavreError
+from havre.base.errors import HavreError
 from havre.drivers.bwrap import identity
+from havre.kernel import backup, housekeeping, units
 from havre.kernel import config as settings
-from havre.kernel import housekeeping, units
 from havre.kernel.clock import SystemClock
 from havre.kernel.config import Config, Paths
 from havre.kernel.context import RotatingLog, configure_log
 from havre.kernel.events import Bus
 from havre.kernel.kernel import Kernel
+from havre.kernel.lock import locked
 from havre.kernel.operations import SCHEMA as OPERATIONS_SCHEMA
 from havre.kernel.operations import Operations
 from havre.kernel.reconcile import run_reconciler
@@ -42,18 +42,6 @@ from havre.kernel.rooms import Loop, Room
 from havre.kernel.store import Store, events_schema
 
 log = structlog.get_logger()
-
-
-@contextlib.contextmanager
-def locked(data: Path) -> Iterator[None]:
-    """Hold the installation: one control plane per data directory. Raises ConflictError when it is held."""
-    data.mkdir(parents=True, exist_ok=True)
-    with open(data / "lock", "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as cause:
-            raise ConflictError(f"Havre is already running on {data} (see: havre status)") from cause
-        yield
 
 
 def build_kernel(config: Config, paths: Paths) -> Kernel:
@@ -90,13 +78,14 @@ def build_rooms(kernel: Kernel) -> tuple[tuple[Room, ...], apps.Apps]:
     ), face
 
 
-async def serve(kernel: Kernel) -> None:
-    """Run the control plane until SIGTERM or SIGINT."""
+async def serve(kernel: Kernel, file: Path | None = None) -> None:
+    """Run the control plane until SIGTERM or SIGINT. file: of its settings."""
     rooms, face = build_rooms(kernel)
     schemas = [room.schema for room in rooms if room.schema is not None]
     await kernel.store.migrate([events_schema(), OPERATIONS_SCHEMA, *schemas])
     for room in rooms:
         kernel.operations.register(room.operations)
+    await backup.settle(kernel.store, rooms)
     await _write_credentials(kernel)
     for room in rooms:
         if room.start is not None:
@@ -107,10 +96,10 @@ async def serve(kernel: Kernel) -> None:
                 group.start_soon(_run_loop, loop, kernel)
             for reconciler in room.reconcilers:
                 group.start_soon(_reconcile, reconciler, kernel)
-        group.start_soon(kernel.operations.run)
+        group.start_soon(_run_loop, Loop("kernel.operations", kernel.operations.run), kernel)
         async with _http(kernel, rooms, face):
             await _wait_until_reachable(kernel)
-            _write_status(kernel)
+            _write_status(kernel, file)
             log.info("daemon.control_plane.started", version=__version__, data=str(kernel.paths.data))
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 async for _ in signals:
@@ -211,7 +200,7 @@ async def _write_credentials(kernel: Kernel) -> None:
         raise
 
 
-def status_of(kernel: Kernel) -> dict[str, Any]:
+def status_of(kernel: Kernel, file: Path | None = None) -> dict[str, Any]:
     """What `havre status --json` prints, and what finds this process again."""
     config, paths = kernel.config, kernel.paths
     port = "" if config.edge.https_port == 443 else f":{config.edge.https_port}"
@@ -230,6 +219,8 @@ def status_of(kernel: Kernel) -> dict[str, Any]:
         "ca": str(edge.ca_file(paths)),
         "data": str(paths.data),
         "run": str(paths.run),
+        "store": kernel.store.dialect,
+        "config": str(file.absolute()) if file is not None else "",
         "version": __version__,
     }
 
@@ -240,8 +231,8 @@ def _ssh_host(config: Config) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _write_status(kernel: Kernel) -> None:
-    _write(kernel.paths.data / "status.json", status_of(kernel), mode=0o644)
+def _write_status(kernel: Kernel, file: Path | None) -> None:
+    _write(kernel.paths.data / "status.json", status_of(kernel, file), mode=0o644)
 
 
 def _write(file: Path, content: Mapping[str, Any], *, mode: int) -> None:
@@ -282,7 +273,7 @@ def main(what: str, file: Path | None, assignments: tuple[str, ...], data: Path 
             paths.create()
             kernel = build_kernel(config, paths)
             try:
-                anyio.run(serve, kernel)
+                anyio.run(serve, kernel, file)
             finally:
                 kernel.store.close()
     except HavreError as error:

@@ -1,8 +1,11 @@
-"""`kill -9` of the control plane at every step of a deploy, a reboot, and deploys under load."""
+"""`kill -9` of the control plane at every step of a deploy, and a reboot."""
 
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,14 +50,15 @@ def test_the_control_plane_killed_at_each_step(havre: Installation, step: str, p
         havre.up()
         until(lambda: answer(havre)["commit"] == sha, what="the deploy was finished", limit_s=60)
     assert load.lost == []
-    until(lambda: deployment_ok(havre, folder, sha), what="the deployment is OK")
+    until(lambda: deployment_ok(havre, sha), what="the deployment is OK")
     assert havre.clever_json("status", cwd=folder)["status"] == "running"
     until(lambda: len(instances(havre)) == 1, what="only the new instance is left")
 
 
-def deployment_ok(havre: Installation, folder: Path, sha: str) -> bool:
-    last = havre.clever_json("activity", cwd=folder)[-1]
-    return bool(last["commit"] == sha and last["state"] == "OK")
+def deployment_ok(havre: Installation, sha: str) -> bool:
+    with sqlite3.connect(havre.data / "havre.db", timeout=30) as conn:
+        rows = conn.execute("select state from deployment where commit_id = ?", (sha,)).fetchall()
+    return [state for (state,) in rows] == ["OK"]
 
 
 def instances(havre: Installation) -> list[Path]:
@@ -66,6 +70,39 @@ def unit_runs(folder: Path) -> bool:
     return handle.exists() and not (folder / "exit.json").exists()
 
 
+def test_no_line_is_lost_or_doubled_when_whoever_keeps_them_is_killed(havre: Installation) -> None:
+    """The control plane takes lines of apps and of the edge: killed again and again while an app speaks."""
+    folder, stop = havre.base / "hello", threading.Event()
+    told: list[int] = []
+
+    def speak() -> None:
+        while not stop.is_set():
+            status, _, _ = havre.get(HOST, f"/log/{len(told)}/")
+            assert status == 200
+            told.append(len(told))
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    try:
+        for _ in range(3):
+            count = len(told)
+            until(lambda c=count: len(told) > c + 15, what="the app speaks")  # type: ignore[misc]
+            havre.kill_control_plane()
+            until(lambda c=count: len(told) > c + 30, what="the app speaks to nobody")  # type: ignore[misc]
+            havre.up()
+    finally:
+        stop.set()
+        speaker.join(timeout=60)
+    for command, marked in (("logs", "asked to log/{}/"), ("accesslogs", "/log/{}/")):
+
+        def kept(command: str = command, marked: str = marked) -> list[int]:
+            said = havre.clever(command, "--since", "1h", "--until", "0s", cwd=folder).stdout
+            return [int(each) for each in re.findall(marked.replace("{}", "([0-9]+)"), said)]
+
+        until(lambda: len(kept()) >= len(told), what=f"everything is in {command}", limit_s=60)
+        assert kept() == told, command
+
+
 def test_all_processes_gone_and_back(havre: Installation) -> None:
     sha = answer(havre)["commit"]
     havre.kill_everything()
@@ -73,17 +110,3 @@ def test_all_processes_gone_and_back(havre: Installation) -> None:
     havre.up()
     until(lambda: havre.get(HOST)[0] == 200, what="the app is back after a reboot", limit_s=60)
     assert answer(havre)["commit"] == sha
-
-
-def test_thirty_deploys_under_load_lose_nothing(havre: Installation) -> None:
-    folder = havre.base / "hello"
-    with Load(havre, HOST, clients=4).running() as load:
-        for number in range(30):
-            sha = commit(folder, f"deploy {number}")
-            havre.clever("deploy", "--quiet", "--exit-on", "deploy-start", cwd=folder)
-            until(lambda sha=sha: answer(havre)["commit"] == sha, what=f"deploy {number} serves")  # type: ignore[misc]
-    assert load.lost == []
-    assert load.answered > 100
-    releases = list((havre.data / "releases").glob("*/*"))
-    until(lambda: len(list((havre.data / "releases").glob("*/*"))) <= 4, what="old releases are collected")
-    assert len(releases) < 30

@@ -18,7 +18,7 @@ from havre.apps.scaling import Change, Scale
 from havre.base import names
 from havre.base.errors import ConflictError, ExhaustedError, InvalidError, NotFoundError
 from havre.base.flavors import flavor, rank
-from havre.base.ids import OperationId, new_app_id, new_deployment_id
+from havre.base.ids import OperationId, UserId, new_app_id, new_deployment_id
 from havre.governance import Actor, Right
 from havre.kernel.kernel import Kernel
 from havre.kernel.store import Tx
@@ -268,6 +268,11 @@ class Intents:
         made = self._row(tx, actor, app, serving.commit_id, Action.DEPLOY, cause, env=serving.env)
         args = DeployArgs(app.id, made.id, use_cache=True, fresh=True, again=serving.release_id or "")
         return self._begin(tx, app, made, args)
+
+    def deploy_again(self, tx: Tx, app: App, of: Deployment, *, cause: str) -> Deployment:
+        """The commit and the variables of an earlier deployment, by the platform itself."""
+        made = self._row(tx, Actor(UserId(""), "Havre", ""), app, of.commit_id, Action.DEPLOY, cause, env=of.env)
+        return self._begin(tx, app, made, DeployArgs(app.id, made.id, use_cache=True))
 
     def _deploy(
         self, tx: Tx, actor: Actor, app: App, commit: str, action: Action, cause: str, *, use_cache: bool = True

@@ -12,7 +12,7 @@ import click
 
 from havre import __version__
 from havre.base.errors import HavreError, UnavailableError
-from havre.cli import certificates, network, operators, options, process, shell
+from havre.cli import backups, certificates, network, operators, options, process, shell
 from havre.cli import demo as demonstration
 from havre.cli import doctor as examination
 from havre.cli import stacks as stack_commands
@@ -178,6 +178,8 @@ def demo(data: Path | None, file: Path | None) -> None:
     demonstration.run(options.place(data, file), file.absolute() if file is not None else None)
 
 
+main.add_command(backups.backup)
+main.add_command(backups.restore)
 main.add_command(stack_commands.stacks)
 main.add_command(certificates.certs)
 main.add_command(network.network)

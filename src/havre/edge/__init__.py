@@ -45,6 +45,7 @@ from havre.edge.model import Domain, Redirection, Vhost
 from havre.edge.parts import access_log, ca_file, domain_of, gate_of, ports_of, proxy_of, routes_of
 from havre.edge.parts import certificates_of as _certificates
 from havre.edge.reconcile import Figures, Scope
+from havre.edge.tables import SCHEMA
 from havre.edge.views import (
     app_of_host,
     default_fqdn,
@@ -52,6 +53,7 @@ from havre.edge.views import (
     hosts_shown,
     is_https_forced,
     is_sticky,
+    main_fqdns,
     redirections,
     vhosts,
 )
@@ -63,13 +65,13 @@ from havre.kernel.rooms import Health, Loop, Room
 from havre.kernel.store import Tx
 
 __all__ = [
-    "NAMESPACES", "Certificate", "Checked", "Domain", "Redirection", "Vhost", "access_log", "add_certificate",
+    "NAMESPACES", "SCHEMA", "Certificate", "Checked", "Domain", "Redirection", "Vhost", "access_log", "add_certificate",
     "add_redirection", "all_certificates", "answers", "app_of_host", "app_socket", "ca_file", "certificates_of",
     "certify_now", "check_certificate", "claim", "default_fqdn", "domain_of", "expect", "favourite", "hosts_shown",
-    "instance_socket", "is_https_forced", "is_sticky", "ports_in_use", "ports_of", "proxy_metrics", "reconcile_now",
-    "redirections", "release", "release_all", "remove_certificate", "remove_redirection", "root_certificate",
-    "set_favourite", "set_force_https", "set_sticky", "setup", "stop", "tcp_socket", "unset_favourite", "vhosts",
-    "with_proof",
+    "instance_socket", "is_https_forced", "is_sticky", "main_fqdns", "ports_in_use", "ports_of", "proxy_metrics",
+    "reconcile_now", "redirections", "release", "release_all", "remove_certificate", "remove_redirection",
+    "root_certificate", "set_favourite", "set_force_https", "set_sticky", "setup", "stop", "tcp_socket",
+    "unset_favourite", "vhosts", "with_proof",
 ]  # fmt: skip
 T = TypeVar("T")
 LONG_S, REST_FACTOR = 0.05, 4

@@ -58,8 +58,8 @@ from havre.kernel.reconcile import Pass, Reconciler
 from havre.kernel.rooms import Room
 
 __all__ = [
-    "CLI_CONSUMER", "Actor", "Credentials", "Grant", "IsNew", "Owner", "Pair", "Person", "Quota", "Right", "Role",
-    "accounts", "add_person", "audit_of", "authenticate_bearer", "authenticate_key", "authenticate_pair",
+    "CLI_CONSUMER", "SCHEMA", "Actor", "Credentials", "Grant", "IsNew", "Owner", "Pair", "Person", "Quota", "Right",
+    "Role", "accounts", "add_person", "audit_of", "authenticate_bearer", "authenticate_key", "authenticate_pair",
     "authenticate_session", "authorise", "authorise_operator", "bind_cli_token", "bootstrap", "can",
     "check_signature", "consumers", "delete_tokens_of", "insert_audit", "members_of", "new_credentials",
     "organisations", "owner", "owners", "owners_of", "pair", "people", "person", "person_by_email",

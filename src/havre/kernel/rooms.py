@@ -8,7 +8,7 @@ from typing import Any
 
 from havre.kernel.operations import Operation
 from havre.kernel.reconcile import Reconciler
-from havre.kernel.store import Schema
+from havre.kernel.store import Schema, Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,9 @@ class Loop:
 
 @dataclass(frozen=True)
 class Room:
+    """`restored` is called in the first start's transaction after the state came from a backup: what it tells of this
+    machine (what runs, what was built, what was read) is not true any more."""
+
     name: str
     schema: Schema | None = None
     operations: tuple[Operation[Any], ...] = ()
@@ -37,3 +40,4 @@ class Room:
     loops: tuple[Loop, ...] = ()
     health: Callable[[], Awaitable[Health]] | None = None
     start: Callable[[], Awaitable[None]] | None = None
+    restored: Callable[[Tx], None] | None = None

@@ -21,10 +21,11 @@ from havre.notifications.intents import (
     remove_hook,
 )
 from havre.notifications.model import EVENTS, META, Delivery, Hook, PublicEvent
+from havre.notifications.tables import SCHEMA
 
 __all__ = [
-    "EVENTS", "FORMATS", "META", "Delivery", "Hook", "PublicEvent", "add_emailhook", "add_webhook", "deliveries",
-    "drop_owner", "hooks", "outbox", "post", "public_events", "raw", "remove_hook", "setup",
+    "EVENTS", "FORMATS", "META", "SCHEMA", "Delivery", "Hook", "PublicEvent", "add_emailhook", "add_webhook",
+    "deliveries", "drop_owner", "hooks", "outbox", "post", "public_events", "raw", "remove_hook", "setup",
 ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ makes it wanted; this room does the rest. See README.md.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,9 +44,11 @@ from havre.observe.model import (
 from havre.observe.reading import Reading, Shelf
 from havre.observe.retention import Retention
 from havre.observe.signals import SignalStore
+from havre.observe.tables import SCHEMA
 
 __all__ = [
     "DEPLOY_SERVICE",
+    "SCHEMA",
     "USER_SERVICE",
     "AccessLine",
     "AccessQuery",
@@ -68,6 +70,7 @@ __all__ = [
     "event_id",
     "log_head",
     "logs",
+    "request_counts",
     "seq_of",
     "setup",
     "tail",
@@ -115,6 +118,12 @@ def drop_app(tx: Tx, app_id: str) -> None:
     tx.emit("observe.app.dropped", subject=app_id)
 
 
+def _restored(tx: Tx) -> None:
+    """The files that were followed are another machine's; the store of lines is new."""
+    tables.forget_all(tx)
+    drains.begin_again(tx)
+
+
 async def drained(kernel: Kernel, source_id: str) -> bool:
     """Whether the source's file may be removed: it has ended and all of it is kept, or it is unknown."""
     return await _room(kernel).ingest.drained(source_id)
@@ -151,6 +160,14 @@ def access_logs(kernel: Kernel, query: AccessQuery, *, live: bool) -> AsyncGener
     return _room(kernel).reading.accesses(query, live=live)
 
 
+async def request_counts(kernel: Kernel, app_id: str, *, since: int, span_ms: int) -> Mapping[int, Mapping[int, int]]:
+    """How many requests an app was asked since `since`, by the beginning of each span and by status."""
+    opened = _room(kernel)
+    await opened.access.catch_up(limit_s=1.0)
+    ask = partial(opened.signals.access_counts, app_id, since=since, span_ms=span_ms)
+    return await anyio.to_thread.run_sync(ask)
+
+
 def setup(kernel: Kernel, resolve_host: ResolveHost) -> Room:
     """Open the signals store and make the room. `resolve_host` gives the app of a request's host name and path."""
     opened = _opened[kernel.paths.data] = _open(kernel, resolve_host)
@@ -172,6 +189,7 @@ def setup(kernel: Kernel, resolve_host: ResolveHost) -> Room:
         ),
         reconcilers=(Reconciler("observe.retention", retention.pass_once, every_s=600.0),),
         health=health,
+        restored=_restored,
     )
 
 

@@ -105,6 +105,11 @@ def forget_sources(tx: Tx, ids: Iterable[str]) -> int:
     return tx.conn.execute(sa.delete(LOG_SOURCE).where(where)).rowcount
 
 
+def forget_all(tx: Tx) -> None:
+    """No source of before is followed any more."""
+    tx.conn.execute(sa.delete(LOG_SOURCE))
+
+
 def _row(row: sa.Row[tuple[object, ...]]) -> SourceRow:
     found = row._mapping
     source = LogSource(

@@ -1,6 +1,7 @@
 """git, run by argument lists in a clean environment."""
 
 from havre.drivers.git.backend import GitResponse, http_backend
+from havre.drivers.git.bundles import read_bundle, write_bundle
 from havre.drivers.git.report import Report
 from havre.drivers.git.repository import (
     BRANCH,
@@ -14,6 +15,6 @@ from havre.drivers.git.repository import (
 )
 
 __all__ = [
-    "BRANCH", "GitResponse", "Report", "add_history", "checkout", "head", "http_backend", "init", "size_bytes",
-    "submodules", "write_index",
+    "BRANCH", "GitResponse", "Report", "add_history", "checkout", "head", "http_backend", "init", "read_bundle",
+    "size_bytes", "submodules", "write_bundle", "write_index",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 import structlog
 from anyio.abc import TaskGroup
 
-from havre.base.errors import BrokenError, ConflictError, HavreError, NotFoundError
+from havre.base.errors import BrokenError, ConflictError, HavreError, NotFoundError, UnavailableError
 from havre.base.ids import OperationId, new_operation_id
 from havre.kernel.clock import Clock
 from havre.kernel.events import Bus
@@ -77,6 +77,14 @@ class Operations:
             raise ConflictError("it is too late to cancel: it has ended")
         tx.emit("kernel.operation.cancel_requested", subject=id)
 
+    def abandon(self, tx: Tx, id: OperationId, *, why: str) -> None:
+        """End a live operation as it is, neither carried out nor undone: what it worked on is not there any more.
+
+        Before `run` only. Its hooks are not called.
+        """
+        tables.abandon(tx, id, error=why)
+        tx.emit("kernel.operation.undone", subject=id, error=why)
+
     def view(self, conn: sa.Connection, id: OperationId) -> OperationView | None:
         found = tables.row(conn, id)
         return tables.view(conn, found) if found else None
@@ -91,6 +99,11 @@ class Operations:
     def of_key(self, conn: sa.Connection, key: str, *, limit: int = 50) -> list[OperationView]:
         """The operations of one key, newest first."""
         return tables.of_key(conn, key, limit=limit)
+
+    def steps_of(self, kind: str) -> tuple[str, ...]:
+        """The names of a kind's steps in their order; none for a kind that this version does not know."""
+        operation = self._kinds.get(kind)
+        return tuple(step.name for step in operation.steps) if operation is not None else ()
 
     def live(self, conn: sa.Connection) -> list[OperationView]:
         return tables.live(conn)
@@ -138,7 +151,10 @@ class Operations:
             await self._clock.sleep(self.LEASE_MS / 3000)
             mine = tuple(self._running)
             if mine:
-                await self._store.write(lambda tx, mine=mine: self._extend(tx, mine))  # type: ignore[misc]
+                try:
+                    await self._store.write(lambda tx, mine=mine: self._extend(tx, mine))  # type: ignore[misc]
+                except UnavailableError as error:  # a full disk ends no operation
+                    log.warning("kernel.operation.not_renewed", error=error.message)
 
     def _extend(self, tx: Tx, ids: tuple[OperationId, ...]) -> None:
         where = (tables.OP.c.id.in_(ids)) & (tables.OP.c.node == self._node)

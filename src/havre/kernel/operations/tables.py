@@ -146,6 +146,11 @@ def live(conn: sa.Connection) -> list[OperationView]:
     return [view(conn, each) for each in conn.execute(query).all()]
 
 
+def abandon(tx: Tx, id: OperationId, *, error: str) -> None:
+    values = {"status": "undone", "error": error, "ended_at": tx.now, "node": None}
+    tx.conn.execute(sa.update(OP).where(OP.c.id == id, OP.c.status.in_((*LIVE, "stuck"))).values(**values))
+
+
 def revive_stuck(tx: Tx) -> int:
     return tx.conn.execute(sa.update(OP).where(OP.c.status == "stuck").values(status="undoing")).rowcount
 

@@ -56,6 +56,11 @@ def create(
     return drain
 
 
+def begin_again(tx: Tx) -> None:
+    """Every drain begins at the first line: the store of lines is new."""
+    tables.begin_again(tx)
+
+
 def find(conn: sa.Connection, app_id: str, id: str) -> tuple[Drain, DrainState]:
     """Raises NotFoundError."""
     found, state = tables.drain(conn, id), tables.state(conn, id)

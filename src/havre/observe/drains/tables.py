@@ -63,6 +63,11 @@ def set_enabled(tx: Tx, id: str, *, is_on: bool, author_id: str) -> None:
     tx.conn.execute(sa.update(DRAIN).where(DRAIN.c.id == id).values(**values))
 
 
+def begin_again(tx: Tx) -> None:
+    """Every drain begins at the first line of a store that is new."""
+    tx.conn.execute(sa.update(DRAIN_STATE).values(seq=0))
+
+
 def delete(tx: Tx, id: str) -> None:
     tx.conn.execute(sa.delete(DRAIN_STATE).where(DRAIN_STATE.c.id == id))
     tx.conn.execute(sa.delete(DRAIN).where(DRAIN.c.id == id))
