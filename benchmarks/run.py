@@ -308,9 +308,10 @@ def bench_rtr(_: Installation) -> None:
     assert own is not None
     beside = f" (rtrlib {peer['seconds']:.1f} s)" if peer else ""
     command = "make bench ONLY=rtr"
-    took, most_mb = own["seconds"], own["most_mb"]
+    took, first_mb, again_mb = own["seconds"], own["first_mb"], own["again_mb"]
     show("600,000 VRPs by RTR", f"{took:.1f} s{beside}", "<= 5 s", took <= 5, command)
-    show("memory of that process, at its most", f"{most_mb:.0f} MB", "<= 200 MB", most_mb <= 200, command)
+    value = f"{first_mb:.0f} MB ({again_mb:.0f} MB)"
+    show("memory of that process (while a second answer comes)", value, "<= 200 MB", first_mb <= 200, command)
 
 
 def bench_filters(_: Installation) -> None:

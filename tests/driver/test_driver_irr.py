@@ -177,6 +177,7 @@ IRRD_WRONG = [
     (b"A99999999999\n", UnavailableError, "more than we read|does not speak"),
     (b"A10\nshort", UnavailableError, "did not answer"),
     (b"A3\nab\nX\n", UnavailableError, "did not end"),
+    (b"A\xb2\n", UnavailableError, "does not speak IRRd"),
     (b"x" * 9000, UnavailableError, "does not speak IRRd"),
     (b"", UnavailableError, "did not answer"),
 ]
@@ -244,6 +245,40 @@ def test_the_laboratorys_server_answers_anything_with_something_of_its_protocol(
         assert said == b"" or said[:1] in b"ACDF"
     else:
         assert said == b"" or said.startswith(b"%")
+
+
+PIECES = st.sampled_from(
+    [
+        b"A",
+        b"C\n",
+        b"D\n",
+        b"F no\n",
+        b"A3\n",
+        b"ab\n",
+        b"A-1\n",
+        b"A0\n",
+        b"\n",
+        b"\r\n",
+        b"AS1",
+        b"\xff",
+        b"%ERROR:",
+        b"1:\n",
+        b"route: x\n",
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(PIECES, st.binary(max_size=12)), max_size=12).map(b"".join), st.sampled_from(irr.PROTOCOLS))
+def test_no_answer_crashes_a_client_or_holds_it(said: bytes, protocol: str) -> None:
+    async def call() -> None:
+        async with scripted(said) as bad:
+            try:
+                await irr.registry(protocol, irr.Endpoint("127.0.0.1", bad.port, quiet_s=10)).origins(OUR4)
+            except HavreError as error:
+                assert error.message
+
+    anyio.run(call)
 
 
 def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:

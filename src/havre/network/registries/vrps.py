@@ -41,7 +41,6 @@ class Vrps:
 
     def __init__(self) -> None:
         self._found: dict[int, dict[int, int | tuple[int, ...]]] = {4: {}, 6: {}}
-        self._shared: dict[int, int] = {}  # equal values are one object
         self._counts: dict[int, list[int]] = {4: [0] * 33, 6: [0] * 129}
         self._lengths: dict[int, tuple[int, ...]] = {4: (), 6: ()}
         self._size = 0
@@ -65,7 +64,7 @@ class Vrps:
         found = self._found[family]
         held = found.get(key)
         if held is None:
-            found[key] = self._shared.setdefault(value, value)
+            found[key] = value
             self._count(family, key.bit_length() - 1, 1)
         elif isinstance(held, tuple):
             if value in held:
