@@ -96,7 +96,7 @@ async def serve(kernel: Kernel, file: Path | None = None) -> None:
                 group.start_soon(_run_loop, loop, kernel)
             for reconciler in room.reconcilers:
                 group.start_soon(_reconcile, reconciler, kernel)
-        group.start_soon(kernel.operations.run)
+        group.start_soon(_run_loop, Loop("kernel.operations", kernel.operations.run), kernel)
         async with _http(kernel, rooms, face):
             await _wait_until_reachable(kernel)
             _write_status(kernel, file)

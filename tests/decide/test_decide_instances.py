@@ -81,6 +81,20 @@ def test_several_failures_are_a_verdict() -> None:
     assert [is_hung(failures, most=3) for failures in range(5)] == [False, False, False, True, True]
 
 
+def test_a_clock_that_was_set_back_makes_nobody_wait_for_what_is_still_to_come() -> None:
+    day = 86_400_000
+    crashes = [NOW + day - 3000, NOW + day - 2000, NOW + day]
+    assert pause_ms(crashes, now=NOW) <= 0
+    assert pause_ms([NOW - 2000, NOW - 1000, *crashes], now=NOW) == 1000, "those of before count as ever"
+    unit = a_unit("1", **ended())
+    assert decide([an_instance("1")], [unit], crashes={"a": crashes}) == (Replace(an_instance("1"), True),)
+
+
+@given(st.lists(st.integers(-(10**9), 10**9), max_size=40).map(sorted))
+def test_whatever_the_clock_does_a_start_waits_a_minute_at_most(moments: list[int]) -> None:
+    assert pause_ms([NOW + each for each in moments], now=NOW) <= 60_000
+
+
 @given(st.lists(st.integers(0, 600_000), max_size=40).map(sorted))
 def test_a_start_never_waits_longer_than_a_minute_and_the_first_crash_costs_nothing(ages: list[int]) -> None:
     crashes = [NOW - age for age in reversed(ages)]

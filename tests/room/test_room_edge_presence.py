@@ -80,6 +80,17 @@ async def test_who_starts_is_waited_for_then_given_up_then_waited_for_again(kern
     assert is_down(kernel)
 
 
+@pytest.mark.parametrize("jump_s", [-86_400, -3_600, 3_600, 86_400])
+async def test_a_clock_that_jumps_neither_gives_up_for_ever_nor_waits_for_ever(kernel: Kernel, jump_s: int) -> None:
+    with held(kernel):
+        await whole_pass(kernel)
+        done = await whole_pass(kernel, ahead_s=jump_s)
+        done = await whole_pass(kernel)
+        assert not is_down(kernel) and done.again_s is not None and done.again_s <= 30, "it is waited for from now on"
+        await whole_pass(kernel, ahead_s=31)
+        assert is_down(kernel)
+
+
 async def test_who_is_expected_or_accepts_is_not_down(kernel: Kernel) -> None:
     with held(kernel):
         await whole_pass(kernel)

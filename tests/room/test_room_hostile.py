@@ -21,7 +21,7 @@ import pytest
 from havre.cli import doctor
 from havre.drivers import cgroup
 from havre.kernel.config import Config
-from havre.kernel.units import UnitSpec
+from havre.kernel.units import Strain, UnitSpec
 from tests.hostile_rig import (
     IS_ROOT,
     PRELUDE,
@@ -434,6 +434,29 @@ async def test_an_app_that_fills_its_disk_fills_its_own(rig: HostileRig, neighbo
 
     await while_the_neighbour_answers(rig, neighbour, trial)
     assert os.statvfs(rig.paths.data).f_favail > free.f_favail - 2000
+
+
+SEEN: dict[str, tuple[str, Callable[[Strain], bool]]] = {
+    "fork": (BOMBS["fork"], lambda seen: seen.forks_refused > 0 or seen.is_crowded),
+    "thread": (BOMBS["thread"], lambda seen: seen.forks_refused > 0 or seen.is_crowded),
+    "bytes": (FILLERS["bytes"], lambda seen: seen.is_full),
+    "files": (FILLERS["files"], lambda seen: seen.has_all_files),
+}
+
+
+@pytest.mark.parametrize("kind", SEEN)
+async def test_which_bound_an_app_came_up_against_is_seen_from_outside(
+    rig: HostileRig, neighbour: UnitSpec, kind: str
+) -> None:
+    code, is_seen = SEEN[kind]
+    bomb = await rig.start(rig.spec(PRELUDE + textwrap.dedent(code) + "\ntime.sleep(600)"))
+    with anyio.fail_after(60):
+        while not is_seen(await rig.engine.strain(bomb.id)):
+            await anyio.sleep(0.1)
+    calm = await rig.engine.strain(neighbour.id)
+    assert calm == Strain(), "who does nothing strains nothing"
+    await rig.engine.stop(bomb.id, grace_s=0)
+    assert await rig.engine.strain(bomb.id) == Strain()
 
 
 # builds write to the disk

@@ -31,7 +31,7 @@ const http = require("node:http")
 const { CC_DEPLOYMENT_ID, CC_COMMIT_ID, APP_ID, INSTANCE_ID, GREETING } = process.env
 console.log("listening soon")
 const server = http.createServer((request, response) => {
-  if (request.url === "/log") console.log("asked to log")
+  if (request.url.startsWith("/log")) console.log("asked to log" + request.url.slice(4))
   response.setHeader("content-type", "application/json")
   response.end(JSON.stringify({ app: APP_ID, deployment: CC_DEPLOYMENT_ID, commit: CC_COMMIT_ID,
     instance: INSTANCE_ID, greeting: GREETING ?? "hello" }))
@@ -280,6 +280,7 @@ class Load:
     clients: int = 4
     app: str = ""
     wrong: list[str] = field(default_factory=list)
+    took_s: list[float] = field(default_factory=list)
     answered: int = 0
     lost: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
@@ -299,14 +300,20 @@ class Load:
             for thread in threads:
                 thread.join(timeout=60)
 
+    @property
+    def p99_ms(self) -> float:
+        return sorted(self.took_s)[int(len(self.took_s) * 0.99)] * 1000
+
     def _ask(self, stop: threading.Event, context: ssl.SSLContext) -> None:
         port = self.installation.https_port
         connection = AppConnection(self.host, port, context)
         while not stop.is_set():
+            began = time.monotonic()
             try:
                 connection.request("GET", "/", headers={"host": f"{self.host}:{port}"})
                 response = connection.getresponse()
                 body = response.read()
+                self.took_s.append(time.monotonic() - began)
                 if response.status != 200:
                     self.lost.append(f"{response.status} {body[:80]!r}")
                 else:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +68,39 @@ def instances(havre: Installation) -> list[Path]:
 def unit_runs(folder: Path) -> bool:
     handle = folder / "handle.json"
     return handle.exists() and not (folder / "exit.json").exists()
+
+
+def test_no_line_is_lost_or_doubled_when_whoever_keeps_them_is_killed(havre: Installation) -> None:
+    """The control plane takes lines of apps and of the edge: killed again and again while an app speaks."""
+    folder, stop = havre.base / "hello", threading.Event()
+    told: list[int] = []
+
+    def speak() -> None:
+        while not stop.is_set():
+            status, _, _ = havre.get(HOST, f"/log/{len(told)}/")
+            assert status == 200
+            told.append(len(told))
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    try:
+        for _ in range(3):
+            count = len(told)
+            until(lambda c=count: len(told) > c + 15, what="the app speaks")  # type: ignore[misc]
+            havre.kill_control_plane()
+            until(lambda c=count: len(told) > c + 30, what="the app speaks to nobody")  # type: ignore[misc]
+            havre.up()
+    finally:
+        stop.set()
+        speaker.join(timeout=60)
+    for command, marked in (("logs", "asked to log/{}/"), ("accesslogs", "/log/{}/")):
+
+        def kept(command: str = command, marked: str = marked) -> list[int]:
+            said = havre.clever(command, "--since", "1h", "--until", "0s", cwd=folder).stdout
+            return [int(each) for each in re.findall(marked.replace("{}", "([0-9]+)"), said)]
+
+        until(lambda: len(kept()) >= len(told), what=f"everything is in {command}", limit_s=60)
+        assert kept() == told, command
 
 
 def test_all_processes_gone_and_back(havre: Installation) -> None:

@@ -109,14 +109,41 @@ def decide_instances(
     return tuple(steps)
 
 
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """What one instance presses against: how often its output was slowed and a process refused, since its start;
+    whether it has all the processes, all the bytes, all the files that it may have."""
+
+    slowed: int = 0
+    forks_refused: int = 0
+    is_crowded: bool = False
+    is_full: bool = False
+    has_all_files: bool = False
+
+
+def decide_strains(before: Pressure, now: Pressure) -> tuple[str, ...]:
+    """The bounds that an instance has come up against since the last look."""
+    crowded = now.forks_refused > before.forks_refused or (now.is_crowded and not before.is_crowded)
+    found = {
+        "output": now.slowed > before.slowed,
+        "processes": crowded,
+        "bytes": now.is_full and not before.is_full,
+        "files": now.has_all_files and not before.has_all_files,
+    }
+    return tuple(name for name, is_new in found.items() if is_new)
+
+
 def is_hung(failures: int, *, most: int) -> bool:
     """Whether so many failures in a row are a verdict."""
     return failures >= most
 
 
 def pause_ms(crashes: Sequence[int], *, now: int) -> int:
-    """How long the next start still has to wait, in ms; 0 or less: not at all."""
-    recent = [at for at in crashes if now - at < CRASH_WINDOW_MS]
+    """How long the next start still has to wait, in ms; 0 or less: not at all.
+
+    A crash that is still to come was before somebody set the clock back: nobody waits for that moment.
+    """
+    recent = [at for at in crashes if 0 <= now - at < CRASH_WINDOW_MS]
     if len(recent) < 2:
         return 0
     return recent[-1] + min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * int(2 ** min(len(recent), 12))) - now

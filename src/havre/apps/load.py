@@ -128,7 +128,7 @@ class Load:
         seen.requests_per_s += (requests - seen.requests_per_s) * (1 - 0.5 ** (since_s / HALF_LIFE_S))
         seen.samples.append(
             Sample(
-                at=self._kernel.clock.now(),
+                at=int(now_s * 1000),
                 instances=scale.instances,
                 cpu=cpu,
                 memory_bytes=max(memory, default=None),
@@ -157,7 +157,8 @@ class Load:
     # scaling
 
     def _decide(self, app: App, wanted: _Wanted) -> Change | None:
-        seen, config, now = self._seen[app.id], self._kernel.config.apps, self._kernel.clock.now()
+        seen, config = self._seen[app.id], self._kernel.config.apps
+        now = int(self._kernel.clock.monotonic() * 1000)  # as the samples: the wall clock may jump
         samples = list(seen.samples)
         if idle := wanted.sleepy.get(app.id):
             change = scaling.decide_sleep(samples, now=now, idle_ms=int(idle) * 1000)

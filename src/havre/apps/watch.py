@@ -16,6 +16,7 @@ import structlog
 
 from havre.apps import decide, health, tables
 from havre.apps.model import Instance
+from havre.apps.strains import Strains
 from havre.apps.work import Work
 from havre.base.errors import InvalidError
 from havre.base.ids import UnitId
@@ -43,6 +44,9 @@ class Watch:
     hung: dict[str, str] = field(default_factory=dict)
     _pulses: dict[str, _Pulse] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._strains = Strains(self.work)
+
     async def pass_once(self) -> Pass:
         """Look at every instance that serves."""
         kernel = self.work.kernel
@@ -60,7 +64,8 @@ class Watch:
                 known.pop(id, None)
         if self.hung:
             kernel.bus.wake("apps.instance.hung")
-        return Pass(wanted=len(wanted), changed=len(self.hung))
+        told = await self._strains.look(wanted, units)
+        return Pass(wanted=len(wanted), changed=len(self.hung) + told)
 
     def _read(self, conn: sa.Connection) -> tuple[list[Instance], dict[str, tuple[str, ...]]]:
         busy = {each.key for each in self.work.kernel.operations.live(conn)}

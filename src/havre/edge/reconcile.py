@@ -110,10 +110,12 @@ class Routes:
         if scope is not None:
             over = frozenset(app_id for app_id, at in since.items() if now - at >= limit)
             return Presence(listening, accepting, over), None
+        ahead = {app_id for app_id, at in since.items() if at > now}  # the clock was set back: they wait from now on
+        since |= dict.fromkeys(ahead, now)
         absent = {each.app_id for each in served if each.app_id in listening and each.app_id not in accepting}
         rested = {app_id for app_id, at in since.items() if now - at >= limit * REST}
         called = {app_id for app_id in absent - since.keys() if self.waiting(self.paths.app_sockets / f"{app_id}.sock")}
-        act.set_waits(run, begin=called, end=(since.keys() - absent) | rested, now=now)
+        act.set_waits(run, begin=called | (ahead & absent), end=(since.keys() - absent) | rested, now=now)
         ages = {app_id: now - since[app_id] for app_id in (since.keys() & absent) - rested} | dict.fromkeys(called, 0.0)
         over = frozenset(app_id for app_id, age in ages.items() if age >= limit)
         left = [(limit if age < limit else limit * REST) - age for age in ages.values()]

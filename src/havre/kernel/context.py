@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 from pathlib import Path
@@ -46,22 +48,31 @@ def configure_log(
 
 
 class RotatingLog:
-    """A log file that is bounded: at `limit_bytes` it becomes `<name>.1` and a new one begins."""
+    """A log file that is bounded: at `limit_bytes` it becomes `<name>.1` and a new one begins.
+
+    Nobody fails because a line cannot be written: on a full disk it is lost.
+    """
 
     def __init__(self, path: Path, *, limit_bytes: int = 16 * 1024**2) -> None:
         self._path = path
         self._limit_bytes = limit_bytes
-        self._file = open(path, "a", buffering=1)  # noqa: SIM115 - lives as long as the process
+        self._file = self._open()
+
+    def _open(self) -> io.FileIO:
+        return open(self._path, "ab", buffering=0)
 
     def write(self, text: str) -> int:
-        if self._file.tell() > self._limit_bytes:
-            self._file.close()
-            self._path.replace(self._path.with_name(self._path.name + ".1"))
-            self._file = open(self._path, "a", buffering=1)  # noqa: SIM115
-        return self._file.write(text)
+        with contextlib.suppress(OSError):
+            if self._file.tell() > self._limit_bytes:
+                self._path.replace(self._path.with_name(self._path.name + ".1"))
+                fresh, old = self._open(), self._file
+                self._file = fresh
+                old.close()
+            self._file.write(text.encode())
+        return len(text)
 
     def flush(self) -> None:
-        self._file.flush()
+        """Nothing is kept back."""
 
     def isatty(self) -> bool:
         return False

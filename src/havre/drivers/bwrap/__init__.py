@@ -3,6 +3,7 @@
 from havre.drivers.bwrap.engine import Bubblewrap
 from havre.drivers.bwrap.model import Bind, Exit, Limits, Quota, Root, Tree, Unit, UnitSpec, Usage, Users
 from havre.drivers.bwrap.shell import Shell, Terminal
+from havre.drivers.bwrap.strain import Strain
 
 __all__ = [
     "Bind",
@@ -12,6 +13,7 @@ __all__ = [
     "Quota",
     "Root",
     "Shell",
+    "Strain",
     "Terminal",
     "Tree",
     "Unit",

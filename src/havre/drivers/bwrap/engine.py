@@ -29,10 +29,11 @@ from anyio.abc import ByteStream
 from havre.base.errors import BrokenError, ConflictError, NotFoundError, UnavailableError
 from havre.base.ids import UnitId
 from havre.drivers import cgroup, wayout
-from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp, shell
+from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp, shell, strain
 from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec, Usage
 from havre.drivers.bwrap.shell import Shell, Terminal
 from havre.drivers.bwrap.spares import Network, Spares
+from havre.drivers.bwrap.strain import Strain
 from havre.drivers.wayout import jvm, veth
 
 log = structlog.get_logger()
@@ -315,6 +316,14 @@ class Bubblewrap:
     async def usage(self, id: UnitId) -> Usage:
         """What the unit has used. A unit that is gone has used nothing that is known."""
         return Usage(*cgroup.usage(self._hierarchies, name=f"{self._tag}/{id}"))
+
+    async def strain(self, id: UnitId) -> Strain:
+        """Which of its bounds the unit has come up against. One that is gone strains nothing."""
+        unit = await self.get(id)
+        if unit is None or unit.pid is None or unit.state != "running":
+            return Strain()
+        refused = cgroup.forks_refused(self._hierarchies, name=f"{self._tag}/{id}")
+        return await anyio.to_thread.run_sync(strain.look, unit.pid, refused)
 
     async def wait(self, id: UnitId) -> Exit:
         """Return when the unit has ended. Raises NotFoundError when there is no record of it."""

@@ -135,6 +135,13 @@ def usage(hierarchies: Hierarchies, *, name: str) -> tuple[float | None, int | N
     return cpu, memory, kills
 
 
+def forks_refused(hierarchies: Hierarchies, *, name: str) -> int | None:
+    """How often a unit was refused another process or thread; None where nobody counts that."""
+    if "pids" not in hierarchies.controllers:
+        return None
+    return _numbers(hierarchies.controllers["pids"][1] / name / "pids.events").get("max")
+
+
 def clear(hierarchies: Hierarchies, name: str) -> None:
     """Remove the groups of a unit that is gone, and what is left in them: its monitor was killed while it started."""
     for base in {base for _, base in hierarchies.controllers.values()}:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 import structlog
 from anyio.abc import TaskGroup
 
-from havre.base.errors import BrokenError, ConflictError, HavreError, NotFoundError
+from havre.base.errors import BrokenError, ConflictError, HavreError, NotFoundError, UnavailableError
 from havre.base.ids import OperationId, new_operation_id
 from havre.kernel.clock import Clock
 from havre.kernel.events import Bus
@@ -151,7 +151,10 @@ class Operations:
             await self._clock.sleep(self.LEASE_MS / 3000)
             mine = tuple(self._running)
             if mine:
-                await self._store.write(lambda tx, mine=mine: self._extend(tx, mine))  # type: ignore[misc]
+                try:
+                    await self._store.write(lambda tx, mine=mine: self._extend(tx, mine))  # type: ignore[misc]
+                except UnavailableError as error:  # a full disk ends no operation
+                    log.warning("kernel.operation.not_renewed", error=error.message)
 
     def _extend(self, tx: Tx, ids: tuple[OperationId, ...]) -> None:
         where = (tables.OP.c.id.in_(ids)) & (tables.OP.c.node == self._node)

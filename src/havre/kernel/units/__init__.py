@@ -22,6 +22,7 @@ from havre.drivers.bwrap import (
     Quota,
     Root,
     Shell,
+    Strain,
     Terminal,
     Tree,
     Unit,
@@ -33,8 +34,8 @@ from havre.kernel.clock import Clock
 from havre.kernel.config import Config, Paths
 
 __all__ = [
-    "Bind", "Exit", "Limits", "Quota", "Root", "Shell", "Terminal", "Tree", "Unit", "UnitSpec", "Units", "Usage",
-    "Users",     "open_units",
+    "Bind", "Exit", "Limits", "Quota", "Root", "Shell", "Strain", "Terminal", "Tree", "Unit", "UnitSpec", "Units",
+    "Usage", "Users", "open_units",
 ]  # fmt: skip
 
 
@@ -50,6 +51,8 @@ class Units(Protocol):
     async def wait(self, id: UnitId) -> Exit: ...
 
     async def usage(self, id: UnitId) -> Usage: ...
+
+    async def strain(self, id: UnitId) -> Strain: ...
 
     async def accept(self, id: UnitId, *, peers: int = 0) -> None: ...
 
