@@ -47,9 +47,10 @@ async def apply_now(file: Path, folder: Path, *, stage: str, clock: Clock, lists
         await edges.close()
 
 
-async def preflight_now(file: Path, *, clock: Clock) -> Report:
+async def preflight_now(file: Path, folder: Path, *, clock: Clock) -> Report:
     """Every check of preflight on what can be looked at without touching anything."""
-    return await evidence.everything(intent.load(file), clock=clock)
+    wanted = intent.load(file)
+    return await evidence.everything(wanted, folder, before=Edges(wanted, folder, clock).present(), clock=clock)
 
 
 async def versions(file: Path, folder: Path, *, clock: Clock) -> dict[int, str]:
