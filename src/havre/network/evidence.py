@@ -93,7 +93,7 @@ async def _table(intent: Intent, clock: Clock) -> tuple[Vrps | None, str]:
     """Validated ROAs: of a validator's file where one is named, else of the cache that the routers use."""
     try:
         if intent.registry.vrps:
-            return vrps.table(vrps.read(Path(intent.registry.vrps))), ""
+            return vrps.table(vrps.read(Path(intent.registry.vrps), now_ms=clock.now())), ""
         host, _, port = intent.policies.rtr.rpartition(":")
         if host:
             client: rtr.Client[Vrps] = rtr.Client(rtr.Cache(host.strip("[]"), int(port)), Vrps, clock=clock)
