@@ -213,6 +213,16 @@ def test_a_bad_answer_of_whois_is_a_clear_error(said: bytes, error: type[HavreEr
         leaf(lambda: anyio.run(call))
 
 
+def test_who_asked_too_often_is_told_so_although_the_server_hangs_up() -> None:
+    async def call() -> None:
+        async with scripted(b"%ERROR:201: access denied for 192.0.2.1\n\n\n") as strict:
+            registry = irr.Whois(irr.Endpoint("127.0.0.1", strict.port, quiet_s=10))
+            await registry.prefixes(["AS1", "AS2", "AS3"], family=4)
+
+    with pytest.raises(DeniedError, match="access denied"):
+        leaf(lambda: anyio.run(call))
+
+
 @pytest.mark.parametrize("protocol", irr.PROTOCOLS)
 def test_a_server_that_says_nothing_is_given_up(protocol: str) -> None:
     async def call() -> None:
