@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from havre.base.errors import HavreError, InvalidError, NotFoundError, UnavailableError
-from havre.drivers import bird
+from havre.drivers import bird, frr
 from havre.kernel.clock import Clock
 from havre.network import changes, engines
 from havre.network.decide import Posture
@@ -27,13 +27,17 @@ class Edges:
     intent: Intent
     folder: Path
     clock: Clock
-    _birds: dict[str, bird.Bird] = field(default_factory=dict)
+    _daemons: dict[str, bird.Bird | frr.Frr] = field(default_factory=dict)
 
-    def bird(self, edge: Edge) -> bird.Bird:
-        return self._birds.setdefault(edge.name, bird.Bird(Path(edge.socket)))
+    def daemon(self, edge: Edge) -> bird.Bird | frr.Frr:
+        """The driver of an edge's engine, with its connection kept."""
+        if edge.name not in self._daemons:
+            kind = frr.Frr if edge.engine == "frr" else bird.Bird
+            self._daemons[edge.name] = kind(Path(edge.socket))
+        return self._daemons[edge.name]
 
     async def close(self) -> None:
-        for each in self._birds.values():
+        for each in self._daemons.values():
             await each.close()
 
     def texts(self, posture: Posture, lists: FilterLists | None = None) -> dict[str, str]:
@@ -58,7 +62,7 @@ class Edges:
             file = scratch / f"{name}.conf"
             file.write_text(text)
             try:
-                await bird.check(file)
+                await (frr if self.intent.edge(name).engine == "frr" else bird).check(file)
             except InvalidError as cause:
                 raise InvalidError(f"{name}: {cause.message}", edge=name) from cause
 
@@ -89,7 +93,7 @@ class Edges:
         for name, text in texts.items():
             edge = self.intent.edge(name)
             _write(Path(edge.config), text)
-            await self.bird(edge).configure()
+            await self.daemon(edge).configure(Path(edge.config))
 
     async def ready(self, texts: Mapping[str, str]) -> Callable[[], Awaitable[None]]:
         """Check texts and lay them ready. What is returned brings them out with one word to each daemon that differs,
@@ -99,13 +103,13 @@ class Edges:
         await self.check(texts)
         for name, text in texts.items():
             _write(place / f"{name}.conf", text)
-            await self.bird(self.intent.edge(name)).version()  # the connection is there
+            await self.daemon(self.intent.edge(name)).version()  # the connection is there
 
         async def bring_out() -> None:
             before = self.present()
             for name, text in texts.items():
                 if before[name] != text:
-                    await self.bird(self.intent.edge(name)).configure(place / f"{name}.conf")
+                    await self.daemon(self.intent.edge(name)).configure(place / f"{name}.conf")
 
         return bring_out
 
@@ -115,7 +119,7 @@ class Edges:
         while True:
             waiting = []
             for name, sessions in restarted.items():
-                seen = await self.bird(self.intent.edge(name)).sessions() if sessions else {}
+                seen = await self.daemon(self.intent.edge(name)).sessions() if sessions else {}
                 waiting += [each for each in sessions if each not in seen or not seen[each].is_established]
             if not waiting:
                 return

@@ -79,7 +79,7 @@ class Work:
                 texts = edges.texts(decide.posture(intent, stage))
                 await edges.check(texts)
                 for edge in intent.edges:
-                    await edges.bird(edge).version()  # it answers
+                    await edges.daemon(edge).version()  # it answers
         if lacks:
             raise ConflictError(f"{stage} is not begun: {'; '.join(lacks)}")
         await self.note(id, stage, "preflight", "nothing stands in the way")
@@ -168,7 +168,7 @@ class Work:
         may stand while BFD never came up, and then a cut is not seen. Raises UnavailableError."""
         deadline = self.clock.monotonic() + intent.observers.wait_s
         async with self.edges(intent) as edges:
-            edge = edges.bird(intent.edge(upstream.edge))
+            edge = edges.daemon(intent.edge(upstream.edge))
             names = [f"up_{upstream.name}_ipv{family}" for family in upstream.families]
             while True:
                 seen = await edge.sessions()

@@ -1,6 +1,6 @@
 """The configuration of an edge that runs FRR 8.4 or later, as one file for all of its daemons.
 
-The same policy as BIRD's: nothing leaves but our own prefixes, nothing of ours comes in, a route-map of its own for each
+The same policy as BIRD's: nothing leaves but our own prefixes, nothing of ours comes in, a route-map for each
 neighbour. A session carries its name as its description. Origin validation needs FRR's rpki module (`bgpd -M rpki`).
 """
 
@@ -36,6 +36,7 @@ def _lines(intent: Intent, edge: Edge, posture: Posture, lists: Lists) -> Iterat
     yield "service integrated-vtysh-config"
     for family in FAMILIES:
         yield from _statics(intent, edge, posture, family)
+    yield "bgp route-map delay-timer 1"
     yield from _rpki(intent)
     yield from _bfd(here)
     yield from _lists(intent, here, lists)
@@ -176,7 +177,7 @@ def _bgp(intent: Intent, edge: Edge, posture: Posture, here: Sequence[Upstream])
         historical = intent.historical
         if posture.has_default and historical is not None and historical.edge == edge.name:
             yield f"  network {DEFAULT[family]}"
-        for name, addresses in inside:
+        for _, addresses in inside:
             for address in addresses:
                 if address.version == family:
                     yield f"  neighbor {address} activate"
@@ -184,20 +185,22 @@ def _bgp(intent: Intent, edge: Edge, posture: Posture, here: Sequence[Upstream])
                     yield f"  neighbor {address} route-map IN_INSIDE_{family} in"
                     yield f"  neighbor {address} route-map OUT_INSIDE_{family} out"
         for upstream in here:
-            link = upstream.link(family)
-            if link is not None:
-                yield f"  neighbor {link.neighbor} activate"
-                yield f"  neighbor {link.neighbor} soft-reconfiguration inbound"
-                yield f"  neighbor {link.neighbor} maximum-prefix {upstream.limits.imported(family)}"
-                yield f"  neighbor {link.neighbor} route-map in_{upstream.name}_ipv{family} in"
-                yield f"  neighbor {link.neighbor} route-map out_{upstream.name}_ipv{family} out"
+            way = upstream.link(family)
+            if way is not None:
+                yield f"  neighbor {way.neighbor} activate"
+                yield f"  neighbor {way.neighbor} soft-reconfiguration inbound"
+                yield f"  neighbor {way.neighbor} maximum-prefix {upstream.limits.imported(family)}"
+                yield f"  neighbor {way.neighbor} route-map in_{upstream.name}_ipv{family} in"
+                yield f"  neighbor {way.neighbor} route-map out_{upstream.name}_ipv{family} out"
         yield " exit-address-family"
     yield "exit"
 
 
 def _neighbor(upstream: Upstream, address: str, family: Family) -> Iterator[str]:
     if upstream.password_file:
-        raise InvalidError(f"{upstream.name}: a password's file is BIRD's alone; FRR has no include", name=upstream.name)
+        raise InvalidError(
+            f"{upstream.name}: a password's file is BIRD's alone; FRR has no include", name=upstream.name
+        )
     timers = upstream.timers
     yield f" neighbor {address} remote-as {upstream.asn}"
     yield f" neighbor {address} description {session(upstream.name, family)}"
@@ -208,8 +211,6 @@ def _neighbor(upstream: Upstream, address: str, family: Family) -> Iterator[str]
         yield f" neighbor {address} enforce-first-as"
     if timers.graceful_restart_s:
         yield f" neighbor {address} graceful-restart"
-    else:
-        yield f" neighbor {address} graceful-restart-disable"
     if upstream.bfd is not None:
         yield f" neighbor {address} bfd"
         yield f" neighbor {address} bfd profile {upstream.name}"
