@@ -28,6 +28,7 @@ HAS = {
     "bird": shutil.which("bird", path=PATH) is not None,
     "frr": all(Path("/usr/lib/frr", each).exists() for each in ("zebra", "staticd", "bfdd", "bgpd", "frr-reload.py")),
 }
+BOTH = ["bird", pytest.param("frr", marks=pytest.mark.soak)]  # FRR takes seconds for each change
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.skipif(os.geteuid() != 0 or not HAS["bird"], reason="needs root and bird2, for namespaces"),
@@ -75,7 +76,7 @@ class Rig:
                 await anyio.sleep(0.1)
 
 
-@pytest.fixture(params=["bird", "frr"])
+@pytest.fixture
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     engine: str = request.param
     if not HAS[engine]:
@@ -157,6 +158,7 @@ async def _until_routes(daemon: bird.Bird | frr.Frr, prefix: str) -> tuple[bird.
     return found
 
 
+@pytest.mark.parametrize("rig", ["bird", "frr"], indirect=True)
 async def test_sessions_stand_and_nothing_passes_that_should_not(rig: Rig) -> None:
     await rig.bring(rig.text("FLIPPED"))
     await rig.established("up_hp_ipv4", "up_hp_ipv6")
@@ -179,18 +181,24 @@ async def test_sessions_stand_and_nothing_passes_that_should_not(rig: Rig) -> No
             await anyio.sleep(0.1)
 
 
+@pytest.mark.parametrize("rig", BOTH, indirect=True)
 async def test_a_neighbour_that_joins_starts_no_other_session_again(rig: Rig) -> None:
     await rig.bring(rig.text("FLIPPED"))
     await rig.established("up_hp_ipv4", "up_hp_ipv6")
     before = await _since(rig.neighbor)
     await rig.bring(rig.text("MULTI(1)"))
-    assert {"up_t1_ipv4", "up_t1_ipv6"} <= (await rig.edge.sessions()).keys()
+    with anyio.fail_after(30):
+        while not {"up_t1_ipv4", "up_t1_ipv6"} <= (await rig.edge.sessions()).keys():
+            await anyio.sleep(0.1)
     await rig.bring(rig.text("FLIPPED"))
-    assert not {"up_t1_ipv4", "up_t1_ipv6"} & (await rig.edge.sessions()).keys()
+    with anyio.fail_after(30):
+        while {"up_t1_ipv4", "up_t1_ipv6"} & (await rig.edge.sessions()).keys():
+            await anyio.sleep(0.1)
     await rig.established("up_hp_ipv4", "up_hp_ipv6")
     assert await _since(rig.neighbor) == before
 
 
+@pytest.mark.parametrize("rig", BOTH, indirect=True)
 async def test_what_we_do_not_tell_any_more_is_withdrawn_without_a_restart(rig: Rig) -> None:
     await rig.bring(rig.text("FLIPPED"))
     await rig.established("up_hp_ipv4", "up_hp_ipv6")
@@ -206,6 +214,7 @@ async def test_what_we_do_not_tell_any_more_is_withdrawn_without_a_restart(rig: 
     assert await _since(rig.neighbor) == before
 
 
+@pytest.mark.parametrize("rig", BOTH, indirect=True)
 async def test_a_wrong_file_is_refused_and_what_runs_stays(rig: Rig) -> None:
     await rig.bring(rig.text("FLIPPED"))
     await rig.established("up_hp_ipv4")
