@@ -12,6 +12,8 @@ help: ## this list
 setup: ## install everything into .venv (idempotent)
 	@"$(PYTHON)" tools/setup.py
 
+demo up: export HAVRE_BROWSER = no
+
 demo: setup ## a whole cloud on this machine, and an app on it
 	@$(V)/havre demo --data "$(DATA)"
 
@@ -24,11 +26,13 @@ down: ## stop everything (the data stays)
 test: setup ## all tests, the fast ones first
 	@$(V)/python -m pytest
 
-check: setup ## format, lint, types, import contracts
+check: ## format, lint, types, import contracts
+	@"$(PYTHON)" tools/setup.py --console-checks
 	@$(V)/ruff format --check -q src tests tools benchmarks
 	@$(V)/ruff check -q src tests tools benchmarks
 	@$(V)/mypy
 	@$(V)/lint-imports
+	@cd console && PATH="$$(ls -d ../$(V)/../share/havre/toolchains/node-* | tail -1)/bin:$$PATH" npm run --silent check
 
 bench: setup ## the project's figures, each with its command (ONLY=push,memory for some)
 	@$(V)/python benchmarks/run.py $(ONLY)

@@ -23,6 +23,8 @@ import anyio
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import edge, wire
+from tests.room.runtime_suite import ROWS
+from tests.system import kinds
 from tests.system.rig import EXAMPLES, NODE_APP, Installation, Load, commit, git, installation, until
 
 
@@ -228,6 +230,21 @@ def restart_seconds(havre: Installation, folder: Path) -> float:
     return took(havre, new()[-1]["uuid"])
 
 
+AGAIN_S = 2.0
+LIGHT = ("node-hello", "bun-hono", "python-hello gunicorn", "static-site", "php-slim fpm", "ruby-sinatra",
+         "jar-hello 17", "go-chi")  # fmt: skip
+
+
+def bench_kinds(havre: Installation) -> None:
+    """An example of each kind from its first push, and the same commit again. `make prove` does so with all of them."""
+    for row in (each for each in ROWS if str(each) in LIGHT):
+        proof = kinds.prove(havre, row)
+        value = f"{proof.cold_s:.1f} s, {proof.cached_s:.1f} s"
+        show(
+            f"deploy of {row}: first, again", value, "<= 2 s again", proof.cached_s <= AGAIN_S, "make bench ONLY=kinds"
+        )
+
+
 MANY = """for (const d of Array(500).keys()) { fs.mkdirSync(`many/${d}`, { recursive: true });
 for (const f of Array(100).keys()) fs.writeFileSync(`many/${d}/${f}`, "x".repeat(100 + (d * f) % 3000)) }"""
 
@@ -293,6 +310,7 @@ BENCHES: dict[str, Callable[[Installation], None]] = {
     "summary": bench_summary,
     "push": bench_push,
     "restart": bench_restart,
+    "kinds": bench_kinds,
     "archive": bench_archive,
     "vinext": bench_vinext,
     "deploys": bench_deploys,

@@ -9,6 +9,20 @@ import pytest
 
 from tests.postgres_rig import PostgresRig
 
+LONG_FIRST = ("survival", "healing", "kinds", "cli_coverage", "deploys", "first_push")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of the whole installation's files the long ones first, so that no worker is left alone with one at the end."""
+
+    def rank(item: pytest.Item) -> int:
+        name = item.path.stem.removeprefix("test_system_")
+        if item.path.parent.name != "system":
+            return -1
+        return LONG_FIRST.index(name) if name in LONG_FIRST else len(LONG_FIRST)
+
+    items.sort(key=rank)
+
 
 @pytest.fixture
 def anyio_backend() -> str:

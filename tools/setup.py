@@ -20,6 +20,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / ".havre"
 CLI = VENV / "share" / "havre" / "cli"
+CONSOLE = ROOT / "console"
+WEB = ROOT / "src" / "havre" / "console" / "web"
 SHIMS = VENV / "share" / "havre" / "bin"
 
 
@@ -166,6 +168,90 @@ def install_cli() -> None:
     say("command line", "clever 4.11.0 (with a Node of its own)", began)
 
 
+def npm_of(node: Path) -> tuple[list[str], dict[str, str]]:
+    """The command and the environment of the npm that came with the toolchains."""
+    command = [str(node / "bin/node"), str(node / "lib/node_modules/npm/bin/npm-cli.js")]
+    return command, os.environ | {"PATH": f"{node / 'bin'}:{os.environ['PATH']}"}
+
+
+def locked_console(with_checks: bool) -> str:
+    return digest(CONSOLE / "package.json", CONSOLE / "package-lock.json", str(CONSOLE), str(with_checks))
+
+
+def begin_console_packages(*, with_checks: bool) -> subprocess.Popen[str] | None:
+    """Fetch what the console is built with, while the rest is installed. with_checks: also what checks it."""
+    has_all = is_done("console-packages", locked_console(True))
+    if (CONSOLE / "node_modules").exists() and (
+        has_all or (not with_checks and is_done("console-packages", locked_console(False)))
+    ):
+        return None
+    npm, env = npm_of(newest_node())
+    flags = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", *([] if with_checks else ["--omit=dev"])]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen([*npm, *flags], cwd=CONSOLE, env=env, text=True, **pipes)
+
+
+def newest_node() -> Path:
+    return sorted((VENV / "share/havre/toolchains").glob("node-*"))[-1]
+
+
+def build_console(packages: subprocess.Popen[str] | None, *, with_checks: bool) -> None:
+    """The web console, from `console/` into the package."""
+    began = time.monotonic()
+    if packages is not None:
+        said, _ = packages.communicate()
+        if packages.returncode != 0:
+            sys.stderr.write(said[-4000:])
+            fail("installing the console's packages failed; what npm said stands above. Run make setup again")
+        done("console-packages", locked_console(with_checks))
+    loose = ("index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts")
+    below = [each for name in ("src", "public") for each in sorted((CONSOLE / name).rglob("*")) if each.is_file()]
+    value = digest(*(CONSOLE / name for name in loose), *below)
+    if is_done("console", value) and (WEB / "index.html").exists():
+        return
+    node, fresh = newest_node(), WEB.with_name("web.new")
+    vite = [str(node / "bin/node"), str(CONSOLE / "node_modules/vite/bin/vite.js"), "build"]
+    _, env = npm_of(node)
+    run(vite, "building the console", cwd=CONSOLE, env=env | {"HAVRE_CONSOLE_OUT": str(fresh)})
+    shutil.rmtree(WEB, ignore_errors=True)
+    fresh.rename(WEB)
+    done("console", value)
+    say("console", "the web pages", began)
+
+
+def begin_browser() -> subprocess.Popen[str] | None:
+    """Debian's Chromium for the tests of the console, where it is missing and we may install it."""
+    if os.environ.get("HAVRE_BROWSER") == "no" or shutil.which("chromium") or not shutil.which("apt-get"):
+        return None
+    if os.geteuid() != 0:
+        print("  browser         chromium is not here: the tests of the console are skipped (apt install chromium)")
+        return None
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    script = [sys.executable, "-c", _BROWSER, *command]
+    return subprocess.Popen(script, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
+
+
+_BROWSER = """
+import subprocess, sys
+if subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+    subprocess.run(["apt-get", "update", "-qq"])
+    sys.exit(subprocess.run(sys.argv[1:]).returncode)
+"""
+
+
+def end_browser(begun: subprocess.Popen[str] | None) -> None:
+    if begun is None:
+        return
+    began = time.monotonic()
+    said, _ = begun.communicate()
+    if begun.returncode == 0:
+        say("browser", "Debian's chromium, for the tests of the console", began)
+    else:
+        why = (said.strip().splitlines() or ["?"])[-1]
+        say("browser", f"chromium could not be installed ({why[:120]}); tests of the console are skipped", began)
+
+
 def begin_stacks() -> tuple[subprocess.Popen[str], str, float] | None:
     """Make the trees of packages that apps run on, while the rest is installed."""
     began = time.monotonic()
@@ -201,8 +287,13 @@ def main() -> None:
     make_environment()
     install_packages()
     stacks = begin_stacks()
+    browser = begin_browser()
     install_toolchains()
+    with_checks = "--console-checks" in sys.argv[1:]
+    packages = begin_console_packages(with_checks=with_checks)
     install_cli()
+    build_console(packages, with_checks=with_checks)
+    end_browser(browser)
     end_stacks(stacks)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "havre"
-ROOMS = [each for each in ("apps", "edge", "governance", "kernel", "notifications", "observe", "ssh")]
+ROOMS = [each for each in ("apps", "edge", "governance", "kernel", "network", "notifications", "observe", "ssh")]
 SECTIONS = ("Name", "Description", "Settings", "Events", "Metrics", "Failures", "Runbook")
 BANNED_NAMES = {"utils", "helpers", "common", "manager", "service", "data", "info"}
 

@@ -99,6 +99,7 @@ async def ask_over_quic(rig: CaddyRig, address: str, host: str, path: str, body:
             (b":scheme", b"https"),
             (b":authority", host.encode()),
             (b":path", path.encode()),
+            (b"content-length", str(len(body)).encode()),
         ]
         client.http.send_headers(stream, head)
         client.http.send_data(stream, body, end_stream=True)

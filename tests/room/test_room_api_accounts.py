@@ -112,14 +112,14 @@ async def test_a_session_reads_the_api_and_writes_only_with_the_consoles_header(
 
 async def test_a_session_ends_by_sign_out_by_disuse_and_by_a_new_password(rig: ApiRig) -> None:
     page = await signed_in(rig, rig.operator)
-    await page.open("/users/me/information")
+    await page.open("/users/me/security")
     await page.fill("logout")
     assert (await page.client.get("/v2/self")).status_code == 401
     idle = await signed_in(rig, rig.operator)
     rig.clock.at += 25 * 3_600_000
     assert (await idle.client.get("/v2/self")).status_code == 401
     first, second = await signed_in(rig, rig.operator), await signed_in(rig, rig.operator)
-    await first.open("/users/me/information")
+    await first.open("/users/me/security")
     await first.fill("password", old=rig.operator.credentials.password, new="a new long password")
     assert "is changed" in first.seen.text
     assert (await first.client.get("/v2/self")).status_code == 200
@@ -133,7 +133,7 @@ async def test_two_step_sign_in_asks_for_a_code_that_works_once(rig: ApiRig) -> 
     secret = page.seen.text.partition("<code>")[2].partition("<")[0]
     await page.fill("confirmation", code="000000")
     assert "code is wrong" in page.seen.text
-    await page.open("/users/me/information")
+    await page.open("/users/me/security")
     await page.fill("second-factor")
     secret = page.seen.text.partition("<code>")[2].partition("<")[0]
     await page.fill("confirmation", code=totp.code_at(secret, now=rig.clock.at))

@@ -24,7 +24,7 @@ from havre.governance import signatures
 from havre.governance.accounts import parse_key
 from tests.room.api_rig import ApiRig, api_rig, plaintext
 
-STREAMS = "/(logs|accesslogs)$"
+STREAMS = "/(logs|accesslogs|changes)$"
 ODD = [
     "",
     " ",
@@ -159,7 +159,11 @@ def call_at_random(running: Running, count: int, seed: int) -> None:
     rng = random.Random(seed)
     found = document(running)["paths"]
     paths = [(method.upper(), path) for path, methods in found.items() for method in methods]
-    paths = [each for each in paths if not each[1].endswith("logs") and each != ("DELETE", "/v2/self/tokens/{token}")]
+    paths = [
+        each
+        for each in paths
+        if not each[1].endswith(("logs", "changes")) and each != ("DELETE", "/v2/self/tokens/{token}")
+    ]
     for _ in range(count):
         method, path, body, headers = random_call(rng, paths, running)
         content = json.dumps(body).encode() if body is not None else b""

@@ -25,6 +25,7 @@ ALLOWED: dict[str, tuple[Role, ...]] = {
 ORG, A = "/v2/organisations/{owner_id}", "/v2/organisations/{owner_id}/applications/{app_id}"
 D = "/v4/drains/organisations/{owner_id}/resources/{app_id}/drains"
 V4 = "/v4/orchestration/organisations/{owner_id}/applications/{app_id}"
+S = "/v4/stats/organisations/{owner_id}/resources/{resource_id}"
 N = "/v2/notifications"
 ROUTES: dict[str, Who] = {
     # who may: anybody; a person with an account; of an organisation its member, who may look inside, developer, …
@@ -56,6 +57,9 @@ ROUTES: dict[str, Who] = {
     "GET /v2/self/emails": "person",
     "PUT /v2/self/emails/{address}": "person",
     "DELETE /v2/self/emails/{address}": "person",
+    "GET /v2/self/sessions": "person",
+    "DELETE /v2/self/sessions/{id}": "person",
+    "GET /v2/havre/changes": "person",
     "GET /v2/self/keys": "person",
     "PUT /v2/self/keys/{name}": "person",
     "DELETE /v2/self/keys/{name}": "person",
@@ -71,6 +75,7 @@ ROUTES: dict[str, Who] = {
     f"GET {ORG}": "member",
     f"PUT {ORG}": "admin",
     f"DELETE {ORG}": "admin",
+    f"GET {ORG}/overview": "member",
     f"GET {ORG}/members": "member",
     f"POST {ORG}/members": "admin",
     f"PUT {ORG}/members/{{person_id}}": "admin",
@@ -121,6 +126,8 @@ ROUTES: dict[str, Who] = {
     f"DELETE {ORG}/certificates/{{certificate_id}}": "developer",
     f"GET {A}/deployments": "member",
     f"GET {A}/deployments/{{deployment_id}}": "member",
+    f"GET {A}/deployments/{{deployment_id}}/progress": "member",
+    f"GET {A}/usage": "member",
     f"DELETE {A}/deployments/{{deployment_id}}/instances": "developer",
     f"GET {A}/instances": "member",
     f"POST {A}/instances": "developer",
@@ -145,6 +152,8 @@ ROUTES: dict[str, Who] = {
     "GET /v4/logs/organisations/{owner_id}/applications/{app_id}/logs": "insider",
     "GET /v4/logs/organisations/{owner_id}/applications/{app_id}/accesslogs": "insider",
     "GET /v4/accesslogs/organisations/{owner_id}/applications/{app_id}/accesslogs": "insider",
+    f"GET {S}/metrics": "member",
+    f"GET {S}/requests": "member",
     "GET /v2/havre/status": "operator",
     "GET /v2/havre/people": "operator",
     "POST /v2/havre/people": "operator",
@@ -224,7 +233,15 @@ class World:
         found = route.partition(" ")[2]
         for name, value in self.names.items():
             found = found.replace("{" + name + "}", value)
-        return found + (LIVE if found.endswith("logs") else "?cli_token=x" if found.endswith("cli_tokens") else "")
+        return found + (
+            LIVE
+            if found.endswith("logs")
+            else "?limit=0"
+            if found.endswith("changes")
+            else "?cli_token=x"
+            if found.endswith("cli_tokens")
+            else ""
+        )
 
     async def ask(self, person: Person | None, route: str) -> int:
         method = route.partition(" ")[0]
@@ -247,7 +264,7 @@ async def make_world(rig: ApiRig) -> World:
     names = {"owner_id": owner, "app_id": app, "key": made["key"], "person_id": (await rig.person("extra")).id}
     names |= {"fqdn": "x.example.test", "name": "X", "tag": "x", "id": "unknown", "token": "unknown"}
     names |= {"deployment_id": "unknown", "instance_id": "unknown", "dependency_id": "unknown", "address": "a@b.test"}
-    names |= {"port": "5001", "certificate_id": "unknown"}
+    names |= {"port": "5001", "certificate_id": "unknown", "resource_id": app}
     return World(rig, owner, app, people, await rig.person("stranger"), names)
 
 

@@ -20,6 +20,7 @@ from havre.api import (
     applications,
     catalogue,
     certificates,
+    changes,
     consumers,
     deployments,
     domains,
@@ -32,8 +33,11 @@ from havre.api import (
     operators,
     orchestration,
     organisations,
+    overviews,
     redirections,
+    sessions,
     stacks,
+    stats,
     streams,
     unbuilt,
     variables,
@@ -51,12 +55,14 @@ __all__ = ["create_app"]
 Pages = Callable[[Doorstep], APIRouter]
 OF_AN_OWNER = (
     applications.router, variables.router, domains.router, redirections.router, certificates.router, deployments.router,
-    links.router,
+    links.router, overviews.of_an_app,
 )  # fmt: skip
 WHOLE = (
     account.router,
+    sessions.router,
     api_tokens.router,
     organisations.router,
+    overviews.router,
     consumers.router,
     oauth.router,
     hooks.router,
@@ -66,7 +72,9 @@ WHOLE = (
     catalogue.router,
     operators.router,
     stacks.router,
+    stats.router,
     streams.router,
+    changes.router,
     events.router,
 )
 

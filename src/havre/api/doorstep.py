@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from starlette.requests import HTTPConnection
 
 from havre import governance
-from havre.api.context import COOKIE, Context, record, source_of
+from havre.api.context import COOKIE, Context, found_app, record, source_of
 from havre.base.errors import DeniedError
 from havre.base.ids import UserId
 from havre.governance import Actor, accounts, consumers, organisations, totp
@@ -208,6 +208,11 @@ class Doorstep:
             return actor
 
         return Entry(cookie=await self._open(request, await self._ctx.write(work)))
+
+    async def owner_of(self, request: HTTPConnection, id: str) -> str:
+        """Whose the app is. Raises NotFoundError."""
+        actor = await self._actor(request)
+        return str((await self._ctx.read(lambda conn: found_app(conn, actor, "self", id))).owner_id)
 
     # the account itself
 

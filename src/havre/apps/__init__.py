@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from havre.apps import linked, restored, runtimes, tables, views
+from havre.apps import glances, linked, restored, runtimes, tables, views
 from havre.apps.intents import Intents, NewApp
 from havre.apps.load import Load
 from havre.apps.model import (
@@ -28,6 +28,7 @@ from havre.apps.repos import Repositories
 from havre.apps.stack_views import StackUse, StackViews
 from havre.apps.tables import SCHEMA
 from havre.apps.upgrades import Move, Upgrade, Upgrades
+from havre.apps.usage import EVERY_S, UsageHistory
 from havre.apps.watch import Watch
 from havre.apps.work import Work
 from havre.kernel.kernel import Kernel
@@ -36,7 +37,7 @@ from havre.kernel.rooms import Health, Loop, Room
 
 __all__ = [
     "SCHEMA", "Action", "App", "AppState", "Apps", "Deployment", "DeploymentState", "Instance", "InstanceState",
-    "Intents", "Move", "NewApp", "Repositories", "StackUse", "StackViews", "Upgrade", "Upgrades", "linked",
+    "Intents", "Move", "NewApp", "Repositories", "StackUse", "StackViews", "Upgrade", "Upgrades", "glances", "linked",
     "pretty_name", "runtimes", "setup", "views",
 ]  # fmt: skip
 log = structlog.get_logger()
@@ -50,6 +51,7 @@ class Apps:
     repositories: Repositories
     upgrades: Upgrades
     stacks: StackViews
+    usage: UsageHistory
 
 
 def setup(kernel: Kernel) -> tuple[Room, Apps]:
@@ -61,7 +63,7 @@ def setup(kernel: Kernel) -> tuple[Room, Apps]:
     repositories = Repositories(kernel, intents)
     watch = Watch(work)
     reconcile = Reconcile(work, watch)
-    load = Load(work, intents)
+    load, usage = Load(work, intents), UsageHistory(kernel)
     apps_config = kernel.config.apps
 
     async def start() -> None:
@@ -83,6 +85,7 @@ def setup(kernel: Kernel) -> tuple[Room, Apps]:
             Reconciler("apps.instances", reconcile.instances, wake_on=("apps.", "kernel.operation."), every_s=10),
             Reconciler("apps.health", watch.pass_once, every_s=apps_config.health_every_s),
             Reconciler("apps.load", load.pass_once, every_s=apps_config.sample_every_s),
+            Reconciler("apps.usage", usage.pass_once, every_s=EVERY_S),
             Reconciler("apps.garbage", reconcile.garbage, wake_on=("kernel.operation.done",), every_s=600),
         ),
         loops=(
@@ -95,4 +98,4 @@ def setup(kernel: Kernel) -> tuple[Room, Apps]:
         start=start,
         restored=lambda tx: restored.settle(tx, work, intents),
     )
-    return room, Apps(intents, repositories, upgrades, StackViews(work.stacks))
+    return room, Apps(intents, repositories, upgrades, StackViews(work.stacks), usage)

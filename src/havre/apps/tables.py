@@ -285,6 +285,25 @@ def deployments(
     return [_deployment(row) for row in conn.execute(query.offset(offset).limit(limit))]
 
 
+def last_deployments(conn: sa.Connection, owner_id: str) -> dict[str, Deployment]:
+    """The newest one of each app of an owner."""
+    newest = sa.select(DEPLOYMENT.c.app_id, sa.func.max(DEPLOYMENT.c.number).label("number"))
+    newest = newest.join(APP, APP.c.id == DEPLOYMENT.c.app_id).where(APP.c.owner_id == owner_id)
+    last = newest.group_by(DEPLOYMENT.c.app_id).subquery()
+    on = (DEPLOYMENT.c.app_id == last.c.app_id) & (DEPLOYMENT.c.number == last.c.number)
+    return {row.app_id: _deployment(row) for row in conn.execute(sa.select(DEPLOYMENT).join(last, on))}
+
+
+def instances_of_owner(conn: sa.Connection, owner_id: str) -> dict[str, list[Instance]]:
+    """The instances of each app of an owner that are not gone."""
+    query = sa.select(INSTANCE).join(APP, APP.c.id == INSTANCE.c.app_id)
+    query = query.where(APP.c.owner_id == owner_id, INSTANCE.c.state != InstanceState.DELETED)
+    found: dict[str, list[Instance]] = {}
+    for row in conn.execute(query):
+        found.setdefault(row.app_id, []).append(_instance(row))
+    return found
+
+
 def insert_release(tx: Tx, made: Release) -> None:
     tx.conn.execute(sa.delete(RELEASE).where(RELEASE.c.id == made.id))
     tx.conn.execute(sa.insert(RELEASE).values(**{name: getattr(made, name) for name in Release.__dataclass_fields__}))

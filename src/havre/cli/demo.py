@@ -180,6 +180,10 @@ class _Steps:
             self._told = line.removeprefix("$ ")
         elif line.startswith(("Note: ", "Deploy failed")):
             click.echo(f"     {line}")
+        elif line.startswith("Successfully deployed in "):
+            self.end()
+            took = line.removeprefix("Successfully deployed in ")
+            click.echo(f"     live {took:>10}   after the push; clever looks every 5 s")
         if self._name == "build" and sys.stdout.isatty():
             click.echo(f"\r     build    {line[:60]:<60}", nl=False)
 
@@ -253,5 +257,7 @@ def _farewell(data: Path, status: dict[str, Any], url: str, took: float) -> None
     click.echo(f"  Try it      curl --cacert {ca} {url}")
     click.echo(f'  Your shell  eval "$({program} env{where})" && clever applications list')
     click.echo(f"  Its code    cd {shlex.quote(str(data / 'demo' / APP))}   (change it, commit, clever deploy)")
+    own = json.loads((data / "credentials.json").read_text())
+    click.echo(f"  Console     {status['console']}   (sign in as {own['email']}, password {own['password']})")
     click.echo(f"  Look        {program} status{where}")
     click.echo(f"  Stop        {program} down{where}   (the data stays; make clean removes it)")

@@ -12,7 +12,7 @@ import click
 
 from havre import __version__
 from havre.base.errors import HavreError, UnavailableError
-from havre.cli import backups, certificates, operators, options, process, shell
+from havre.cli import backups, certificates, network, operators, options, process, shell
 from havre.cli import demo as demonstration
 from havre.cli import doctor as examination
 from havre.cli import stacks as stack_commands
@@ -182,6 +182,7 @@ main.add_command(backups.backup)
 main.add_command(backups.restore)
 main.add_command(stack_commands.stacks)
 main.add_command(certificates.certs)
+main.add_command(network.network)
 
 
 operators.add(main)

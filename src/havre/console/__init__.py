@@ -1,8 +1,9 @@
-"""The web pages that signing in needs: at a browser, for the command line, for a consumer, after an invitation.
+"""The web pages: the console (`shell`), and what signing in needs at a browser, for the command line, for a consumer.
 
-Plain HTML from templates, no script, no request to anybody else (the content security policy forbids it). The room is a
-customer of the API: what it needs of the platform is the Protocol `Door`, which it is given. Every form carries a proof
-bound to a cookie of the same browser, so that no other site can send it.
+The pages of signing in are plain HTML from templates, without a script. None of them asks anybody else for anything
+(the content security policy forbids it). The room is a customer of the API: what it needs of the platform is the
+Protocol `Door`, which it is given. Every form carries a proof bound to a cookie of the same browser, so that no other
+site can send it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from havre.base.errors import DeniedError, HavreError
@@ -76,6 +77,7 @@ class Door(Protocol):
     async def change_password(self, request: Request, *, old: str, new: str) -> None: ...
     async def begin_factor(self, request: Request) -> tuple[str, str]: ...
     async def confirm_factor(self, request: Request, code: str) -> list[str]: ...
+    async def owner_of(self, request: Request, id: str) -> str: ...
     def proof(self, text: str) -> str: ...
 
 
@@ -129,23 +131,11 @@ def status_of(error: HavreError) -> int:
 
 def pages(door: Door) -> APIRouter:
     """The pages."""
-    from havre.console import account_pages, sign_in_pages
+    from havre.console import account_pages, shell, sign_in_pages
 
     router = APIRouter(include_in_schema=False)
     made = Pages(door)
     sign_in_pages.add(router, made)
     account_pages.add(router, made)
-
-    @router.get("/")
-    async def home(request: Request) -> Response:
-        visitor = await door.visitor(request)
-        if visitor is None:
-            return made.say("Havre", "This is a Havre installation. Its command line is clever.")
-        return RedirectResponse("/users/me/information", status_code=303)
-
-    @router.get("/goto/{id}")
-    @router.get("/organisations/{path:path}")
-    async def elsewhere(request: Request) -> Response:
-        return made.say("Not here yet", "The pages of the console are not part of this installation yet. Use clever.")
-
+    shell.add(router, made)
     return router

@@ -1,4 +1,4 @@
-"""The one page of an account: the password, two-step sign-in, sign-out."""
+"""What keeps an account safe, as plain HTML that works without a script: password, two-step sign-in, sign-out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from havre.base.errors import HavreError
 from havre.console import Pages, Text, sentence, status_of
 from havre.console.sign_in_pages import Proof
 
-PAGE = "/users/me/information"
+PAGE = "/users/me/security"
 
 
 def add(router: APIRouter, pages: Pages) -> None:
@@ -25,7 +25,6 @@ def add(router: APIRouter, pages: Pages) -> None:
         return pages.form(request, "account.html", status=status, visitor=visitor, **values)
 
     @router.get(PAGE)
-    @router.get("/users/{path:path}")
     async def show(request: Request) -> Response:
         return await account(request)
 

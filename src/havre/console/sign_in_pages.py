@@ -14,13 +14,15 @@ from fastapi.responses import RedirectResponse, Response
 from havre.base.errors import HavreError
 from havre.console import Pages, Text, sentence, status_of
 
-PLACES = ("/users/me/", "/cli-oauth?", "/v2/oauth/authorize?", "/invitation?")
+PLACES = (
+    "/users/me/", "/organisations", "/installation", "/goto/", "/cli-oauth?", "/v2/oauth/authorize?", "/invitation?",
+)  # fmt: skip
 Proof = Annotated[str, Form(max_length=200)]
 
 
 def own_path(text: str) -> str:
     """Where to go after a sign-in: never to another site."""
-    return text if text.startswith(PLACES) and "\\" not in text and text.isprintable() else "/users/me/information"
+    return text if text.startswith(PLACES) and "\\" not in text and text.isprintable() else "/"
 
 
 def add(router: APIRouter, pages: Pages) -> None:

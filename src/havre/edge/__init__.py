@@ -53,6 +53,7 @@ from havre.edge.views import (
     hosts_shown,
     is_https_forced,
     is_sticky,
+    main_fqdns,
     redirections,
     vhosts,
 )
@@ -67,10 +68,10 @@ __all__ = [
     "NAMESPACES", "SCHEMA", "Certificate", "Checked", "Domain", "Redirection", "Vhost", "access_log", "add_certificate",
     "add_redirection", "all_certificates", "answers", "app_of_host", "app_socket", "ca_file", "certificates_of",
     "certify_now", "check_certificate", "claim", "default_fqdn", "domain_of", "expect", "favourite", "hosts_shown",
-    "instance_socket", "is_https_forced", "is_sticky", "ports_in_use", "ports_of", "proxy_metrics", "reconcile_now",
-    "redirections", "release", "release_all", "remove_certificate", "remove_redirection", "root_certificate",
-    "set_favourite", "set_force_https", "set_sticky", "setup", "stop", "tcp_socket", "unset_favourite", "vhosts",
-    "with_proof",
+    "instance_socket", "is_https_forced", "is_sticky", "main_fqdns", "ports_in_use", "ports_of", "proxy_metrics",
+    "reconcile_now", "redirections", "release", "release_all", "remove_certificate", "remove_redirection",
+    "root_certificate", "set_favourite", "set_force_https", "set_sticky", "setup", "stop", "tcp_socket",
+    "unset_favourite", "vhosts", "with_proof",
 ]  # fmt: skip
 T = TypeVar("T")
 LONG_S, REST_FACTOR = 0.05, 4

@@ -92,6 +92,12 @@ def vhosts_of(conn: sa.Connection, app_id: str) -> list[Vhost]:
     return [_vhost(row) for row in conn.execute(query)]
 
 
+def vhosts_of_owner(conn: sa.Connection, owner_id: str) -> list[Vhost]:
+    """Oldest first, then by name."""
+    query = sa.select(VHOST).where(VHOST.c.owner_id == owner_id).order_by(VHOST.c.created_at, VHOST.c.fqdn)
+    return [_vhost(row) for row in conn.execute(query)]
+
+
 @dataclass(frozen=True, slots=True)
 class ServedRow:
     """A vhost with what holds for all names of its app."""

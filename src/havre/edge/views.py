@@ -26,6 +26,15 @@ def favourite(conn: sa.Connection, app_id: str) -> Vhost | None:
     return next((each for each in tables.vhosts_of(conn, app_id) if each.is_favourite), None)
 
 
+def main_fqdns(conn: sa.Connection, owner_id: str) -> dict[str, str]:
+    """The name that each app of an owner is shown with: its favourite, else its oldest."""
+    found: dict[str, str] = {}
+    for each in tables.vhosts_of_owner(conn, owner_id):
+        if each.is_favourite or each.app_id not in found:
+            found[each.app_id] = each.fqdn
+    return found
+
+
 def is_https_forced(conn: sa.Connection, app_id: str) -> bool:
     return tables.is_forced(conn, app_id)
 

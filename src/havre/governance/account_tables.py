@@ -82,6 +82,12 @@ def session(conn: sa.Connection, digest: str) -> Row | None:
     return conn.execute(query).one_or_none()
 
 
+def sessions(conn: sa.Connection, person_id: str) -> list[Row]:
+    """Those of a person, the one that was used last first."""
+    query = sa.select(SESSION).where(SESSION.c.person_id == person_id).order_by(SESSION.c.seen_at.desc())
+    return list(conn.execute(query).all())
+
+
 def touch_session(tx: Tx, digest: str) -> None:
     tx.conn.execute(sa.update(SESSION).where(SESSION.c.digest == digest).values(seen_at=tx.now))
 

@@ -93,6 +93,39 @@ def close_session(tx: Tx, cookie: str) -> None:
     account_tables.delete_session(tx, chance.digest(cookie))
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser that somebody is signed in at. `id` names it; it opens nothing."""
+
+    id: str
+    source: str
+    agent: str
+    created_at: int
+    seen_at: int
+    is_current: bool
+
+
+def sessions(conn: sa.Connection, actor: Actor) -> list[Session]:
+    """Where the person is signed in, the one that was used last first."""
+    require_person(actor)
+    rows = account_tables.sessions(conn, actor.user_id)
+    return [
+        Session(each.digest[:16], each.source, each.agent, each.created_at, each.seen_at, each.digest == actor.token)
+        for each in rows
+    ]
+
+
+def end_session(tx: Tx, actor: Actor, id: str) -> None:
+    """Sign the person out at one browser; `current`: at the one that asks. Raises NotFoundError."""
+    require_person(actor)
+    for each in account_tables.sessions(tx.conn, actor.user_id):
+        if id == each.digest[:16] or (id == "current" and each.digest == actor.token):
+            account_tables.delete_session(tx, each.digest)
+            tx.emit("governance.session.ended", actor_id=actor.user_id, subject=actor.user_id)
+            return
+    raise NotFoundError("there is no such session")
+
+
 def change_password(tx: Tx, actor: Actor, *, old: str, new: str, rng: random.Random) -> None:
     """Every session but the one that asks ends; tokens are revoked one by one. Raises DeniedError, InvalidError."""
     require_person(actor)

@@ -6,7 +6,7 @@ makes it wanted; this room does the rest. See README.md.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,6 +70,7 @@ __all__ = [
     "event_id",
     "log_head",
     "logs",
+    "request_counts",
     "seq_of",
     "setup",
     "tail",
@@ -157,6 +158,14 @@ def logs(kernel: Kernel, query: LogQuery, *, live: bool) -> AsyncGenerator[LogRe
 def access_logs(kernel: Kernel, query: AccessQuery, *, live: bool) -> AsyncGenerator[AccessRecord, None]:
     """The requests that `query` asks for; see `logs`."""
     return _room(kernel).reading.accesses(query, live=live)
+
+
+async def request_counts(kernel: Kernel, app_id: str, *, since: int, span_ms: int) -> Mapping[int, Mapping[int, int]]:
+    """How many requests an app was asked since `since`, by the beginning of each span and by status."""
+    opened = _room(kernel)
+    await opened.access.catch_up(limit_s=1.0)
+    ask = partial(opened.signals.access_counts, app_id, since=since, span_ms=span_ms)
+    return await anyio.to_thread.run_sync(ask)
 
 
 def setup(kernel: Kernel, resolve_host: ResolveHost) -> Room:

@@ -176,6 +176,17 @@ class EmbeddedStore:
             return Page(records, next=max(after, head), has_more=False)
         return Page(records, next=records[-1].seq, has_more=True)
 
+    def access_counts(self, app_id: str, *, since: int, span_ms: int) -> Mapping[int, Mapping[int, int]]:
+        app = sa.select(APP.c.key).where(APP.c.app_id == app_id).scalar_subquery()
+        begin = (ACCESS_LINE.c.at - ACCESS_LINE.c.at % span_ms).label("begin")
+        status = sa.func.json_extract(ACCESS_LINE.c.request, "$.status").label("status")
+        ask = sa.select(begin, status, sa.func.count()).where(ACCESS_LINE.c.app == app, ACCESS_LINE.c.at >= since)
+        found: dict[int, dict[int, int]] = {}
+        with self._reading() as conn:
+            for at, code, count in conn.execute(ask.group_by(begin, status)):
+                found.setdefault(int(at), {})[int(code)] = int(count)
+        return found
+
     def access_head(self) -> int:
         with self._reading() as conn:
             return _head(conn, ACCESS_LINE)

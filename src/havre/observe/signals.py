@@ -66,6 +66,10 @@ class SignalStore(Protocol):
 
     def accesses(self, query: AccessQuery, *, after: int, page: int) -> Page[AccessRecord]: ...
 
+    def access_counts(self, app_id: str, *, since: int, span_ms: int) -> Mapping[int, Mapping[int, int]]:
+        """How many requests since `since`, by the beginning of the span (a multiple of `span_ms`) and by status."""
+        ...
+
     def access_head(self) -> int: ...
 
     def drop_app(self, app_id: str) -> bool:

@@ -100,6 +100,11 @@ class Operations:
         """The operations of one key, newest first."""
         return tables.of_key(conn, key, limit=limit)
 
+    def steps_of(self, kind: str) -> tuple[str, ...]:
+        """The names of a kind's steps in their order; none for a kind that this version does not know."""
+        operation = self._kinds.get(kind)
+        return tuple(step.name for step in operation.steps) if operation is not None else ()
+
     def live(self, conn: sa.Connection) -> list[OperationView]:
         return tables.live(conn)
 

@@ -1,0 +1,167 @@
+/** What a page is: it loads, it shows, it looks again when what it shows has changed, it says what went wrong. */
+import { LitElement, html, nothing, type TemplateResult } from 'lit';
+import { say } from '../cc/core';
+import { w } from '../words';
+import { Refused } from './api';
+import { icon } from './icons';
+import { live, type Change } from './live';
+import { shared } from './state';
+
+const SETTLE_MS = 120;
+
+export abstract class Page<T> extends LitElement {
+  static override properties = {
+    params: { attribute: false },
+    data: { state: true },
+    failure: { state: true },
+    isBusy: { state: true },
+  };
+  declare params: Record<string, string>;
+  declare data: T | undefined;
+  declare failure: Refused | undefined;
+  declare isBusy: boolean;
+  private stop: (() => void)[] = [];
+  private pending = 0;
+  private turn = 0;
+
+  /** What the page shows. */
+  protected abstract load(): Promise<T>;
+  protected abstract view(data: T): TemplateResult;
+  /** The page's heading, also the window's title. */
+  abstract get heading(): string;
+
+  /** Whether the page shows something that `change` is about. */
+  protected wakes(_change: Change): boolean {
+    return false;
+  }
+
+  protected override createRenderRoot(): HTMLElement {
+    return this;
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.stop.push(
+      live.listen(change => {
+        if (change === 'back' || this.wakes(change)) this.lookSoon();
+      }),
+    );
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.stop.forEach(each => each());
+    this.stop = [];
+    window.clearTimeout(this.pending);
+  }
+
+  protected override willUpdate(changed: Map<string, unknown>): void {
+    if (changed.has('params')) {
+      this.data = undefined;
+      this.failure = undefined;
+      void this.look();
+    }
+  }
+
+  protected lookSoon(): void {
+    window.clearTimeout(this.pending);
+    this.pending = window.setTimeout(() => void this.look(), SETTLE_MS);
+  }
+
+  async look(): Promise<void> {
+    const turn = ++this.turn;
+    try {
+      if (this.params.owner) await shared.of(this.params.owner); // what the caller may do there
+      const found = await this.load();
+      if (turn !== this.turn) return;
+      this.data = found;
+      this.failure = undefined;
+    } catch (error) {
+      if (turn !== this.turn) return;
+      const refused = error instanceof Refused ? error : new Refused(-1, String(error));
+      if (!(refused.isAway && this.data !== undefined)) this.failure = refused;
+    }
+  }
+
+  /** Do something that the person asked for; say how it went, then look again. */
+  protected async act(work: () => Promise<unknown>, done: string): Promise<boolean> {
+    this.isBusy = true;
+    try {
+      await work();
+      if (done) say(done);
+      void this.look();
+      return true;
+    } catch (error) {
+      say(reason(error), 'danger');
+      return false;
+    } finally {
+      this.isBusy = false;
+    }
+  }
+
+  protected actions(): TemplateResult | typeof nothing {
+    return nothing;
+  }
+
+  protected override render(): TemplateResult {
+    return html`<header class="page-head">
+        <h1 tabindex="-1">${this.heading}</h1>
+        ${this.actions()}
+      </header>
+      ${this.failure ? this.wrong(this.failure) : this.data === undefined ? waiting() : this.view(this.data)}`;
+  }
+
+  private wrong(failure: Refused): TemplateResult {
+    const title = failure.isAway
+      ? w.away
+      : failure.status === 404
+        ? w.notFound
+        : failure.status === 403
+          ? w.denied
+          : w.wrong;
+    return html`<div class="panel state" role="alert">
+      ${icon('alert')}
+      <p><strong>${title}</strong></p>
+      <p class="soft">${failure.isAway ? w.awayHint : reason(failure)}</p>
+      ${
+        failure.isAway
+          ? nothing
+          : html`<button class="button" @click=${() => void this.look()}>${w.tryAgain}</button>`
+      }
+    </div>`;
+  }
+}
+
+export function reason(error: unknown): string {
+  if (error instanceof Refused && error.isAway) return w.away;
+  const text = error instanceof Error ? error.message : String(error);
+  return text ? text.charAt(0).toUpperCase() + text.slice(1) : w.wrong;
+}
+
+export function waiting(): TemplateResult {
+  return html`<div class="skeleton" role="status" aria-label=${w.loading}>
+    <div></div>
+    <div></div>
+    <div></div>
+  </div>`;
+}
+
+export function empty(
+  title: string,
+  hint: string | TemplateResult = '',
+  action: unknown = nothing,
+): TemplateResult {
+  return html`<div class="panel state">
+    ${icon('wave')}
+    <p><strong>${title}</strong></p>
+    <p class="soft">${hint}</p>
+    ${action}
+  </div>`;
+}
+
+/** Names and values of a form that was sent. */
+export function fields(event: SubmitEvent): Record<string, string> {
+  event.preventDefault();
+  const form = event.target as HTMLFormElement;
+  return Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value)]));
+}

@@ -1,0 +1,154 @@
+"""`havre network`: what our routers should do, what would change, and the lab where it is tried."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import IO, TypeVar
+
+import anyio
+import click
+
+from havre import network as room
+from havre.base.errors import HavreError, InvalidError
+from havre.cli import options
+from havre.kernel.clock import SystemClock
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLE = ROOT / "examples" / "network" / "intent.yaml"
+_file = click.argument("intent", type=click.Path(path_type=Path, dir_okay=False), default=EXAMPLE)
+
+
+@click.group()
+def network() -> None:
+    """Prefixes, origins and upstreams: plan, apply, migrate, and the lab."""
+
+
+@network.command()
+@_file
+@options.data
+@click.option("--stage", default="", help="Of a migration: what the edges do at this stage (SHADOW, MULTI(2), …).")
+@click.option("--json", "as_json", is_flag=True)
+@click.option("--quiet", is_flag=True, help="Words alone, without the configurations.")
+def plan(intent: Path, data: Path | None, stage: str, as_json: bool, quiet: bool) -> None:
+    """What would change at our edges if INTENT were applied, and what the neighbours would have to do."""
+    made = _run(lambda: room.plan_now(intent, _folder(data), stage=stage, clock=SystemClock()))
+    if as_json:
+        told = {"words": made.words, "turns": made.turns, "restarts": made.restarts}
+        click.echo(
+            json.dumps({**told, "differences": dict(made.differences), "requests": dict(made.requests)}, indent=2)
+        )
+        return
+    if made.is_nothing:
+        click.echo("Nothing changes")
+        return
+    for each in made.words:
+        click.echo(f"  {each}")
+    for name, asked in made.requests.items():
+        click.echo(f"\n{name} has to do:")
+        for line in asked.splitlines():
+            click.echo(f"  - {line}")
+    if not quiet:
+        for difference in made.differences.values():
+            click.echo(f"\n{difference}")
+    rounds = "at once" if made.turns <= 1 else f"in {made.turns} turns, waiting for the sessions of each"
+    click.echo(f"\nhavre network apply brings it out {rounds}")
+
+
+@network.command()
+@_file
+@options.data
+@click.option("--stage", default="", help="Of a migration: what the edges do at this stage.")
+def apply(intent: Path, data: Path | None, stage: str) -> None:
+    """Bring INTENT to our edges: checked by the daemons, kept as a version, one neighbour at a time where need be."""
+    version = _run(lambda: room.apply_now(intent, _folder(data), stage=stage, clock=SystemClock()))
+    click.echo(f"Version {version} is in force" if version else "Nothing changed")
+
+
+@network.command()
+@_file
+@options.data
+@click.option("--to", "number", type=int, help="The version to go back to; without it they are listed.")
+def versions(intent: Path, data: Path | None, number: int | None) -> None:
+    """What was brought to the edges, and going back to one of them."""
+    if number is not None:
+        made = _run(lambda: room.go_back(intent, _folder(data), number=number, clock=SystemClock()))
+        click.echo(f"Version {number} is in force again" + (f", as version {made}" if made else "; nothing differed"))
+        return
+    for each, words in _run(lambda: room.versions(intent, _folder(data), clock=SystemClock())).items():
+        click.echo(f"{each:4}  {words}")
+
+
+@network.command()
+@click.option(
+    "--socket", type=click.Path(path_type=Path), default=Path("/run/bird/bird.ctl"), help="BIRD's control socket."
+)
+@click.option("--edge", default="edge1", help="What this router is called.")
+@click.option("--site", default="site1", help="Where it stands.")
+@click.option("--aut-num", type=click.File(), help="A file with the aut-num object: it says who is a transit.")
+def adopt(socket: Path, edge: str, site: str, aut_num: IO[str] | None) -> None:
+    """Print the intent that a running BIRD's sessions, and an aut-num, amount to."""
+    text = aut_num.read() if aut_num is not None else ""
+    click.echo(_run(lambda: room.adopt_now(socket, edge=edge, site=site, aut_num=text)), nl=False)
+
+
+@network.command()
+@_file
+@click.option(
+    "--scenario", "files", type=click.Path(path_type=Path, exists=True), multiple=True, help="A scenario of yours."
+)
+@click.option("--only", default="", help="Scenarios of ours whose names have this in them; the long ones too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one object about every packet.")
+@click.option("--list", "is_list", is_flag=True, help="Say what there is, and run nothing.")
+@click.option("--proof", type=click.Path(path_type=Path), help="Write the proof files of migrations into this folder.")
+def lab(intent: Path, files: tuple[Path, ...], only: str, as_json: bool, is_list: bool, proof: Path | None) -> None:
+    """Build INTENT's situation in network namespaces with real daemons, and count packets both ways.
+
+    Needs root. Nothing outside its own namespaces is reached, and nothing is left.
+    """
+    from havre.network import lab as laboratory
+
+    scenarios = [laboratory.load(each) for each in files] or [
+        each for each in laboratory.standard() if (only in each.name if only else not each.is_long)
+    ]
+    if not scenarios:
+        raise InvalidError(f"there is no scenario with {only!r} in its name; see havre network lab --list")
+    if is_list:
+        for each in scenarios:
+            click.echo(f"  {each.name:<28} {each.path:<6} {each.what}")
+        return
+    content = intent.read_text() if intent.exists() else ""
+    outcomes = []
+    for each in scenarios:
+        outcome = _run(
+            lambda each=each: laboratory.run(content, each, clock=SystemClock(), file=str(intent))  # type: ignore[misc]
+        )
+        outcomes.append(outcome)
+        if proof is not None and outcome.proof:
+            proof.mkdir(parents=True, exist_ok=True)
+            (proof / f"{each.name}.md").write_text(outcome.proof)
+        if not as_json:
+            click.echo(laboratory.told(outcome))
+    if as_json:
+        click.echo(json.dumps({"scenarios": [row for each in outcomes for row in each.rows()]}, indent=2))
+    unexpected = [outcome for outcome in outcomes if outcome.wrong]
+    for outcome in unexpected:
+        click.echo(f"havre: {outcome.scenario.name}: {'; '.join(outcome.wrong)}", err=True)
+    sys.exit(1 if unexpected else 0)
+
+
+def _folder(data: Path | None) -> Path:
+    return options.place(data) / "network"
+
+
+def _run(work: Callable[[], Awaitable[T]]) -> T:
+    try:
+        return anyio.run(work)
+    except* HavreError as group:
+        found: BaseException = group
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        raise found from None

@@ -1,0 +1,423 @@
+"""Runs a scenario in a lab of its own, and says what became of every packet."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from havre.base.errors import InvalidError, UnavailableError
+from havre.drivers.bird import Bird
+from havre.kernel.clock import Clock
+from havre.kernel.store import Store
+from havre.network import controller, decide, engines, tables
+from havre.network.act import Edges
+from havre.network.decide import Posture, Tie
+from havre.network.lab.build import AHEAD, Lab
+from havre.network.lab.scenario import Act, Scenario
+from havre.network.model import Intent, UpstreamKind
+from havre.network.probes import streams
+from havre.network.probes.streams import Counted
+
+ID = "lab"
+ARROW_S = 60.0  # for one arrow of a migration, with all its waits
+AFTER_S = 0.4  # until what is under way has arrived
+NFT_DROP = "table inet lab {\nchain forward {\ntype filter hook forward priority 0; policy accept;\ndrop\n}\n}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a scenario brought. wrong: what was expected and is not so, in words; empty when all is as expected."""
+
+    scenario: Scenario
+    counted: tuple[Counted, ...]
+    states: tuple[str, ...]
+    note: str
+    wrong: tuple[str, ...]
+    seconds: float
+    proof: str = ""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As `havre network lab --json` prints them."""
+        return [
+            {
+                "name": self.scenario.name,
+                "path": self.scenario.path,
+                "family": each.family,
+                "direction": each.direction,
+                "sent": each.sent,
+                "lost": each.lost,
+                "longest_gap_ms": round(each.longest_gap_ms, 1),
+                "states": list(self.states),
+            }
+            for each in self.counted
+        ]
+
+
+async def run(content: str, scenario: Scenario, *, clock: Clock, file: str) -> Outcome:
+    """Build the world, play the scenario, take it all away. Raises UnavailableError when the lab cannot be."""
+    began = clock.monotonic()
+    async with Lab.prepare(content, scenario.world, clock=clock, file=file) as lab:
+        is_settled = scenario.start == "CLEANED"
+        stage = decide.stages(lab.intent)[-1 if is_settled else 0]
+        lab.start_daemons(decide.posture(lab.intent, stage), phase=3 if is_settled else 0)
+        for name in scenario.world.anti_spoof_lacks_us:
+            own = {family: str(lab.intent.own(family)[0].prefix) for family in (4, 6)}
+            rules = f'iifname "cust" ip saddr {own[4]} drop\niifname "cust" ip6 saddr {own[6]} drop\n'
+            chain = f"type filter hook forward priority 0; policy accept;\n{rules}"
+            table = f"table inet spoof {{\nchain forward {{\n{chain}}}\n}}\n"
+            lab.spaces.run(name, "nft", "-f", "-", given=table)
+        lab.start_probes()
+        await lab.wait_for_packets()
+        play = _Play(lab, scenario, clock)
+        if is_settled:
+            await play.everything_is_up()
+        opened = streams.open_all(lab.folder)
+        first = {each.name: each.sent + 1 for each in opened}
+        try:
+            for act in scenario.acts:
+                await play.act(act)
+            (lab.folder / "stop").touch()
+            await clock.sleep(AFTER_S)
+            counted = tuple(each.count(first[each.name], each.sent) for each in opened)
+        finally:
+            await play.end()
+            for each in opened:
+                each.close()
+        reached = await play.reached()
+        wrong = _unexpected(scenario, counted, reached)
+        return Outcome(
+            scenario, counted, play.states, play.note, wrong, clock.monotonic() - began, proof=await play.proof()
+        )
+
+
+def _unexpected(scenario: Scenario, counted: tuple[Counted, ...], stage: str) -> tuple[str, ...]:
+    expect, wrong = scenario.expect, []
+    if expect.stage and expect.stage != stage:
+        wrong.append(f"it ended at {stage}, not at {expect.stage}")
+    for each in counted:
+        lost = expect.lost_in if each.direction == "in" else expect.lost_out
+        gap = expect.gap_in_ms if each.direction == "in" else expect.gap_out_ms
+        if lost is not None and each.lost > lost:
+            wrong.append(f"IPv{each.family} {each.direction}: {each.lost} packets lost, not {lost} at most")
+        if gap is not None and each.longest_gap_ms > gap:
+            wrong.append(
+                f"IPv{each.family} {each.direction}: a gap of {each.longest_gap_ms:.0f} ms, not {gap:.0f} at most"
+            )
+    return tuple(wrong)
+
+
+@dataclass
+class _Play:
+    """One scenario under way."""
+
+    lab: Lab
+    scenario: Scenario
+    clock: Clock
+    states: tuple[str, ...] = ()
+    note: str = ""
+    kills_every_stage: bool = False
+    _process: subprocess.Popen[str] | None = None
+    _store: Store | None = None
+    _requests_done: set[str] = field(default_factory=set)
+
+    async def act(self, act: Act) -> None:
+        handler = cast("Callable[[Any], Awaitable[None]]", getattr(self, f"_{act.what}"))
+        await handler(act.with_)
+
+    # the migration
+
+    async def _migrate(self, goal: object) -> None:
+        await self._controller()
+        before = await self._migration()
+        moment = before.changed_at if before else 0
+        if before is None:
+            content = (self.lab.folder / "intent.yaml").read_text()
+            self._say(do="begin", id=ID, content=content, goal=str(goal), is_paused=True)
+            for what in ("registered", *(each.name for each in self.lab.intent.upstreams)):
+                self._say(do="confirm", id=ID, what=what, words="the lab's")
+            self._say(do="resume", id=ID)
+        else:
+            self._say(do="resume", id=ID, goal=str(goal))
+        await self._until(lambda found: not found.is_paused or found.changed_at > moment > 0, kills=False)
+        await self._until(lambda found: found.stage == str(goal) or found.is_paused)
+
+    async def _until(self, is_over: Callable[[tables.Migration], bool], *, kills: bool = True) -> None:
+        """Follow the migration until it is over, killing the controller on the way where the scenario wants it."""
+        deadline, last, killed = self.clock.monotonic() + ARROW_S, "", ""
+        while True:
+            found = await self._migration()
+            if found is not None:
+                if found.stage != last:
+                    last, deadline = found.stage, self.clock.monotonic() + ARROW_S
+                    if self.kills_every_stage and kills:
+                        await self._kill_controller("now")
+                step = await self._step() if self.kills_every_stage and kills else ""
+                if step and step != killed:
+                    killed = step
+                    await self.clock.sleep(0.2)
+                    await self._kill_controller("now")
+                if is_over(found) and (not kills or not await self._is_under_way()):
+                    self.note = found.note
+                    return
+            if self.clock.monotonic() > deadline:
+                raise UnavailableError(f"the migration hangs at {last or 'its beginning'}: {self._words()}")
+            self._play_person()
+            await self.clock.sleep(0.02)
+
+    def _play_person(self) -> None:
+        """Somebody at the historical provider who does what is asked, after a while."""
+        for file in (self.lab.folder / "requests").glob("phase-*.md"):
+            text = file.read_text()
+            age_s = self.clock.now() / 1000 - file.stat().st_mtime
+            if text in self._requests_done or age_s < self.scenario.world.hp_person_s:
+                continue
+            self._requests_done.add(text)
+            snippet = text.partition("```\n")[2].partition("```")[0]
+            (self.lab.folder / "hp-phase.conf").write_text(snippet)
+            hp = self.lab.intent.historical
+            assert hp is not None
+            subprocess.run(
+                ["birdc", "-s", f"{self.lab.folder}/{hp.name}.ctl", "configure"],
+                env=self.lab.environment, capture_output=True, timeout=20,
+            )  # fmt: skip
+
+    async def _revert(self, _: object) -> None:
+        before = await self._migration()
+        self._say(do="revert", id=ID)
+        stage = before.stage if before else ""
+        await self._until(lambda found: found.is_paused and found.stage != stage)
+
+    async def _kill_controller(self, when: object) -> None:
+        if when == "every_stage":
+            self.kills_every_stage = True
+            return
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+        await self._controller()
+
+    async def _controller(self) -> None:
+        if self._process is not None:
+            return
+        argv = [
+            *AHEAD,
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            sys.executable,
+            "-m",
+            "havre.network.controller",
+            str(self.lab.folder),
+        ]
+        self._process = _started(argv, self.lab)
+        deadline = self.clock.monotonic() + ARROW_S
+        while self._store is None and self.clock.monotonic() < deadline:
+            await self.clock.sleep(0.05)
+            if (self.lab.folder / "network.db").exists():
+                store = controller.open_store(self.lab.folder)
+                try:
+                    await store.read(tables.migrations)
+                    self._store = store
+                except Exception:  # noqa: BLE001 - its tables are not made yet
+                    store.close()
+
+    def _say(self, **asked: Any) -> None:
+        assert self._process is not None and self._process.stdin is not None
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+
+    async def _migration(self) -> tables.Migration | None:
+        return await self._store.read(lambda conn: tables.migration(conn, ID)) if self._store is not None else None
+
+    async def _step(self) -> str:
+        """The arrow's main step that is under way, with the stage it leads to; empty for none."""
+        found = await self._live()
+        return f"{found['id']}" if found and found["step"] in ("switch", "leave") else ""
+
+    async def _is_under_way(self) -> bool:
+        return await self._live() is not None
+
+    async def _live(self) -> Mapping[str, Any] | None:
+        import sqlalchemy as sa
+
+        def read(conn: sa.Connection) -> Mapping[str, Any] | None:
+            row = conn.execute(sa.text("select id, step from op where status in ('running', 'undoing')")).first()
+            return dict(row._mapping) if row is not None else None
+
+        return await self._store.read(read) if self._store is not None else None
+
+    async def reached(self) -> str:
+        found = await self._migration()
+        if self._store is not None:
+            story = await self._store.read(lambda conn: tables.evidence(conn, ID))
+            names = {"reached": "", "taken_back": " taken back"}
+            self.states = ("DRAFT", *(f"{each.stage}{names[each.kind]}" for each in story if each.kind in names))
+        else:
+            self.states = (self.scenario.start,)
+        stage = found.stage if found is not None else self.scenario.start
+        if self._store is not None:
+            self._proof = await self._story()
+            self._store.close()
+        return stage
+
+    _proof: str = ""
+
+    async def _story(self) -> str:
+        assert self._store is not None
+        return await self._store.read(lambda conn: proof(conn, ID))
+
+    async def proof(self) -> str:
+        return self._proof
+
+    async def end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+
+    def _words(self) -> str:
+        log = self.lab.folder / "controller.log"
+        return log.read_text(errors="replace")[-1500:] if log.exists() else ""
+
+    # our edges, where nothing migrates
+
+    async def everything_is_up(self) -> None:
+        """Wait until every session stands and the far router has each way in."""
+        deadline = self.clock.monotonic() + ARROW_S
+        intent = self.lab.intent
+        inet = self.lab.bird("inet")
+        while True:
+            ways = [len(await inet.routes(str(own.prefix))) for own in intent.prefixes]
+            if all(each == len(intent.upstreams) for each in ways):
+                await inet.close()
+                await self.clock.sleep(1.0)
+                return
+            if self.clock.monotonic() > deadline:
+                raise UnavailableError(f"the lab's sessions do not come up: the far router has {ways} ways in")
+            await self.clock.sleep(0.1)
+
+    async def _wait(self, seconds: object) -> None:
+        await self.clock.sleep(float(str(seconds)))
+
+    async def _cut(self, asked: Any) -> None:
+        link, how = _link(asked)
+        if how == "silent":
+            self.lab.spaces.batch("sw", [f"link set dev b_{link} nomaster"])
+        elif how == "carrier":
+            self.lab.spaces.batch("sw", [f"link set dev a_{link} down", f"link set dev b_{link} down"])
+        elif how == "ours":
+            self.lab.spaces.batch(self.lab.intent.upstream(link).edge, [f"link set dev up_{link} down"])
+        else:
+            self.lab.spaces.batch("inet", [f"link set dev {link} down"])
+
+    async def _mend(self, asked: Any) -> None:
+        link, _ = _link(asked if isinstance(asked, dict) else {"link": asked})
+        self.lab.spaces.batch(
+            "sw", [f"link set dev {end}_{link} up" for end in "ab"] + [f"link set dev b_{link} master br_{link}"]
+        )
+        self.lab.spaces.batch("inet", [f"link set dev {link} up"])
+        self.lab.spaces.batch(self.lab.intent.upstream(link).edge, [f"link set dev up_{link} up"])
+
+    def _edge_bird(self, upstream: str) -> Bird:
+        return self.lab.bird(self.lab.intent.upstream(upstream).edge)
+
+    async def _sessions(self, upstream: object, word: str) -> None:
+        async with self._edge_bird(str(upstream)) as edge:
+            for family in self.lab.intent.upstream(str(upstream)).families:
+                await edge.ask(f'{word} "up_{upstream}_ipv{family}"')
+
+    async def _disable(self, upstream: object) -> None:
+        await self._sessions(upstream, "disable")
+
+    async def _enable(self, upstream: object) -> None:
+        await self._sessions(upstream, "enable")
+
+    async def _restart(self, upstream: object) -> None:
+        await self._sessions(upstream, "restart")
+
+    async def _drain(self, upstream: object) -> None:
+        await self._push(self._posture(drained=str(upstream)))
+        await self.clock.sleep(1.0)
+        await self._sessions(upstream, "disable")
+
+    async def _steer_away(self, upstream: object) -> None:
+        await self._push(self._posture(drained=str(upstream)))
+
+    async def _configure(self, times: object) -> None:
+        last = self.lab.intent.upstreams[-1].name
+        for number in range(int(str(times))):
+            await self._push(self._posture(drained=last if number % 2 == 0 else ""))
+            await self.clock.sleep(0.3)
+
+    async def _hold_time(self, seconds: object) -> None:
+        upstreams = tuple(
+            dataclasses.replace(each, timers=dataclasses.replace(each.timers, hold_s=int(str(seconds))))
+            for each in self.lab.intent.upstreams
+        )
+        intent = dataclasses.replace(self.lab.intent, upstreams=upstreams)
+        await self._push(self._posture(), intent=intent)
+
+    def _posture(self, drained: str = "") -> Posture:
+        ties = {each.name: Tie(is_up=True, is_drained=each.name == drained) for each in self.lab.intent.upstreams}
+        return Posture(ties, has_default=False)
+
+    async def _push(self, posture: Posture, intent: Intent | None = None) -> None:
+        edges = Edges(intent or self.lab.intent, self.lab.folder, self.clock)
+        try:
+            await edges.push(edges.texts(posture), words=f"scenario {self.scenario.name}")
+        finally:
+            await edges.close()
+
+    async def _kill_bird(self, edge: object) -> None:
+        self.lab.spaces.stop(f"bird {edge}", is_killed=True)
+        (self.lab.folder / f"{edge}.ctl").unlink(missing_ok=True)
+        self.lab.start_bird(str(edge))
+
+    async def _drop(self, upstream: object) -> None:
+        self.lab.spaces.run(str(upstream), "nft", "-f", "-", given=NFT_DROP)
+
+    async def _flood(self, asked: Any) -> None:
+        link, routes = str(asked["link"]), int(asked["routes"])
+        lines = []
+        for number in range(routes):
+            lines.append(f"protocol static flood{number}_ipv4 {{ ipv4; route 100.64.{number}.0/24 blackhole; }}")
+            lines.append(
+                f"protocol static flood{number}_ipv6 {{ ipv6; route 2001:db8:{0x8000 + number:x}::/48 blackhole; }}"
+            )
+        file = self.lab.folder / f"{link}.conf"
+        text = file.read_text().replace(
+            "if source = RTS_BGP then accept;", 'if source = RTS_BGP || proto ~ "flood*" then accept;'
+        )
+        file.write_text(text + "\n".join(lines) + "\n")
+        async with self.lab.bird(link) as theirs:
+            await theirs.configure()
+
+
+def _started(argv: Sequence[str], lab: Lab) -> subprocess.Popen[str]:
+    with open(lab.folder / "controller.log", "ab") as out:
+        return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=out, stderr=out, text=True, env=lab.environment)
+
+
+def _link(asked: Any) -> tuple[str, str]:
+    if not isinstance(asked, dict) or "link" not in asked:
+        raise InvalidError("a link is named so: {link: t1, how: silent}")
+    how = str(asked.get("how", "silent"))
+    if how not in ("silent", "carrier", "ours", "far"):
+        raise InvalidError(f"a link is cut silent, carrier, ours or far, not {how}")
+    return str(asked["link"]), how
+
+
+def proof(conn: Any, id: str) -> str:
+    """The proof file of a migration: what was seen and done, when, in the observers' own words."""
+    from havre.network.proof import text
+
+    found = tables.migration(conn, id)
+    return text(found, tables.evidence(conn, id)) if found is not None else ""
+
+
+__all__ = ["Outcome", "UpstreamKind", "engines", "proof", "run"]

@@ -1,0 +1,62 @@
+"""What the command line asks for at once: plan, apply, go back, adopt. No operation: each is over in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from havre.drivers.bird import Bird
+from havre.kernel.clock import Clock
+from havre.network import adopt, decide, intent
+from havre.network import plan as plans
+from havre.network.act import Edges
+from havre.network.decide import Posture
+from havre.network.engines import FilterLists
+from havre.network.model import Intent
+
+
+def _posture(wanted: Intent, stage: str) -> Posture:
+    return decide.posture(wanted, decide.stage_named(wanted, stage)) if stage else decide.settled(wanted)
+
+
+async def plan_now(
+    file: Path, folder: Path, *, stage: str, clock: Clock, lists: FilterLists | None = None
+) -> plans.Plan:
+    """What would change if the intent of `file` were applied. Raises InvalidError with the mistakes of the file."""
+    wanted = intent.load(file)
+    posture = _posture(wanted, stage)
+    edges = Edges(wanted, folder, clock)
+    return plans.plan(wanted, posture, before=edges.present(), after=edges.texts(posture, lists))
+
+
+async def apply_now(file: Path, folder: Path, *, stage: str, clock: Clock, lists: FilterLists | None = None) -> int:
+    """Bring the intent to the edges; returns the number of the version, 0 when nothing differed."""
+    wanted = intent.load(file)
+    edges = Edges(wanted, folder, clock)
+    try:
+        words = f"{file.name}{f' at {stage}' if stage else ''}"
+        return await edges.push(edges.texts(_posture(wanted, stage), lists), words=words)
+    finally:
+        await edges.close()
+
+
+async def versions(file: Path, folder: Path, *, clock: Clock) -> dict[int, str]:
+    return Edges(intent.load(file), folder, clock).versions()
+
+
+async def go_back(file: Path, folder: Path, *, number: int, clock: Clock) -> int:
+    """Bring an earlier version out again, as a new one. Raises NotFoundError."""
+    edges = Edges(intent.load(file), folder, clock)
+    try:
+        return await edges.push(edges.version(number), words=f"back to version {number}")
+    finally:
+        await edges.close()
+
+
+async def adopt_now(socket: Path, *, edge: str, site: str, aut_num: str) -> str:
+    """The intent of a running BIRD, as YAML."""
+    async with Bird(socket) as running:
+        seen = await running.sessions()
+        sessions = tuple(each for each in seen.values() if each.kind == "BGP")
+        exported = {each.name: await running.exported(each.name) for each in sessions if each.is_established}
+        found = adopt.Found(await running.router_id(), sessions, exported)
+    return adopt.adopt(found, edge=edge, site=site, aut_num=aut_num)

@@ -1,0 +1,1 @@
+"""Packets as witnesses: streams that are counted in both directions and families, and probes bound to one neighbour."""

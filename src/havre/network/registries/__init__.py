@@ -1,0 +1,1 @@
+"""Registries: what routing registries and RPKI say about our prefixes and our neighbours', and what to file there."""

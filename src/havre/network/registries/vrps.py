@@ -1,0 +1,210 @@
+"""Validated ROA payloads (VRPs) as the JSON of rpki-client, FORT, StayRTR and Routinator, and the table of them.
+
+The table answers what covers a prefix. It holds one number for a prefix and one for what is allowed there, so that all
+VRPs of the Internet are some tens of megabytes, and finds by the prefix's own bits: the prefixes that cover another are
+its right shifts (see `havre.drivers.rtr.pdus`), and only lengths that occur are tried.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from havre.base.errors import InvalidError
+from havre.drivers.rtr import pdus
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+MOST_BYTES = 512 * 1024 * 1024
+MOST_ASN = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Vrp:
+    """One validated ROA payload. `trust_anchor` is empty where the source does not tell it."""
+
+    prefix: Network
+    max_length: int
+    asn: int
+    trust_anchor: str = ""
+
+    def __str__(self) -> str:
+        longest = f" up to /{self.max_length}" if self.max_length > self.prefix.prefixlen else ""
+        return f"{self.prefix}{longest} by AS{self.asn}"
+
+
+class Vrps:
+    """The table: what is announced and withdrawn by a cache, and looked up by prefix."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, dict[int, int | tuple[int, ...]]] = {4: {}, 6: {}}
+        self._shared: dict[int, int] = {}  # equal values are one object
+        self._counts: dict[int, list[int]] = {4: [0] * 33, 6: [0] * 129}
+        self._lengths: dict[int, tuple[int, ...]] = {4: (), 6: ()}
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Vrp]:
+        for family, key, value in self.records():
+            yield Vrp(network(family, key), value & 255, value >> 8)
+
+    def records(self) -> Iterator[tuple[int, int, int]]:
+        """Everything, as family, key and value."""
+        for family, found in self._found.items():
+            for key, held in found.items():
+                for value in held if isinstance(held, tuple) else (held,):
+                    yield family, key, value
+
+    def announce(self, family: int, key: int, value: int) -> bool:
+        """Add one; False when it is there already."""
+        found = self._found[family]
+        held = found.get(key)
+        if held is None:
+            found[key] = self._shared.setdefault(value, value)
+            self._count(family, key.bit_length() - 1, 1)
+        elif isinstance(held, tuple):
+            if value in held:
+                return False
+            found[key] = (*held, value)
+        elif held == value:
+            return False
+        else:
+            found[key] = (held, value)
+        self._size += 1
+        return True
+
+    def withdraw(self, family: int, key: int, value: int) -> bool:
+        """Take one away; False when it is not there."""
+        found = self._found[family]
+        held = found.get(key)
+        if isinstance(held, tuple) and value in held:
+            left = tuple(each for each in held if each != value)
+            found[key] = left if len(left) > 1 else left[0]
+        elif held == value and held is not None:
+            del found[key]
+            self._count(family, key.bit_length() - 1, -1)
+        else:
+            return False
+        self._size -= 1
+        return True
+
+    def has(self, family: int, key: int, value: int) -> bool:
+        held = self._found[family].get(key)
+        return value in held if isinstance(held, tuple) else held == value
+
+    def covering(self, family: int, key: int) -> Iterator[tuple[int, int]]:
+        """Length and value of each VRP that covers the prefix of `key`, the widest first."""
+        found, own = self._found[family], key.bit_length() - 1
+        for length in self._lengths[family]:
+            if length > own:
+                return
+            held = found.get(key >> (own - length))
+            if held is None:
+                continue
+            if isinstance(held, tuple):
+                for value in held:
+                    yield length, value
+            else:
+                yield length, held
+
+    def _count(self, family: int, length: int, change: int) -> None:
+        counts = self._counts[family]
+        counts[length] += change
+        if counts[length] == (1 if change > 0 else 0):
+            self._lengths[family] = tuple(at for at, count in enumerate(counts) if count)
+
+
+def network(family: int, key: int) -> Network:
+    """The prefix of a key."""
+    address, length = pdus.address_of(family, key), pdus.length_of(key)
+    return ipaddress.IPv4Network((address, length)) if family == 4 else ipaddress.IPv6Network((address, length))
+
+
+def key(prefix: Network) -> int:
+    return pdus.key_of(prefix.version, int(prefix.network_address), prefix.prefixlen)
+
+
+def record(vrp: Vrp) -> tuple[int, int, int]:
+    """Family, key and value of a VRP, as `Vrps` and RTR have them."""
+    return vrp.prefix.version, key(vrp.prefix), vrp.asn << 8 | vrp.max_length
+
+
+def records(found: Iterable[Vrp]) -> Iterator[tuple[int, int, int]]:
+    return (record(each) for each in found)
+
+
+def table(found: Iterable[Vrp]) -> Vrps:
+    """The table of these VRPs, each once."""
+    made = Vrps()
+    for each in found:
+        made.announce(*record(each))
+    return made
+
+
+def read(path: Path) -> tuple[Vrp, ...]:
+    """The VRPs of a file. Raises InvalidError when it is not such a file, OSError when there is none."""
+    if path.stat().st_size > MOST_BYTES:
+        raise InvalidError(f"{path.name} is larger than {MOST_BYTES // 1024 // 1024} MiB")
+    return parse(path.read_bytes(), name=path.name)
+
+
+def parse(text: str | bytes, *, name: str = "the text") -> tuple[Vrp, ...]:
+    """The VRPs of a document of rpki-client, StayRTR, Routinator (`roas`) or FORT (`roas`, or CSV).
+
+    Raises InvalidError with the place when something is not a VRP: half a table would make routes unknown, or invalid.
+    """
+    try:
+        text = text.decode() if isinstance(text, bytes) else text
+        if text.lstrip()[:1] not in ("{", "["):
+            return _csv(text, name)
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as cause:
+        raise InvalidError(f"{name} is not JSON") from cause
+    rows = tree.get("roas") if isinstance(tree, dict) else tree
+    if not isinstance(rows, list):
+        raise InvalidError(f"{name} has no list `roas`")
+    return tuple(_vrp(row, f"{name}, roas[{at}]") for at, row in enumerate(rows))
+
+
+def document(found: Iterable[Vrp]) -> str:
+    """VRPs as the JSON that rpki-client writes and StayRTR reads."""
+    rows = [
+        {"prefix": str(each.prefix), "maxLength": each.max_length, "asn": each.asn, "ta": each.trust_anchor or "havre"}
+        for each in found
+    ]
+    return json.dumps({"metadata": {"roas": len(rows)}, "roas": rows}, indent=1) + "\n"
+
+
+def _csv(text: str, name: str) -> tuple[Vrp, ...]:
+    rows = [line.split(",") for line in text.splitlines() if line.strip()]
+    head = [word.strip().lower() for word in rows[0]] if rows else []
+    if head[:3] not in (["asn", "prefix", "max prefix length"], ["asn", "ip prefix", "max length"]):
+        raise InvalidError(f"{name} is neither JSON nor the CSV of FORT, rpki-client or Routinator")
+    made = []
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) < 3:
+            raise InvalidError(f"{name}, line {number}: an AS, a prefix and a length are expected")
+        fields = dict(zip(("asn", "prefix", "maxLength", "ta"), row, strict=False))
+        made.append(_vrp(fields, f"{name}, line {number}"))
+    return tuple(made)
+
+
+def _vrp(row: Any, where: str) -> Vrp:
+    if not isinstance(row, dict) or "prefix" not in row or "asn" not in row:
+        raise InvalidError(f"{where}: a prefix and an asn are expected")
+    try:
+        prefix = ipaddress.ip_network(str(row["prefix"]).strip())
+        asn = int(str(row["asn"]).strip().upper().removeprefix("AS"))
+        longest = int(str(row.get("maxLength", prefix.prefixlen)).strip())
+    except ValueError as cause:
+        raise InvalidError(f"{where}: {str(row)[:120]} is not a VRP") from cause
+    if not prefix.prefixlen <= longest <= prefix.max_prefixlen:
+        raise InvalidError(f"{where}: maxLength {longest} does not fit {prefix}")
+    if not 0 <= asn <= MOST_ASN:
+        raise InvalidError(f"{where}: AS{asn} is not an autonomous system")
+    return Vrp(prefix, longest, asn, str(row.get("ta", "")).strip())

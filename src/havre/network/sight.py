@@ -1,0 +1,112 @@
+"""Looks from outside: what looking glasses see of our prefixes, and what became of the probers' packets."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import TracebackType
+
+import anyio
+
+from havre.base.errors import HavreError, UnavailableError
+from havre.drivers.bird import Bird, Route
+from havre.kernel.clock import Clock
+from havre.network.engines.bird import probe_table
+from havre.network.judge import Seen
+from havre.network.model import FAMILIES, Edge, Intent, LookingGlass, Upstream, family_of
+from havre.network.probes import prober, streams
+
+LATE_NS = 250_000_000  # a packet that is older than this and has not arrived counts as lost
+PROBE = Path(prober.__file__)
+PROBES = 25
+LIMIT_S = 10.0
+
+
+class Sight:
+    """The observers of an intent. Use `async with`; looking glasses keep their connections."""
+
+    def __init__(self, intent: Intent, *, clock: Clock) -> None:
+        self.intent, self._clock = intent, clock
+        self._glasses = {each.name: Bird(Path(each.socket), limit_s=5) for each in intent.observers.looking_glasses}
+        self._streams: tuple[streams.Stream, ...] = ()
+        self._from: dict[str, int] = {}
+        self._lost: dict[str, int] = {}
+
+    async def __aenter__(self) -> Sight:
+        if self.intent.observers.streams:
+            self._streams = streams.open_all(Path(self.intent.observers.streams))
+            self._from = {each.name: each.sent + 1 for each in self._streams}
+            self._lost = dict.fromkeys(self._from, 0)
+        return self
+
+    async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for stream in self._streams:
+            stream.close()
+        for glass in self._glasses.values():
+            await glass.close()
+
+    async def look(self) -> Seen:
+        """What is so at this moment, far away."""
+        origins: dict[tuple[str, str], int | None] = {}
+        silent = set()
+        for glass in self.intent.observers.far:
+            for own in self.intent.prefixes:
+                try:
+                    best = next(iter(await self._glasses[glass.name].routes(str(own.prefix), options="primary")), None)
+                except HavreError:
+                    silent.add(glass.name)
+                    break
+                origins[glass.name, str(own.prefix)] = None if best is None else best.origin or 0
+        return Seen(origins, frozenset(silent), self._packets())
+
+    def _packets(self) -> dict[str, int]:
+        now = int(self._clock.monotonic() * 1e9)
+        for stream in self._streams:
+            lost, self._from[stream.name] = stream.lost_since(self._from[stream.name], before_ns=now - LATE_NS)
+            self._lost[stream.name] += lost
+        return dict(self._lost)
+
+    async def routes_at(self, glass: LookingGlass) -> dict[str, tuple[Route, ...]]:
+        """All routes to our prefixes that one looking glass holds."""
+        return {
+            str(own.prefix): await self._glasses[glass.name].routes(str(own.prefix)) for own in self.intent.prefixes
+        }
+
+    async def transcript(self) -> dict[str, str]:
+        """What each looking glass says in its own words, for the proof."""
+        said = {}
+        for glass in self.intent.observers.looking_glasses:
+            for own in self.intent.prefixes:
+                try:
+                    said[f"{glass.name}: show route {own.prefix}"] = await self._glasses[glass.name].ask(
+                        f"show route {own.prefix} all"
+                    )
+                except HavreError as error:
+                    said[f"{glass.name}: show route {own.prefix}"] = error.message
+        return said
+
+    async def through(self, upstream: Upstream) -> dict[str, tuple[int, int]]:
+        """Probes of our own addresses that leave through one neighbour alone: (sent, answered) by family."""
+        edge = self.intent.edge(upstream.edge)
+        found = {}
+        for family in FAMILIES:
+            target = next((each for each in self.intent.observers.targets if family_of(each) == family), None)
+            source = edge.probe(family)
+            if target is not None and source is not None and upstream.link(family) is not None:
+                mark = str(probe_table(self.intent, upstream.name))
+                found[f"ipv{family}"] = await _bound(edge, mark, str(source), str(target))
+        return found
+
+
+async def _bound(edge: Edge, mark: str, source: str, target: str) -> tuple[int, int]:
+    argv = [sys.executable, "-I", "-S", str(PROBE), "bound", mark, source, target, str(PROBES)]
+    if edge.namespace:
+        argv = ["ip", "netns", "exec", edge.namespace, *argv]
+    with anyio.fail_after(LIMIT_S):
+        done = await anyio.run_process(argv, check=False)
+    if done.returncode != 0:
+        words = done.stderr.decode(errors="replace").strip()[-300:]
+        raise UnavailableError(f"probes of {edge.name} cannot be sent: {words}")
+    said = json.loads(done.stdout)
+    return said["sent"], said["answered"]
