@@ -5,13 +5,15 @@
 Instances are started as a deployment does, each is asked once, and all are left alone; then everything of each (its
 monitor, its sandbox, the app) is added up, shared pages by their share (PSS). The bare process is the same program with
 the same interpreter, as many times, measured the same way. {"instances": …, "isolated_mb": …, "bare_mb": …,
-"first_s": …, "last_s": …}: megabytes for each instance, and seconds for each start among the first and the last tenth.
+"first": …, "last": …}: megabytes for each instance, and what a start among the first and the last ROUNDS took, as a
+ratio of a bare start beside it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import statistics
 import sys
 import time
 from contextlib import ExitStack
@@ -21,12 +23,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import anyio
+import anyio.to_thread
 from benchmarks.start import KINDS, bare_process
+from benchmarks.start import bare as bare_s
 from tests.room.build_rig import BuildRig, Built, Started, an_app, an_instance, open_rig, places
 
 from havre.apps import specs, stacks
 
-SETTLE_S = 5.0
+SETTLE_S, ROUNDS = 5.0, 15
+BARE = ["/usr/bin/python3", "app.py"]
 
 
 def pss_kib(pid: int) -> int:
@@ -74,11 +79,13 @@ async def measure(count: int) -> dict[str, float]:
         try:
             built = await rig.build(files, runtime, env)
             assert built.exit.is_success, built.said
-            times = []
+            ratios = []
             for number in range(count):
                 began = time.monotonic()
                 started.append(await start(rig, built, number))
-                times.append(time.monotonic() - began)
+                took = time.monotonic() - began
+                if number < ROUNDS or number >= count - ROUNDS:
+                    ratios.append(took / await anyio.to_thread.run_sync(bare_s, built, BARE))
             await anyio.sleep(SETTLE_S)
             units = [await rig.engine.get(each.id) for each in started]
             isolated = sum(pss_kib(pid) for unit in units if unit and unit.pid for pid in tree_of(unit.pid))
@@ -86,17 +93,16 @@ async def measure(count: int) -> dict[str, float]:
                 for each in started:
                     group.start_soon(lambda id=each.id: rig.engine.stop(id, grace_s=0))  # type: ignore[misc]
             with ExitStack() as stack:
-                bare = [stack.enter_context(bare_process(built, ["/usr/bin/python3", "app.py"])) for _ in range(count)]
+                bare = [stack.enter_context(bare_process(built, BARE)) for _ in range(count)]
                 await anyio.sleep(SETTLE_S)
                 alone = sum(pss_kib(each.pid) for each in bare)
         finally:
             for each in started:
                 await rig.engine.forget(each.id)
             await rig.end()
-    tenth = max(1, count // 10)
     return {
         "instances": count, "isolated_mb": isolated / 1024 / count, "bare_mb": alone / 1024 / count,
-        "first_s": sum(times[:tenth]) / tenth, "last_s": sum(times[-tenth:]) / tenth,
+        "first": statistics.median(ratios[:ROUNDS]), "last": statistics.median(ratios[-ROUNDS:]),
     }  # fmt: skip
 
 
