@@ -3,6 +3,7 @@ time where sessions start again; and speaks to the historical provider where it 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -98,18 +99,19 @@ class Edges:
     async def ready(self, texts: Mapping[str, str]) -> Callable[[], Awaitable[None]]:
         """Check texts and lay them ready. What is returned brings them out with one word to each daemon that differs,
         and nothing else: no file is written then. The files follow with the next `push`."""
-        place = self.folder / "ready"
-        place.mkdir(parents=True, exist_ok=True)
         await self.check(texts)
+        places = {}
         for name, text in texts.items():
-            _write(place / f"{name}.conf", text)
+            config = Path(self.intent.edge(name).config)
+            places[name] = config.with_name(f"{config.stem}.ready{config.suffix}")  # where the daemon may read
+            _write(places[name], text, like=config)
             await self.daemon(self.intent.edge(name)).version()  # the connection is there
 
         async def bring_out() -> None:
             before = self.present()
             for name, text in texts.items():
                 if before[name] != text:
-                    await self.daemon(self.intent.edge(name)).configure(place / f"{name}.conf")
+                    await self.daemon(self.intent.edge(name)).configure(places[name])
 
         return bring_out
 
@@ -236,10 +238,15 @@ def request(intent: Intent, phase: int) -> str:
     )
 
 
-def _write(file: Path, text: str) -> None:
-    """Replace a file as a whole."""
+def _write(file: Path, text: str, *, like: Path | None = None) -> None:
+    """Replace a file as a whole. It is as readable as it was, or as `like` is: a daemon that is not root reads it."""
     fresh = file.with_name(f".{file.name}.new")
     with open(fresh, "w") as out:
+        os.fchmod(out.fileno(), 0o644)
+        with contextlib.suppress(OSError):
+            seen = (like or file).stat()
+            os.fchmod(out.fileno(), seen.st_mode & 0o777)
+            os.fchown(out.fileno(), seen.st_uid, seen.st_gid)
         out.write(text)
         out.flush()
         os.fsync(out.fileno())
