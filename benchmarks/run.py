@@ -22,7 +22,7 @@ import anyio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import edge, irr, many, network, rtr, wire
+from benchmarks import console, edge, irr, many, network, rtr, wire
 from tests.room.runtime_suite import ROWS
 from tests.system import kinds, test_system_long_load
 from tests.system.rig import EXAMPLES, NODE_APP, Installation, Load, commit, git, installation, until
@@ -329,6 +329,19 @@ def bench_streams(havre: Installation) -> None:
     show(name, f"{value:.0f} MB", "<= 60 MB", value <= 60, "make bench ONLY=streams")
 
 
+def bench_console(havre: Installation) -> None:
+    command = "make bench ONLY=console"
+    value = console.build_seconds()
+    show("the console's build", f"{value:.1f} s", "<= 10 s", value <= 10, command)
+    value = console.open_pages_mb(havre)
+    show(f"memory of {console.OPEN_PAGES} open pages of logs", f"{value:.1f} MB", "<= 10 MB", value <= 10, command)
+    weights, ready = console.pages(havre)
+    for name, weight in weights.items():
+        limit = 150 if name == "overview" else 110
+        show(f"first visit of {name}, gzip", f"{weight:.0f} kB", f"<= {limit} kB", weight <= limit, command)
+    show(f"an overview among {console.APPS} apps is there", f"{ready:.2f} s", "<= 1.0 s", ready <= 1, command)
+
+
 def bench_rtr(_: Installation) -> None:
     """600,000 VRPs by RTR, beside rtrlib's client on the same bytes where it is installed."""
     found = rtr.measure()
@@ -368,6 +381,7 @@ BENCHES: dict[str, Callable[[Installation], None]] = {
     "stacks": bench_stacks,
     "signed": bench_signed,
     "streams": bench_streams,
+    "console": bench_console,
     "summary": bench_summary,
     "push": bench_push,
     "restart": bench_restart,

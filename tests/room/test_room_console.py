@@ -131,3 +131,12 @@ async def test_figures_have_every_span_and_say_when_they_are_asked_for_too_much(
     assert [each["name"] for each in await rig.operator.get(f"{base}/metrics")] == ["cpu", "mem"]
     for query in ("interval=P99D", "span=PT1S&interval=P1D", "interval=x", "span=PT0S"):
         assert (await rig.operator.call("GET", f"{base}/requests?{query}")).status_code == 400, query
+
+
+@pytest.mark.skipif(not BUILT, reason="the console is not built here: make setup builds it")
+def test_nothing_that_is_shown_names_the_makers_service_or_its_hosts() -> None:
+    scripts = [each for each in (FOLDER / "assets").iterdir() if each.suffix in (".js", ".css", ".svg")]
+    assert len(scripts) > 20
+    named = [each.name for each in scripts if re.search(r"Clever Cloud|clever-cloud\.com|cleverapps", each.read_text())]
+    assert named == []
+    assert "@clevercloud/components 18.1.0 (Apache-2.0)" in (FOLDER / "assets" / "third-party.txt").read_text()

@@ -68,6 +68,7 @@ class Tab:
         """Count what a page may not do."""
         ours = (self.origin, "data:", "blob:", "about:")
         self.page.on("request", lambda asked: None if asked.url.startswith(ours) else self.outside.append(asked.url))
+        self.page.on("console", lambda said: self.broken.append(said.text) if "Unknown tr" in said.text else None)
         self.page.on("pageerror", lambda error: self.broken.append(str(error)))
         self.page.add_init_script(WATCH)
 
@@ -107,10 +108,12 @@ class Tab:
         found: list[str] = self.page.evaluate("window.__violations")
         return found
 
-    def axe(self) -> list[str]:
-        """What axe finds against WCAG 2.1 A and AA, as `rule: element`."""
-        self.page.evaluate(AXE.read_text())
-        asked = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+    def axe(self, rule: str = "") -> list[str]:
+        """What axe finds against WCAG 2.1 A and AA, or one rule, as `rule: element`."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text())
+        tags = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+        asked = {"runOnly": {"type": "rule", "values": [rule]} if rule else tags}
         found: Any = self.page.evaluate("asked => axe.run(document, asked)", asked)
         return [
             f"{each['id']}: {node['target']} {node.get('failureSummary', '')[:300]}"
@@ -123,7 +126,7 @@ class Tab:
         if SHOTS:
             Path(SHOTS).mkdir(parents=True, exist_ok=True)
             self.page.wait_for_timeout(300)  # what fades in has faded in
-            self.page.screenshot(path=str(Path(SHOTS) / f"{name}.png"))
+            self.page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
 
 
 @dataclass
@@ -132,25 +135,29 @@ class Desk:
 
     havre: Installation
     browser: Browser
-    tabs: list[Tab] = field(default_factory=list)
+    kept: Any = None  # the operator's session
 
-    def tab(self, *, theme: str = "light", width: int = 1280, height: int = 860, language: str = "en-GB") -> Tab:
+    def tab(self, *, language: str = "en-GB", state: Any = None) -> Tab:
         context: BrowserContext = self.browser.new_context(
+            storage_state=state,
             ignore_https_errors=True,
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if theme == "dark" else "light",
+            viewport={"width": 1280, "height": 860},
             locale=language,
             reduced_motion="reduce",
         )
         context.set_default_timeout(WAIT_MS)
         made = Tab(self.havre, context.new_page())
         made.watch()
-        self.tabs.append(made)
         return made
 
-    def operator(self, **options: Any) -> Tab:
-        made = self.tab(**options)
-        made.sign_in(**credentials(self.havre))
+    def operator(self, *, language: str = "en-GB", again: bool = False) -> Tab:
+        """again: signed in once more, instead of in the session that the others share."""
+        made = self.tab(language=language, state=None if again else self.kept)
+        if again or self.kept is None:
+            made.sign_in(**credentials(self.havre))
+            self.kept = self.kept or made.page.context.storage_state()
+        else:
+            made.open("/")
         return made
 
 

@@ -1,5 +1,6 @@
 /** The view of log lines: thousands of them, filtered, in the colours of their terminal. */
 import '@clevercloud/components/dist/cc-logs-control.js';
+import '@lit-labs/virtualizer/layouts/flow.js'; // which it would fetch later, maybe when nobody answers
 import { html, type TemplateResult } from 'lit';
 import { chosen, choose, isDark } from '../kit/choices';
 

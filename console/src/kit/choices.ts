@@ -40,3 +40,7 @@ export function setTheme(wanted: Theme): void {
   else document.documentElement.dataset.theme = wanted;
   window.dispatchEvent(new Event('hv-theme'));
 }
+
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+  window.dispatchEvent(new Event('hv-theme'));
+});

@@ -42,7 +42,10 @@ export abstract class Page<T> extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
+    const again = (): void => this.requestUpdate(); // what is drawn in another theme
+    window.addEventListener('hv-theme', again);
     this.stop.push(
+      () => window.removeEventListener('hv-theme', again),
       live.listen(change => {
         if (change === 'back' || this.wakes(change)) this.lookSoon();
       }),
