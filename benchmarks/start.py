@@ -1,7 +1,10 @@
-"""Start of an isolated Node app until its first answer, and of the bare process, in turn; the last line is JSON.
+"""Start of an isolated app until its first answer, and of the bare process, in turn; the last line is JSON.
 
-Medians of ROUNDS pairs in one run: {"isolated_s": …, "bare_s": …}. The isolated start is what a deploy does: the
-engine's start of a release, then an answer through the instance's door.
+    python start.py node,bun,python,go
+
+Medians of ROUNDS pairs in one run, for each kind: {"node": {"isolated_s": …, "bare_s": …}, …}. The isolated start is
+what a deploy does: the engine's start of a release, then an answer through the instance's door. The bare process is the
+same program of the same release, asked the same way at a port of loopback.
 """
 
 from __future__ import annotations
@@ -13,17 +16,67 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import anyio
 from tests.room.build_rig import BuildRig, Built, Started, an_instance, open_rig, places
-from tests.system.rig import NODE_APP, free_ports
+from tests.system.rig import free_ports
 
 from havre.apps import specs, stacks
+from havre.drivers.toolchains import Toolchain
 
 ROUNDS = 9
+NODE = """require("node:http").createServer((request, response) => response.end("hello"))
+  .listen(process.env.PORT ?? 8080, "0.0.0.0")"""
+BUN = 'Bun.serve({ port: process.env.PORT ?? 8080, hostname: "0.0.0.0", fetch: () => new Response("hello") })'
+PYTHON = """import http.server, os
+class Hello(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("content-length", "5")
+        self.end_headers()
+        self.wfile.write(b"hello")
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ.get("PORT", 8080))), Hello).serve_forever()
+"""
+GO = """package main
+import ("net/http"; "os")
+func main() {
+	port := os.Getenv("PORT")
+	if port == "" { port = "8080" }
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("hello")) })
+	http.ListenAndServe(":"+port, nil)
+}
+"""
+KINDS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {  # the app's type, its files, its variables
+    "node": ("node", {"package.json": '{"name": "a", "scripts": {"start": "node server.js"}}', "server.js": NODE}, {}),
+    "bun": (
+        "node",
+        {"package.json": '{"name": "a", "scripts": {"start": "bun server.js"}}', "server.js": BUN},
+        {"CC_NODE_BUILD_TOOL": "bun"},
+    ),
+    "python": ("python", {"requirements.txt": "", "app.py": PYTHON}, {"CC_RUN_COMMAND": "python3 app.py"}),
+    "go": ("go", {"go.mod": "module example.test/hello\n\ngo 1.21\n", "main.go": GO}, {}),
+}
+Command = Callable[[Built], list[str]]
+BARE: dict[str, Command] = {
+    "node": lambda built: [str(tool(built, "node").source / "bin" / "node"), "server.js"],
+    "bun": lambda built: [str(next(tool(built, "bun").source.rglob("bin/bun"))), "server.js"],
+    "python": lambda _: ["/usr/bin/python3", "app.py"],
+    "go": lambda built: [str(next(each for each in built.release.rglob("*") if is_program(each)))],
+}
+
+
+def tool(built: Built, name: str) -> Toolchain:
+    return next(each for each in built.toolchains if each.name == name or each.name.startswith(name))
+
+
+def is_program(file: Path) -> bool:
+    return file.is_file() and os.access(file, os.X_OK) and file.read_bytes()[:4] == b"\x7fELF"
 
 
 async def isolated(rig: BuildRig, built: Built) -> float:
@@ -47,37 +100,50 @@ async def isolated(rig: BuildRig, built: Built) -> float:
     return took
 
 
-def bare(built: Built) -> float:
-    """The same program with the same runtime on this machine, asked the same way."""
-    node = next(each.source for each in built.toolchains if each.name == "node") / "bin" / "node"
+@contextmanager
+def bare_process(built: Built, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """The same program with the same runtime on this machine; it has answered."""
     (port,) = free_ports(1)
-    source = (built.release / "server.js").read_text().replace("listen(8080", f"listen({port}")
-    began = time.monotonic()
-    process = subprocess.Popen([str(node), "-e", source], env={"PATH": os.defpath}, stdout=subprocess.DEVNULL)
+    environment = {"PATH": os.defpath, "PORT": str(port)}
+    process = subprocess.Popen(command, cwd=built.release, env=environment, stdout=subprocess.DEVNULL)
     try:
         while True:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
             try:
                 connection.request("GET", "/")
                 connection.getresponse().read()
-                return time.monotonic() - began
+                break
             except OSError:
+                assert process.poll() is None, command
                 time.sleep(0.01)
             finally:
                 connection.close()
+        yield process
     finally:
         process.kill()
         process.wait()
 
 
-async def measure() -> dict[str, float]:
+def bare(built: Built, command: list[str]) -> float:
+    began = time.monotonic()
+    with bare_process(built, command):
+        return time.monotonic() - began
+
+
+async def measure(kind: str) -> dict[str, float]:
+    runtime, files, env = KINDS[kind]
     with places() as paths:
         rig = open_rig(paths)
         try:
-            built = await rig.build(NODE_APP, "node")
+            built = await rig.build(files, runtime, env)
             assert built.exit.is_success, built.said
+            command = BARE[kind](built)
             await isolated(rig, built)
-            pairs = [(await isolated(rig, built), await anyio.to_thread.run_sync(bare, built)) for _ in range(ROUNDS)]
+            await anyio.to_thread.run_sync(bare, built, command)
+            pairs = [
+                (await isolated(rig, built), await anyio.to_thread.run_sync(bare, built, command))
+                for _ in range(ROUNDS)
+            ]
         finally:
             await rig.end()
     return {
@@ -87,4 +153,5 @@ async def measure() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(anyio.run(measure)))
+    wanted = sys.argv[1].split(",") if len(sys.argv) > 1 else list(KINDS)
+    print(json.dumps({each: anyio.run(measure, each) for each in wanted}))

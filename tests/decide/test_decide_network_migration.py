@@ -88,7 +88,14 @@ def test_both_origins_are_right_inside_the_window_alone() -> None:
     tree = parsed(example())
     assert wanted_at(tree, Stage(State.FLIPPED)).origins[P] == {64500, 64510}
     assert wanted_at(tree, Stage(State.MULTI, 1)).origins[P] == {64510}
-    assert wanted_at(tree, Stage(State.SHADOW)).until[P] == {64500}
+    assert wanted_at(tree, Stage(State.PROPAGATED)).until[P] == {64500}
+
+
+def test_a_provider_that_withdraws_too_early_is_not_helped_by_our_silence() -> None:
+    """At SHADOW our announcement can only help: either origin will do, and no loss turns it back."""
+    wanted = wanted_at(parsed(example()), Stage(State.SHADOW))
+    assert wanted.until[P] == {64500, 64510}
+    assert judge(Seen({("far", P): 64510}, lost={"in-4": 5000}), wanted).word == "well"
 
 
 AUT_NUM = """\

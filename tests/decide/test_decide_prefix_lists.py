@@ -160,6 +160,12 @@ def test_the_documents_of_all_validators_say_the_same(text: str) -> None:
     assert vrps.parse(vrps.document([found])) == (Vrp(ROUTE, 24, 64510, found.trust_anchor or "havre"),)
 
 
+def test_what_is_over_is_left_out_where_the_document_says_until_when() -> None:
+    text = json.dumps(RPKI_CLIENT)  # expires one second after the epoch
+    assert len(vrps.parse(text)) == len(vrps.parse(text, now_ms=999)) == 1 and vrps.parse(text, now_ms=1001) == ()
+    assert len(vrps.parse(json.dumps(ROUTINATOR), now_ms=10**15)) == 1
+
+
 BAD = [
     ("", "neither JSON nor"),
     ("{", "is not JSON"),

@@ -177,6 +177,7 @@ IRRD_WRONG = [
     (b"A99999999999\n", UnavailableError, "more than we read|does not speak"),
     (b"A10\nshort", UnavailableError, "did not answer"),
     (b"A3\nab\nX\n", UnavailableError, "did not end"),
+    (b"A\xb2\n", UnavailableError, "does not speak IRRd"),
     (b"x" * 9000, UnavailableError, "does not speak IRRd"),
     (b"", UnavailableError, "did not answer"),
 ]
@@ -212,6 +213,16 @@ def test_a_bad_answer_of_whois_is_a_clear_error(said: bytes, error: type[HavreEr
         leaf(lambda: anyio.run(call))
 
 
+def test_who_asked_too_often_is_told_so_although_the_server_hangs_up() -> None:
+    async def call() -> None:
+        async with scripted(b"%ERROR:201: access denied for 192.0.2.1\n\n\n") as strict:
+            registry = irr.Whois(irr.Endpoint("127.0.0.1", strict.port, quiet_s=10))
+            await registry.prefixes(["AS1", "AS2", "AS3"], family=4)
+
+    with pytest.raises(DeniedError, match="access denied"):
+        leaf(lambda: anyio.run(call))
+
+
 @pytest.mark.parametrize("protocol", irr.PROTOCOLS)
 def test_a_server_that_says_nothing_is_given_up(protocol: str) -> None:
     async def call() -> None:
@@ -244,6 +255,40 @@ def test_the_laboratorys_server_answers_anything_with_something_of_its_protocol(
         assert said == b"" or said[:1] in b"ACDF"
     else:
         assert said == b"" or said.startswith(b"%")
+
+
+PIECES = st.sampled_from(
+    [
+        b"A",
+        b"C\n",
+        b"D\n",
+        b"F no\n",
+        b"A3\n",
+        b"ab\n",
+        b"A-1\n",
+        b"A0\n",
+        b"\n",
+        b"\r\n",
+        b"AS1",
+        b"\xff",
+        b"%ERROR:",
+        b"1:\n",
+        b"route: x\n",
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(PIECES, st.binary(max_size=12)), max_size=12).map(b"".join), st.sampled_from(irr.PROTOCOLS))
+def test_no_answer_crashes_a_client_or_holds_it(said: bytes, protocol: str) -> None:
+    async def call() -> None:
+        async with scripted(said) as bad:
+            try:
+                await irr.registry(protocol, irr.Endpoint("127.0.0.1", bad.port, quiet_s=10)).origins(OUR4)
+            except HavreError as error:
+                assert error.message
+
+    anyio.run(call)
 
 
 def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:

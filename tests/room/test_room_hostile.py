@@ -449,7 +449,8 @@ async def test_which_bound_an_app_came_up_against_is_seen_from_outside(
     rig: HostileRig, neighbour: UnitSpec, kind: str
 ) -> None:
     code, is_seen = SEEN[kind]
-    bomb = await rig.start(rig.spec(PRELUDE + textwrap.dedent(code) + "\ntime.sleep(600)"))
+    size = "XS" if kind in MUST_FILL else "pico"
+    bomb = await rig.start(rig.spec(PRELUDE + textwrap.dedent(code) + "\ntime.sleep(600)", flavor=size))
     with anyio.fail_after(60):
         while not is_seen(await rig.engine.strain(bomb.id)):
             await anyio.sleep(0.1)

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from havre import network
-from havre.base.errors import InvalidError, NotFoundError
+from havre.base.errors import ConflictError, InvalidError, NotFoundError
 from havre.drivers import bird, netns
 from havre.kernel.clock import SystemClock
 from havre.network.act import Edges, Historical, request
@@ -134,6 +134,27 @@ async def test_an_intent_is_applied_changed_and_taken_back_by_version(daemons: P
         "what was there before Havre", "intent.yaml at FLIPPED", "intent.yaml at MULTI(1)", "back to version 2",
         "back to version 1",
     ]  # fmt: skip
+
+
+async def test_a_tree_with_an_old_origin_is_not_applied_in_one_go(tmp_path: Path) -> None:
+    file = tmp_path / "intent.yaml"
+    file.write_text(tree(tmp_path))
+    with pytest.raises(ConflictError, match="gate by gate"):
+        await network.apply_now(file, tmp_path / "state", stage="", clock=SystemClock())
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["intent.yaml"]
+
+
+@needs_bird
+async def test_a_file_stays_as_readable_as_it_was(daemons: Path) -> None:
+    (daemons / "par1.conf").chmod(0o640)
+    file = daemons / "intent.yaml"
+    file.write_text(tree(daemons))
+    await network.apply_now(file, daemons / "state", stage="FLIPPED", clock=SystemClock())
+    assert (daemons / "par1.conf").stat().st_mode & 0o777 == 0o640
+    made = edges(daemons)
+    await made.ready(made.present())
+    await made.close()
+    assert (daemons / "par1.ready.conf").stat().st_mode & 0o777 == 0o640
 
 
 @needs_bird

@@ -13,10 +13,11 @@ import pytest
 from havre.base.errors import InvalidError
 from havre.drivers import bird
 from havre.kernel.clock import SystemClock
-from havre.network import decide, engines, model, preflight
+from havre.network import decide, engines, evidence, model, preflight
 from havre.network import intent as reading
 from havre.network.preflight import Result, look, trial
 from havre.network.registries import filters, vrps
+from tests.decide.test_decide_prefix_lists import N
 from tests.driver.registry_rig import server
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "network" / "intent.yaml"
@@ -177,15 +178,15 @@ WRONG = [
 
 
 @needs_bird
-@pytest.mark.parametrize(("line", "instead", "evidence"), WRONG, ids=[row[2] for row in WRONG])
-def test_a_generated_filter_that_is_wrong_is_found_out(line: str, instead: str, evidence: str) -> None:
+@pytest.mark.parametrize(("line", "instead", "told"), WRONG, ids=[row[2] for row in WRONG])
+def test_a_generated_filter_that_is_wrong_is_found_out(line: str, instead: str, told: str) -> None:
     """The example's own numbers are private ones, so these are refused only where that is what is tried."""
-    found = replace(wanted(), policies=replace(wanted().policies, bogons="private" in evidence))
+    found = replace(wanted(), policies=replace(wanted().policies, bogons="private" in told))
     text, puts = generated(found, "par1")
     assert line in text
     cases = tried(text.replace(line, instead), puts)
     report = preflight.run(found, preflight.Evidence(cases=cases), only=["filters-proven"])
-    assert any(evidence in each.evidence for each in report.of(Result.STOP)), str(report)
+    assert any(told in each.evidence for each in report.of(Result.STOP)), str(report)
 
 
 @needs_bird
@@ -195,3 +196,31 @@ def test_filters_that_bird_cannot_read_are_an_error_of_theirs() -> None:
         tried(text.replace("bgp_local_pref = ", "bgp_local_pref = = "), puts)
     with pytest.raises(InvalidError, match="has no filter"):
         tried("", puts)
+
+
+@needs_bird
+def test_everything_that_can_be_looked_at_is_looked_at(port: int, tmp_path: Path) -> None:
+    file = tmp_path / "vrps.json"
+    roas = [("198.51.100.0/24", 64500), ("198.51.100.0/24", 64510), ("2001:db8:100::/48", 64500)]
+    file.write_text(vrps.document(vrps.Vrp(N(prefix), N(prefix).prefixlen, asn) for prefix, asn in roas))
+    found = wanted()
+    registry = replace(found.registry, servers=(("RIPE", f"irrd://127.0.0.1:{port}"),), vrps=str(file))
+    found = replace(found, registry=registry)
+
+    async def call(lists: Path, intent: model.Intent) -> preflight.Report:
+        return await evidence.everything(intent, lists, before={}, clock=SystemClock())
+
+    report = anyio.run(call, tmp_path, found)
+    assert {each.check for each in report.of(Result.UNKNOWN)} == {"anti-spoof"} and report.troubles == ()
+    stops = {(each.check, each.subject) for each in report.of(Result.STOP)}
+    assert ("route-object", "2001:db8:100::/48 AS64510 in RIPE") in stops
+    assert ("roa-new-origin", "2001:db8:100::/48 AS64510") in stops
+    assert ("roa-new-origin", "198.51.100.0/24 AS64510") not in stops
+    assert {each.result for each in report if each.check in ("filters-proven", "filter-list", "session-restarts")} == {
+        Result.OK
+    }
+    unanswered = replace(registry, servers=(("RIPE", "irrd://127.0.0.1:1"),))
+    report = anyio.run(call, tmp_path / "none", replace(found, registry=unanswered))
+    unknown = {each.check for each in report.of(Result.UNKNOWN)}
+    assert {"route-object", "filters-proven", "session-restarts"} <= unknown
+    assert any("did not answer" in each for each in report.troubles) and "! " in str(report)

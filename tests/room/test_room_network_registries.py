@@ -219,3 +219,12 @@ def test_a_broken_cache_is_no_cache(both: tuple[irr.Registry, ...], cache: filte
     ):
         file.write_text(text)
         assert ask("AS-TOP", 4, both, cache, clock).bird() == ("198.51.100.0/24", "203.0.112.0/23{24,24}")
+
+
+def test_members_that_only_look_like_numbers_are_told_and_not_followed(tmp_path: Path) -> None:
+    file = tmp_path / "x.rpsl"
+    odd = ["AS\u00b2", "AS0", "AS4294967296", f"AS{'9' * 5000}", "AS64496", "10.0.0.0/8", "AS-"]
+    file.write_text(f"as-set: AS-ODD\nmembers: {', '.join(odd)}\n", encoding="utf-8")
+    with server("irr", file) as port:
+        found = anyio.run(sets.resolve, "AS-ODD", (irr.Irrd(irr.Endpoint("127.0.0.1", port)),))
+    assert found.origins == ("AS64496",) and len(found.ignored) >= 4

@@ -88,9 +88,10 @@ def versions(intent: Path, data: Path | None, number: int | None) -> None:
 
 @network.command()
 @_file
-def preflight(intent: Path) -> None:
-    """What registries, RPKI and the intent itself say against going on, check by check, and what to do about each."""
-    report = _run(lambda: room.preflight_now(intent, clock=SystemClock()))
+@options.data
+def preflight(intent: Path, data: Path | None) -> None:
+    """What registries, RPKI, the daemon and the intent itself say against going on, and what to do about each."""
+    report = _run(lambda: room.preflight_now(intent, _folder(data), clock=SystemClock()))
     click.echo(str(report))
     sys.exit(0 if report.is_clear else 1)
 

@@ -3,6 +3,7 @@ time where sessions start again; and speaks to the historical provider where it 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from havre.base.errors import HavreError, InvalidError, NotFoundError, UnavailableError
-from havre.drivers import bird
+from havre.drivers import bird, frr
 from havre.kernel.clock import Clock
 from havre.network import changes, engines
 from havre.network.decide import Posture
@@ -27,13 +28,17 @@ class Edges:
     intent: Intent
     folder: Path
     clock: Clock
-    _birds: dict[str, bird.Bird] = field(default_factory=dict)
+    _daemons: dict[str, bird.Bird | frr.Frr] = field(default_factory=dict)
 
-    def bird(self, edge: Edge) -> bird.Bird:
-        return self._birds.setdefault(edge.name, bird.Bird(Path(edge.socket)))
+    def daemon(self, edge: Edge) -> bird.Bird | frr.Frr:
+        """The driver of an edge's engine, with its connection kept."""
+        if edge.name not in self._daemons:
+            kind = frr.Frr if edge.engine == "frr" else bird.Bird
+            self._daemons[edge.name] = kind(Path(edge.socket))
+        return self._daemons[edge.name]
 
     async def close(self) -> None:
-        for each in self._birds.values():
+        for each in self._daemons.values():
             await each.close()
 
     def texts(self, posture: Posture, lists: FilterLists | None = None) -> dict[str, str]:
@@ -58,7 +63,7 @@ class Edges:
             file = scratch / f"{name}.conf"
             file.write_text(text)
             try:
-                await bird.check(file)
+                await (frr if self.intent.edge(name).engine == "frr" else bird).check(file)
             except InvalidError as cause:
                 raise InvalidError(f"{name}: {cause.message}", edge=name) from cause
 
@@ -89,23 +94,24 @@ class Edges:
         for name, text in texts.items():
             edge = self.intent.edge(name)
             _write(Path(edge.config), text)
-            await self.bird(edge).configure()
+            await self.daemon(edge).configure(Path(edge.config))
 
     async def ready(self, texts: Mapping[str, str]) -> Callable[[], Awaitable[None]]:
         """Check texts and lay them ready. What is returned brings them out with one word to each daemon that differs,
         and nothing else: no file is written then. The files follow with the next `push`."""
-        place = self.folder / "ready"
-        place.mkdir(parents=True, exist_ok=True)
         await self.check(texts)
+        places = {}
         for name, text in texts.items():
-            _write(place / f"{name}.conf", text)
-            await self.bird(self.intent.edge(name)).version()  # the connection is there
+            config = Path(self.intent.edge(name).config)
+            places[name] = config.with_name(f"{config.stem}.ready{config.suffix}")  # where the daemon may read
+            _write(places[name], text, like=config)
+            await self.daemon(self.intent.edge(name)).version()  # the connection is there
 
         async def bring_out() -> None:
             before = self.present()
             for name, text in texts.items():
                 if before[name] != text:
-                    await self.bird(self.intent.edge(name)).configure(place / f"{name}.conf")
+                    await self.daemon(self.intent.edge(name)).configure(places[name])
 
         return bring_out
 
@@ -115,7 +121,7 @@ class Edges:
         while True:
             waiting = []
             for name, sessions in restarted.items():
-                seen = await self.bird(self.intent.edge(name)).sessions() if sessions else {}
+                seen = await self.daemon(self.intent.edge(name)).sessions() if sessions else {}
                 waiting += [each for each in sessions if each not in seen or not seen[each].is_established]
             if not waiting:
                 return
@@ -232,10 +238,15 @@ def request(intent: Intent, phase: int) -> str:
     )
 
 
-def _write(file: Path, text: str) -> None:
-    """Replace a file as a whole."""
+def _write(file: Path, text: str, *, like: Path | None = None) -> None:
+    """Replace a file as a whole. It is as readable as it was, or as `like` is: a daemon that is not root reads it."""
     fresh = file.with_name(f".{file.name}.new")
     with open(fresh, "w") as out:
+        os.fchmod(out.fileno(), 0o644)
+        with contextlib.suppress(OSError):
+            seen = (like or file).stat()
+            os.fchmod(out.fileno(), seen.st_mode & 0o777)
+            os.fchown(out.fileno(), seen.st_uid, seen.st_gid)
         out.write(text)
         out.flush()
         os.fsync(out.fileno())

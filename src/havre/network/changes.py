@@ -11,13 +11,11 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+
+from havre.network.engines import parts
 
 Texts = Mapping[str, str]
 """Of each edge: its configuration; empty for none."""
-_PART = re.compile(r"^(protocol bgp|filter|define) (\w+)(?: = \[\n| \{\n)(.*?)^[}\]];?\n", re.M | re.S)
-_CHANNEL = re.compile(r"^  ipv[46] \{\n.*?^  \};\n", re.M | re.S)
-_KEPT = re.compile(r"^\s*(import keep filtered|import table).*$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,45 +34,14 @@ class Change:
         return not (self.begun or self.ended or self.restarted or self.retold or self.is_other)
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """A configuration cut into what belongs to one session each."""
-
-    router_id: str
-    sessions: Mapping[str, str]
-    policies: Mapping[str, str]
-
-    def policy_of(self, session: str) -> tuple[str, ...]:
-        """The filters of a session, and the list of what it may send."""
-        name = session.removeprefix("up_")
-        keys = (f"filter in_{name}", f"filter out_{name}", f"define FROM_{name.upper()}")
-        return tuple(self.policies.get(each, "") for each in keys)
-
-
-@lru_cache(maxsize=32)
-def _parts(text: str) -> _Parts:
-    sessions, policies = {}, {}
-    for matched in _PART.finditer(text):
-        if matched[1] == "protocol bgp":
-            sessions[matched[2]] = matched[3]
-        else:
-            policies[f"{matched[1]} {matched[2]}"] = matched[3]
-    found = re.search(r"^router id (\S+);", text, re.M)
-    return _Parts(found[1] if found else "", sessions, policies)
-
-
 def change_of(edge: str, before: str, after: str) -> Change:
     """What differs between two configurations of one edge."""
-    one, two = _parts(before), _parts(after)
-    old, new = one.sessions, two.sessions
+    one, two = parts.parts(before), parts.parts(after)
+    old, new = one.identities, two.identities
     both = sorted(old.keys() & new.keys())
     everything = before and one.router_id != two.router_id
-    restarted = tuple(each for each in both if everything or _identity(old[each]) != _identity(new[each]))
-    retold = tuple(
-        each
-        for each in both
-        if each not in restarted and (old[each] != new[each] or one.policy_of(each) != two.policy_of(each))
-    )
+    restarted = tuple(each for each in both if everything or old[each] != new[each])
+    retold = tuple(each for each in both if each not in restarted and one.rest[each] != two.rest[each])
     begun, ended = tuple(sorted(new.keys() - old.keys())), tuple(sorted(old.keys() - new.keys()))
     found = Change(edge, begun, ended, restarted, retold)
     return Change(edge, begun, ended, restarted, retold, is_other=before != after and found.is_nothing)
@@ -86,11 +53,10 @@ def rollout(before: Texts, after: Texts) -> tuple[Texts, ...]:
     delayed: dict[str, list[tuple[str, str]]] = {}
     first = {}
     for edge, text in after.items():
-        old = _sessions(before.get(edge, ""))
         restarted = change_of(edge, before.get(edge, ""), text).restarted
         for name in restarted:
             delayed.setdefault(_neighbor(name), []).append((edge, name))
-            text = _replace(text, name, old[name])
+            text = parts.with_session(text, name, before[edge])
         if text != before.get(edge, ""):
             first[edge] = text
     turns: list[Texts] = [first] if first else []
@@ -99,7 +65,7 @@ def rollout(before: Texts, after: Texts) -> tuple[Texts, ...]:
     for neighbor in neighbors:
         turn: dict[str, str] = {}
         for edge, name in delayed[neighbor]:
-            turn[edge] = _replace(turn.get(edge, now[edge]), name, _sessions(after[edge])[name])
+            turn[edge] = parts.with_session(turn.get(edge, now[edge]), name, after[edge])
         now.update(turn)
         turns.append(turn)
     return tuple(turns)
@@ -111,26 +77,6 @@ def difference(edge: str, before: str, after: str) -> str:
         before.splitlines(), after.splitlines(), f"{edge} now", f"{edge} then", lineterm="", n=2
     )
     return "\n".join(lines)
-
-
-def _sessions(text: str) -> Mapping[str, str]:
-    return _parts(text).sessions
-
-
-def _identity(block: str) -> str:
-    """What a session is made of: all but what its channel takes and tells. A kept table starts the channel again."""
-    kept = "".join(each.group(0) for channel in _CHANNEL.finditer(block) for each in _KEPT.finditer(channel.group(0)))
-    described = re.sub(r"^  description .*\n", "", block, flags=re.M)
-    return _CHANNEL.sub("", described) + kept
-
-
-def _replace(text: str, session: str, block: str) -> str:
-    return re.sub(
-        rf"^(protocol bgp {re.escape(session)} \{{\n).*?^\}}\n",
-        lambda found: f"{found[1]}{block}}}\n",
-        text,
-        flags=re.M | re.S,
-    )
 
 
 def _neighbor(session: str) -> str:

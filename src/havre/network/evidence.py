@@ -8,9 +8,11 @@ from pathlib import Path
 from havre.base.errors import HavreError, InvalidError, UnavailableError
 from havre.drivers import rtr
 from havre.kernel.clock import Clock
-from havre.network import preflight
+from havre.network import decide, engines, preflight
+from havre.network import plan as plans
+from havre.network.changes import Texts
 from havre.network.model import Family, Intent
-from havre.network.preflight import look
+from havre.network.preflight import look, trial
 from havre.network.registries import filters, vrps
 from havre.network.registries.vrps import Vrps
 
@@ -27,9 +29,38 @@ async def registries(intent: Intent, *, clock: Clock, both_origins: bool = True)
     return preflight.run(intent, seen, both_origins=both_origins, only=OF_REGISTRIES)
 
 
-async def everything(intent: Intent, *, clock: Clock) -> preflight.Report:
-    """All checks, on what can be looked at without touching anything."""
-    return preflight.run(intent, await _seen(intent, clock))
+async def everything(intent: Intent, folder: Path, *, before: Texts, clock: Clock) -> preflight.Report:
+    """All checks, on what can be looked at without touching anything: registries, ROAs, the generated filters in a
+    daemon of their own, and what would start again. Probes are sent by the migration itself.
+
+    folder: where lists are kept; before: what the edges' files are now.
+    """
+    seen = await _seen(intent, clock)
+    directory = look.directory(dict(intent.registry.servers))
+    cache = filters.Cache(folder / "filters")
+    lists, troubles = await look.filter_lists(intent, directory, cache=cache, clock=clock)
+    posture = decide.settled(intent)
+    try:
+        after = {each.name: engines.render(intent, each, posture, lists) for each in intent.edges}
+        cases: tuple[preflight.Case, ...] | None = await _proven(intent, after, lists, clock)
+        restarts: tuple[str, ...] | None = plans.plan(intent, posture, before=before, after=after).restarts
+    except (InvalidError, UnavailableError) as error:
+        cases, restarts, troubles = None, None, (*troubles, error.message)
+    told = (*seen.troubles, *troubles)
+    seen = dataclasses.replace(seen, lists=lists, cases=cases, restarts=restarts, troubles=told)
+    report = preflight.run(intent, seen)
+    return dataclasses.replace(report, troubles=told)
+
+
+async def _proven(intent: Intent, texts: Texts, lists: engines.FilterLists, clock: Clock) -> tuple[preflight.Case, ...]:
+    """What BIRD makes of routes with the filters of every edge that runs it."""
+    names = [each.name for each in intent.upstreams]
+    found: list[preflight.Case] = []
+    for edge in intent.edges:
+        if edge.engine == "bird":
+            puts = trial.cases(intent, edge, up=names, lists=lists)
+            found += await trial.try_filters(texts[edge.name], puts, clock=clock)
+    return tuple(found)
 
 
 def sessions(intent: Intent) -> preflight.Report:
@@ -62,7 +93,7 @@ async def _table(intent: Intent, clock: Clock) -> tuple[Vrps | None, str]:
     """Validated ROAs: of a validator's file where one is named, else of the cache that the routers use."""
     try:
         if intent.registry.vrps:
-            return vrps.table(vrps.read(Path(intent.registry.vrps))), ""
+            return vrps.table(vrps.read(Path(intent.registry.vrps), now_ms=clock.now())), ""
         host, _, port = intent.policies.rtr.rpartition(":")
         if host:
             client: rtr.Client[Vrps] = rtr.Client(rtr.Cache(host.strip("[]"), int(port)), Vrps, clock=clock)

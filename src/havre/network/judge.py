@@ -19,7 +19,7 @@ class Seen:
     lost: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wanted:
     """origins: prefix -> who may originate it now; until: prefix -> who has to, before the stage is reached.
     tolerated: packets of one stream that may be lost on the way."""

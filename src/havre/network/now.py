@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from havre.base.errors import ConflictError
 from havre.drivers.bird import Bird
 from havre.kernel.clock import Clock
 from havre.network import adopt, decide, evidence, intent
@@ -36,8 +37,14 @@ async def plan_now(
 
 
 async def apply_now(file: Path, folder: Path, *, stage: str, clock: Clock, lists: FilterLists | None = None) -> int:
-    """Bring the intent to the edges; returns the number of the version, 0 when nothing differed."""
+    """Bring the intent to the edges; returns the number of the version, 0 when nothing differed. Raises ConflictError
+    for a tree with prefixes of an old origin and no stage: that is a migration, and goes gate by gate."""
     wanted = intent.load(file)
+    if not stage and (old := [str(each.prefix) for each in wanted.prefixes if each.old_origin]):
+        raise ConflictError(
+            f"{', '.join(old)} have an old_origin: havre network migrate brings them over gate by gate; once that is"
+            " done take the old_origin out of the tree, or name the --stage that you want at once"
+        )
     edges = Edges(wanted, folder, clock)
     try:
         lists = lists if lists is not None else await evidence.lists_of(wanted, folder, clock=clock)
@@ -47,9 +54,10 @@ async def apply_now(file: Path, folder: Path, *, stage: str, clock: Clock, lists
         await edges.close()
 
 
-async def preflight_now(file: Path, *, clock: Clock) -> Report:
+async def preflight_now(file: Path, folder: Path, *, clock: Clock) -> Report:
     """Every check of preflight on what can be looked at without touching anything."""
-    return await evidence.everything(intent.load(file), clock=clock)
+    wanted = intent.load(file)
+    return await evidence.everything(wanted, folder, before=Edges(wanted, folder, clock).present(), clock=clock)
 
 
 async def versions(file: Path, folder: Path, *, clock: Clock) -> dict[int, str]:

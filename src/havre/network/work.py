@@ -29,6 +29,7 @@ from havre.network.sight import Sight
 
 FAST_S = 3.0  # looked at as often as can be for so long after something was done
 PROBES_ANSWERED = 0.9
+ANY_LOSS = 10**9
 PROPAGATION_DAYS, LOOK_S = 14, 10.0
 PAPER = (State.REGISTERED, State.PROPAGATED)  # stages of the registries, at which no router of ours changes
 
@@ -78,7 +79,7 @@ class Work:
                 texts = edges.texts(decide.posture(intent, stage))
                 await edges.check(texts)
                 for edge in intent.edges:
-                    await edges.bird(edge).version()  # it answers
+                    await edges.daemon(edge).version()  # it answers
         if lacks:
             raise ConflictError(f"{stage} is not begun: {'; '.join(lacks)}")
         await self.note(id, stage, "preflight", "nothing stands in the way")
@@ -167,7 +168,7 @@ class Work:
         may stand while BFD never came up, and then a cut is not seen. Raises UnavailableError."""
         deadline = self.clock.monotonic() + intent.observers.wait_s
         async with self.edges(intent) as edges:
-            edge = edges.bird(intent.edge(upstream.edge))
+            edge = edges.daemon(intent.edge(upstream.edge))
             names = [f"up_{upstream.name}_ipv{family}" for family in upstream.families]
             while True:
                 seen = await edge.sessions()
@@ -242,7 +243,11 @@ class Work:
             return "", error
 
     async def _gate(self, intent: Intent, stage: Stage, sight: Sight, *, acted: float) -> str:
-        """Look until all has been well for the soak time and the number of samples. Raises ConflictError."""
+        """Look until all has been well for the soak time and the number of samples. Raises ConflictError.
+
+        At SHADOW we only say more than before, and the provider's static route does not hang on it: when nothing is
+        seen any more it was the provider that withdrew too early, and what we announce is the cure.
+        """
         observers = intent.observers
         wanted = wanted_at(intent, stage)
         waits_for_people = _phase(stage) is not None and not self.historical(intent).is_managed
@@ -253,7 +258,7 @@ class Work:
             verdict = judge(seen, wanted)
             now = self.clock.monotonic()
             looks += 1
-            if verdict.word == "failed":
+            if verdict.word == "failed" and stage.state is not State.SHADOW:
                 raise ConflictError(f"{stage} is taken back: {verdict.why}")
             if verdict.word == "well":
                 since, samples = since or now, samples + 1
@@ -316,7 +321,7 @@ class Work:
     async def _old_origin(self, intent: Intent) -> None:
         """Wait, for a while, until the old origin is seen far away: the static route of the provider serves again."""
         deadline = self.clock.monotonic() + min(10.0, intent.observers.wait_s)
-        wanted = wanted_at(intent, Stage(State.SHADOW))
+        wanted = wanted_at(intent, Stage(State.PROPAGATED))
         async with Sight(intent, clock=self.clock) as sight:
             while self.clock.monotonic() < deadline:
                 if judge(await sight.look(), wanted).word == "well":
@@ -354,13 +359,16 @@ def wanted_at(intent: Intent, stage: Stage) -> Wanted:
     """Who may originate our prefixes while `stage` is made, and who has to when it is reached."""
     order = list(decide.stages(intent))
     is_flipped = order.index(stage) >= order.index(Stage(State.FLIPPED))
-    may, must = {}, {}
+    may: dict[str, frozenset[int]] = {}
+    must: dict[str, frozenset[int]] = {}
     for own in intent.prefixes:
         old = own.old_origin if own.old_origin is not None else intent.asn
         both = stage.state in (State.FLIPPED, State.SHADOW, State.DRAFT, State.REGISTERED, State.PROPAGATED)
         may[str(own.prefix)] = frozenset({old, intent.asn} if both else {intent.asn})
         must[str(own.prefix)] = frozenset({intent.asn} if is_flipped else {old})
-    return Wanted(may, must)
+        if stage.state is State.SHADOW:
+            must[str(own.prefix)] = frozenset({old, intent.asn})
+    return Wanted(may, must, tolerated=ANY_LOSS if stage.state is State.SHADOW else Wanted.tolerated)
 
 
 def _phase(stage: Stage) -> int | None:

@@ -97,7 +97,7 @@ class Irrd:
             return None
         if head.startswith("F"):
             raise InvalidError(f"{self.endpoint} refused {asked!r}: {head[1:].strip()[:300]}")
-        if not (head.startswith("A") and head[1:].isdigit() and len(head) < 12):
+        if not (head.startswith("A") and head[1:].isdecimal() and head.isascii() and len(head) < 12):
             raise UnavailableError(f"{self.endpoint} does not speak IRRd's protocol: it said {head[:60]!r}")
         left = int(head[1:])
         if left > self.endpoint.most_bytes:

@@ -74,26 +74,24 @@ class Whois:
         chosen = f"-s {','.join(source_word(each) for each in self.endpoint.sources)} " if self.endpoint.sources else ""
         try:
             with anyio.fail_after(self.endpoint.limit_s):
-                texts = await self._talk([chosen + each for each in questions])
+                return await self._talk([chosen + each for each in questions])
         except (OSError, TimeoutError, anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError) as cause:
             raise UnavailableError(f"the registry {self.endpoint} did not answer", asked=questions[0]) from cause
         except anyio.DelimiterNotFound as cause:
             raise UnavailableError(f"{self.endpoint} answered more than we read", asked=questions[0]) from cause
-        return [self._objects(text, asked) for text, asked in zip(texts, questions, strict=True)]
 
-    async def _talk(self, questions: Sequence[str]) -> list[str]:
+    async def _talk(self, questions: Sequence[str]) -> list[list[rpsl.RpslObject]]:
         with anyio.fail_after(self.endpoint.connect_s):
             stream = await anyio.connect_tcp(self.endpoint.host, self.endpoint.port)
-        texts = []
+        found = []
         async with stream:
             received = BufferedByteReceiveStream(stream)
-            for asked in questions:
-                await stream.send(f"-k {asked}\n".encode("ascii") if asked is questions[0] else f"{asked}\n".encode())
+            for number, asked in enumerate(questions):
+                await stream.send(f"{'' if number else '-k '}{asked}\n".encode("ascii"))
                 with anyio.fail_after(self.endpoint.quiet_s):
-                    texts.append(
-                        (await received.receive_until(END, self.endpoint.most_bytes)).decode("utf-8", "replace")
-                    )
-        return texts
+                    text = await received.receive_until(END, self.endpoint.most_bytes)
+                found.append(self._objects(text.decode("utf-8", "replace"), asked))  # a refusal ends the connection
+        return found
 
     def _objects(self, text: str, asked: str) -> list[rpsl.RpslObject]:
         refused = ERROR.search(text)

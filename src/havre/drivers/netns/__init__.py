@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -74,7 +75,8 @@ class Namespaces:
             if process.poll() is None:
                 process.kill()
         for key in list(self.running):
-            self.stop(key, is_killed=True)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel takes its time with a busy one
+                self.stop(key, is_killed=True, grace_s=10)
         for node in reversed(self.made):
             subprocess.run(["ip", "netns", "delete", self.name(node)], capture_output=True, timeout=LIMIT_S)
         self.made.clear()

@@ -95,8 +95,15 @@ class Client(Generic[T]):
                 session = self._session
                 await self._clock.sleep(session.timers.retry_s if session.syncs else self.cache.retry_s)
 
-    async def once(self) -> T:
-        """The table after one full answer. Raises UnavailableError or InvalidError when there is none."""
+    async def once(self, *, limit_s: float = 120.0) -> T:
+        """The table after one full answer. Raises UnavailableError or InvalidError when there is none in time."""
+        try:
+            with anyio.fail_after(limit_s):
+                return await self._once()
+        except TimeoutError as cause:
+            raise UnavailableError(f"the RTR cache {self.cache} was not done within {limit_s:.0f} s") from cause
+
+    async def _once(self) -> T:
         while True:
             try:
                 await self._follow(once=True)

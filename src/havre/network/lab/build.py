@@ -20,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from havre.base.errors import UnavailableError
+from havre.base.errors import InvalidError, UnavailableError
 from havre.drivers import netns
 from havre.drivers.bird import Bird
 from havre.kernel.clock import Clock
@@ -72,7 +72,9 @@ class Lab:
         """content: the intent's YAML. Raises UnavailableError, which names everything that this machine lacks."""
         if lacks := missing():
             raise UnavailableError(f"the lab cannot run here; it needs {', '.join(lacks)}")
-        intents.parse(content, file=file)  # its mistakes are told of the person's own file
+        given = intents.parse(content, file=file)  # its mistakes are told of the person's own file
+        if foreign := [each.name for each in given.edges if each.engine != "bird"]:
+            raise InvalidError(f"the lab's own edges run BIRD; {', '.join(foreign)} would run another engine")
         netns.forget_dead(LABEL)
         _forget_folders()
         folder = Path(tempfile.mkdtemp(prefix=f"{LABEL}-{os.getpid()}-", dir="/tmp"))

@@ -15,7 +15,7 @@ from havre.drivers.bird import Bird
 from havre.kernel.clock import Clock
 from havre.kernel.store import Store
 from havre.network import controller, decide, engines, tables
-from havre.network.act import Edges
+from havre.network.act import Edges, phase_text
 from havre.network.decide import Posture, Tie
 from havre.network.lab.build import Lab
 from havre.network.lab.scenario import Act, Scenario
@@ -382,6 +382,16 @@ class _Play:
         self.lab.spaces.stop(f"bird {edge}", is_killed=True)
         (self.lab.folder / f"{edge}.ctl").unlink(missing_ok=True)
         self.lab.start_bird(str(edge))
+
+    async def _hp_phase(self, phase: object) -> None:
+        hp = self.lab.intent.historical
+        assert hp is not None
+        (self.lab.folder / "hp-phase.conf").write_text(phase_text(self.lab.intent, int(str(phase))))
+        async with self.lab.bird(hp.name) as theirs:
+            await theirs.configure()
+
+    async def _kill_frr(self, upstream: object) -> None:
+        self.lab.spaces.stop(f"bgpd {upstream}", is_killed=True)
 
     async def _drop(self, upstream: object) -> None:
         self.lab.spaces.run(str(upstream), "nft", "-f", "-", given=NFT_DROP)

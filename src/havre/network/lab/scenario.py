@@ -38,6 +38,8 @@ ACTS: dict[str, str] = {
     "steer_away": "prefer the other upstreams to this one: what answers a grey failure",
     "configure": "push the configuration with the filters changed: how many times",
     "hold_time": "push another hold time for every session, in seconds",
+    "hp_phase": "the historical provider does it unasked: 0 static preferred, 2 our route preferred, 3 static removed",
+    "kill_frr": "kill -9 the BGP daemon of an upstream that runs FRR: its name",
     "flood": "an upstream sends so many routes more: {link, routes}",
 }
 

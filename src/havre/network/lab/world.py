@@ -37,6 +37,7 @@ class Knobs:
     extra_routes: int = 0  # that each transit sends beyond the remote client's
     soak_s: float = 1.0  # of every stage
     has_bfd: bool = True
+    forgets_bfd: tuple[str, ...] = ()  # upstreams that did not configure theirs
     hold_s: int = 0  # of every session; 0: what the intent says
     import_limit: int = 0  # ours on transits; 0: what the intent says
 
@@ -132,7 +133,7 @@ def _neighbor(intent: Intent, upstream: Upstream, number: int, knobs: Knobs, fol
     """A transit or the historical provider: between one of our edges and the Internet router."""
     is_hp = intent.historical == upstream
     yield from _base(f"10.100.{number}.1")
-    if upstream.bfd:
+    if upstream.bfd and upstream.name not in knobs.forgets_bfd:
         yield "protocol bfd { }"
     if is_hp:
         yield f'include "{folder}/hp-phase.conf";'
@@ -144,7 +145,7 @@ def _neighbor(intent: Intent, upstream: Upstream, number: int, knobs: Knobs, fol
         knows = knobs.hp_filter_has_new_origin or not is_hp
         taken = f"if net ~ {own} && bgp_path.last = {intent.asn} then accept;" if knows else ""
         told = "if source = RTS_BGP then accept;" + (' if proto ~ "extra*" then accept;' if knobs.extra_routes else "")
-        bfd = upstream.bfd
+        bfd = upstream.bfd if upstream.name not in knobs.forgets_bfd else None
         intervals = f"min rx interval {bfd.interval_ms} ms; min tx interval {bfd.interval_ms} ms;" if bfd else ""
         watch = f"bfd {{ {intervals} multiplier {bfd.multiplier}; }};" if bfd else ""
         if knobs.extra_routes and not is_hp:

@@ -88,9 +88,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings, in the order of the checks."""
+    """All findings, in the order of the checks. troubles: what did not answer while evidence was gathered."""
 
     findings: tuple[Finding, ...]
+    troubles: tuple[str, ...] = ()
 
     def of(self, *results: Result) -> tuple[Finding, ...]:
         return tuple(each for each in self.findings if each.result in results)
@@ -109,7 +110,7 @@ class Report:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{len(self.of(each))} {each.value}" for each in Result)
-        return "\n".join([*map(str, self.findings), counts])
+        return "\n".join([*map(str, self.findings), *(f"! {each}" for each in self.troubles), counts])
 
 
 def network(own: OwnPrefix) -> Network:

@@ -133,7 +133,7 @@ async def _members(names: Sequence[str], registries: Iterable[irr.Registry]) -> 
 
 def _sort(word: str, origins: set[int], inner: dict[str, None], ignored: list[str]) -> None:
     """Put a member where it belongs: a system, a set, or what is neither."""
-    if word[:2] == "AS" and word[2:].isdigit():
+    if irr_model.ASN.fullmatch(word):
         if 0 < int(word[2:]) < 2**32:
             origins.add(int(word[2:]))
         else:

@@ -41,7 +41,6 @@ class Vrps:
 
     def __init__(self) -> None:
         self._found: dict[int, dict[int, int | tuple[int, ...]]] = {4: {}, 6: {}}
-        self._shared: dict[int, int] = {}  # equal values are one object
         self._counts: dict[int, list[int]] = {4: [0] * 33, 6: [0] * 129}
         self._lengths: dict[int, tuple[int, ...]] = {4: (), 6: ()}
         self._size = 0
@@ -65,7 +64,7 @@ class Vrps:
         found = self._found[family]
         held = found.get(key)
         if held is None:
-            found[key] = self._shared.setdefault(value, value)
+            found[key] = value
             self._count(family, key.bit_length() - 1, 1)
         elif isinstance(held, tuple):
             if value in held:
@@ -146,16 +145,17 @@ def table(found: Iterable[Vrp]) -> Vrps:
     return made
 
 
-def read(path: Path) -> tuple[Vrp, ...]:
-    """The VRPs of a file. Raises InvalidError when it is not such a file, OSError when there is none."""
+def read(path: Path, *, now_ms: int = 0) -> tuple[Vrp, ...]:
+    """The VRPs of a file that are not over at `now_ms`; see `parse`. Raises OSError when there is no such file."""
     if path.stat().st_size > MOST_BYTES:
         raise InvalidError(f"{path.name} is larger than {MOST_BYTES // 1024 // 1024} MiB")
-    return parse(path.read_bytes(), name=path.name)
+    return parse(path.read_bytes(), name=path.name, now_ms=now_ms)
 
 
-def parse(text: str | bytes, *, name: str = "the text") -> tuple[Vrp, ...]:
+def parse(text: str | bytes, *, name: str = "the text", now_ms: int = 0) -> tuple[Vrp, ...]:
     """The VRPs of a document of rpki-client, StayRTR, Routinator (`roas`) or FORT (`roas`, or CSV).
 
+    now_ms: what is over by then is left out, where the document says until when (`expires`); 0 leaves nothing out.
     Raises InvalidError with the place when something is not a VRP: half a table would make routes unknown, or invalid.
     """
     try:
@@ -168,7 +168,8 @@ def parse(text: str | bytes, *, name: str = "the text") -> tuple[Vrp, ...]:
     rows = tree.get("roas") if isinstance(tree, dict) else tree
     if not isinstance(rows, list):
         raise InvalidError(f"{name} has no list `roas`")
-    return tuple(_vrp(row, f"{name}, roas[{at}]") for at, row in enumerate(rows))
+    found = ((row, _vrp(row, f"{name}, roas[{at}]")) for at, row in enumerate(rows))
+    return tuple(each for row, each in found if not _is_over(row, now_ms))
 
 
 def document(found: Iterable[Vrp]) -> str:
@@ -192,6 +193,11 @@ def _csv(text: str, name: str) -> tuple[Vrp, ...]:
         fields = dict(zip(("asn", "prefix", "maxLength", "ta"), row, strict=False))
         made.append(_vrp(fields, f"{name}, line {number}"))
     return tuple(made)
+
+
+def _is_over(row: dict[str, Any], now_ms: int) -> bool:
+    expires = row.get("expires")
+    return isinstance(expires, int) and 0 < expires * 1000 < now_ms
 
 
 def _vrp(row: Any, where: str) -> Vrp:

@@ -96,7 +96,7 @@ def _prefixes_of_set(register: Register, talk: Talk, rest: str) -> bytes:
 
 
 def _prefixes_of_origin(register: Register, talk: Talk, rest: str, *, family: int) -> bytes:
-    if not (rest[:2].upper() == "AS" and rest[2:].isdigit()):
+    if not (rest[:2].upper() == "AS" and rest[2:].isdecimal()):
         return f"F Invalid AS number {rest}\n".encode()
     found = _of(register, talk, rest, family)
     return _data(" ".join(found)) if found else MISSING

@@ -67,7 +67,7 @@ class Register:
         seen, left, found = {name.upper()}, [name], dict[str, None]()
         while left:
             for word in self.members(left.pop(), sources=sources) or ():
-                if word[:2] == "AS" and word[2:].isdigit():
+                if word[:2] == "AS" and word[2:].isdecimal():
                     found[word] = None
                 elif word.upper() not in seen:
                     seen.add(word.upper())
