@@ -168,7 +168,7 @@ const en = {
   requestsTold: (n: number) => `${n} request${s(n)} in the last 24 hours`,
   noRequests: 'No request in the last 24 hours.',
   statusCodes: 'Status codes',
-  noFigures: 'The first figures come within two minutes of a start.',
+  noFigures: 'The first figures come within a minute of a start.',
   ofTheFlavor: 'of its size',
   start: 'Start',
   stop: 'Stop',

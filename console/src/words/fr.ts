@@ -164,7 +164,7 @@ const fr: Words = {
   requestsTold: n => `${n} requête${s(n)} ces dernières 24 heures`,
   noRequests: 'Aucune requête ces dernières 24 heures.',
   statusCodes: 'Codes de réponse',
-  noFigures: 'Les premiers chiffres arrivent dans les deux minutes après un démarrage.',
+  noFigures: 'Les premiers chiffres arrivent dans la minute qui suit un démarrage.',
   ofTheFlavor: 'de sa taille',
   start: 'Démarrer',
   stop: 'Arrêter',
