@@ -382,6 +382,7 @@ const en = {
     edge: 'Edge',
     observe: 'Logs and figures',
     notifications: 'Notifications',
+    network: 'Network',
     apps: 'Applications',
     ssh: 'SSH gateway',
   } as Record<string, string>,

@@ -367,6 +367,7 @@ const fr: Words = {
     edge: 'Bordure',
     observe: 'Journaux et chiffres',
     notifications: 'Notifications',
+    network: 'Réseau',
     apps: 'Applications',
     ssh: 'Passerelle SSH',
   },
