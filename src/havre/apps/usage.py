@@ -1,7 +1,7 @@
 """What apps used in the last day: processor and memory, remembered in a few numbers for each app.
 
-Three times a minute the control groups of what runs are read; five minutes make one point. The points live in memory: they are
-for a page to draw, and begin anew with the control plane.
+Three times a minute the control groups of what runs are read; five minutes make one point. The points live in memory:
+they are for a page to draw, and begin anew with the control plane.
 """
 
 from __future__ import annotations
