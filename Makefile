@@ -12,7 +12,7 @@ help: ## this list
 setup: ## install everything into .venv (idempotent)
 	@"$(PYTHON)" tools/setup.py
 
-demo up: export HAVRE_BROWSER = no
+demo up: export HAVRE_DEBIAN = no
 
 demo: setup ## a whole cloud on this machine, and an app on it
 	@$(V)/havre demo --data "$(DATA)"

@@ -22,7 +22,7 @@ import anyio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import edge, many, wire
+from benchmarks import edge, irr, many, network, rtr, wire
 from tests.room.runtime_suite import ROWS
 from tests.system import kinds, test_system_long_load
 from tests.system.rig import EXAMPLES, NODE_APP, Installation, Load, commit, git, installation, until
@@ -329,6 +329,37 @@ def bench_streams(havre: Installation) -> None:
     show(name, f"{value:.0f} MB", "<= 60 MB", value <= 60, "make bench ONLY=streams")
 
 
+def bench_rtr(_: Installation) -> None:
+    """600,000 VRPs by RTR, beside rtrlib's client on the same bytes where it is installed."""
+    found = rtr.measure()
+    own, peer = found["ours"], found["peer"]
+    assert own is not None
+    beside = f" (rtrlib {peer['seconds']:.1f} s)" if peer else ""
+    command = "make bench ONLY=rtr"
+    took, most_mb = own["seconds"], own["most_mb"]
+    show("600,000 VRPs by RTR", f"{took:.1f} s{beside}", "<= 5 s", took <= 5, command)
+    show("memory of that process, at its most", f"{most_mb:.0f} MB", "<= 200 MB", most_mb <= 200, command)
+
+
+def bench_filters(_: Installation) -> None:
+    """A filter of 55,000 prefixes made from a registry, beside bgpq4 at the same server where it is installed."""
+    found = irr.measure()
+    took, peer = found["ours_s"], found.get("bgpq4_s")
+    value = f"{took:.2f} s" + (f", {took / peer:.1f}x" if peer else "")
+    show("55,000 prefixes of 4,000 origins / bgpq4", value, "<= 5 s", took <= 5, "make bench ONLY=filters")
+
+
+def bench_plan(_: Installation) -> None:
+    took = network.measure()
+    show(
+        "plan of 4 upstreams x 3 sites, 3 filters of 50,000",
+        f"{took:.2f} s",
+        "<= 2 s",
+        took <= 2,
+        "make bench ONLY=plan",
+    )
+
+
 BENCHES: dict[str, Callable[[Installation], None]] = {
     "memory": bench_memory,
     "start": bench_start,
@@ -347,6 +378,9 @@ BENCHES: dict[str, Callable[[Installation], None]] = {
     "power": bench_power,
     "routes": bench_routes,
     "edge": bench_edge,
+    "rtr": bench_rtr,
+    "filters": bench_filters,
+    "plan": bench_plan,
 }
 
 

@@ -78,6 +78,18 @@ function packageOf(id: string): string | null {
   return null;
 }
 
+/** The font under a name that the plain pages of signing in know too. */
+function plainFont(): Plugin {
+  return {
+    name: 'plain-font',
+    generateBundle() {
+      const file = 'node_modules/@fontsource-variable/figtree/files/figtree-latin-wght-normal.woff2';
+      const source = readFileSync(join(import.meta.dirname, file));
+      this.emitFile({ type: 'asset', fileName: 'assets/figtree.woff2', source });
+    },
+  };
+}
+
 /** Every text once more, compressed: the server only hands files out. */
 function compressed(): Plugin {
   return {
@@ -96,7 +108,7 @@ function compressed(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [atHome(), cookieInsteadOfTokens(), thirdParty(), compressed()],
+  plugins: [atHome(), cookieInsteadOfTokens(), thirdParty(), plainFont(), compressed()],
   build: {
     target: 'es2022',
     outDir: process.env.HAVRE_CONSOLE_OUT ?? '../src/havre/console/web',

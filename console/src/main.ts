@@ -2,6 +2,7 @@
 import '@fontsource-variable/figtree/wght.css';
 import './app.css';
 import { speak } from './cc/core';
+import { answers } from './kit/api';
 import { language } from './kit/choices';
 import { rule } from './kit/router';
 import { loadWords } from './words';
@@ -46,4 +47,7 @@ async function begin(): Promise<void> {
   await import('./shell');
 }
 
-void begin();
+begin().catch(async () => {
+  await answers(); // a file did not come: once more, when it can
+  location.reload();
+});

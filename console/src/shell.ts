@@ -2,7 +2,7 @@
 import { LitElement, html, nothing, type TemplateResult } from 'lit';
 import { unsafeStatic, html as staticHtml } from 'lit/static-html.js';
 import { show } from './cc/core';
-import { call, Refused } from './kit/api';
+import { answers, call, Refused } from './kit/api';
 import { choose, language, setTheme, isDark } from './kit/choices';
 import { icon, mark, type IconName } from './kit/icons';
 import { live } from './kit/live';
@@ -90,7 +90,8 @@ class Shell extends LitElement {
     try {
       place = await placeOf(location.pathname);
     } catch {
-      location.reload(); // the files of this version are gone: there is a newer one
+      await answers(); // a file did not come, or there is a newer version
+      if (turn === this.turn) location.reload();
       return;
     }
     if (turn !== this.turn) return;
@@ -192,7 +193,7 @@ class Shell extends LitElement {
           class="bare lang"
           @click=${this.turnLanguage}
           lang=${language() === 'en' ? 'fr' : 'en'}
-          aria-label=${language() === 'en' ? 'Français' : 'English'}
+          aria-label=${language() === 'en' ? 'FR: Français' : 'EN: English'}
         >
           ${language() === 'en' ? 'FR' : 'EN'}
         </button>

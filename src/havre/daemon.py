@@ -24,7 +24,7 @@ import click
 import structlog
 import uvicorn
 
-from havre import __version__, api, apps, console, edge, governance, notifications, observe, ssh
+from havre import __version__, api, apps, console, edge, governance, network, notifications, observe, ssh
 from havre.base.errors import HavreError
 from havre.drivers.bwrap import identity
 from havre.kernel import backup, housekeeping, units
@@ -70,6 +70,7 @@ def build_rooms(kernel: Kernel) -> tuple[tuple[Room, ...], apps.Apps]:
         housekeeping.setup(kernel),
         governance.setup(kernel),
         edge.setup(kernel),
+        network.setup(kernel),
         observe.setup(kernel, resolve_host=edge.app_of_host),
         notifications.setup(kernel, name_of=apps.views.name_of),
         room,

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 from havre.base.errors import DeniedError, HavreError, InvalidError, UnavailableError
 from havre.drivers import irr
+from havre.drivers.irr import rpsl
 from havre.network.lab.servers import irr as lab
 from havre.network.lab.servers.register import Files
+from tests.driver.irrd_rig import irrd
 from tests.driver.registry_rig import scripted, server
 
 OBJECTS = """
@@ -79,8 +81,16 @@ OUR4 = ipaddress.ip_network("198.51.100.0/24")
 OUR6 = ipaddress.ip_network("2001:db8:100::/48")
 
 
-@pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+@pytest.fixture(scope="module", params=["lab", pytest.param("irrd", marks=pytest.mark.soak)])
+def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The laboratory's server, and IRRd itself: what one answers, the other answers."""
+    if request.param == "irrd":
+        by_source: dict[str, str] = {"RIPE": "", "RADB": ""}
+        for each in rpsl.objects(OBJECTS):
+            by_source[each.first("source")] += rpsl.written(each) + "\n"
+        with irrd(request.getfixturevalue("postgres"), by_source) as port:
+            yield port
+        return
     folder = tmp_path_factory.mktemp("irr")
     (folder / "a.rpsl").write_text(OBJECTS)
     with server("irr", folder) as port:
@@ -114,7 +124,7 @@ def test_a_set_has_its_members_and_those_that_refer_to_it_with_a_trusted_maintai
     found = run(lambda: ask().members(["as-our", "AS-EMPTY", "AS-NOT-THERE", "AS64500:AS-CUSTOMERS"]))
     assert set(found["AS-OUR"]) == {"AS64510", "AS64500:AS-CUSTOMERS", "AS-EMPTY", "AS64512"}
     assert found["AS-EMPTY"] == () and found["AS-NOT-THERE"] is None
-    assert found["AS64500:AS-CUSTOMERS"] == ("AS64511", "AS-OUR")
+    assert set(found["AS64500:AS-CUSTOMERS"]) == {"AS64511", "AS-OUR"}
 
 
 def test_both_origins_of_a_prefix_are_seen_and_only_those_of_the_sources_that_are_asked(
@@ -130,6 +140,7 @@ def test_an_object_is_read_by_its_class_and_key(ask: Callable[..., irr.Registry]
     found = run(lambda: ask().object("aut-num", "AS64510"))
     assert found is not None and found.first("import") == "from AS64501 accept ANY"
     assert run(lambda: ask().object("aut-num", "AS65000")) is None
+    assert run(lambda: ask().object("as-set", "AS-EMPTY")) is not None
     route = run(lambda: ask().object("route", "198.51.100.0/24AS64500"))
     assert route is not None and route.first("source") == "RADB"
 
@@ -143,7 +154,7 @@ def test_what_is_no_name_is_never_sent(ask: Callable[..., irr.Registry], name: s
 
 
 def test_an_unknown_source_is_said_by_name(port: int) -> None:
-    with pytest.raises(InvalidError, match="NOSUCH"):
+    with pytest.raises(InvalidError, match="refused '!sNOSUCH'"):
         run(lambda: irr.Irrd(irr.Endpoint("127.0.0.1", port, ("NOSUCH",))).origins(OUR4))
 
 
@@ -155,7 +166,8 @@ def test_thousands_of_questions_are_answered_in_their_order_over_one_connection(
 
 def test_a_whole_set_is_resolved_by_the_server_in_one_question_loops_and_all(port: int) -> None:
     registry = irr.Irrd(irr.Endpoint("127.0.0.1", port, ("RIPE",)))
-    assert run(lambda: registry.prefixes_of_set("AS-OUR", family=4)) == (OUR4, ipaddress.ip_network("203.0.113.0/24"))
+    found = run(lambda: registry.prefixes_of_set("AS-OUR", family=4))
+    assert set(found) == {OUR4, ipaddress.ip_network("203.0.113.0/24")}
     assert run(lambda: registry.prefixes_of_set("AS-NONE", family=4)) is None
 
 
@@ -183,6 +195,7 @@ def test_a_bad_answer_of_irrd_is_a_clear_error(said: bytes, error: type[HavreErr
 WHOIS_WRONG = [
     (b"%ERROR:201: access denied\n\n\n", DeniedError, "access denied"),
     (b"%ERROR:102: unknown source\n\n\n", InvalidError, "unknown source"),
+    (b"%% ERROR: Unrecognised flag/search: B\n\n\n", InvalidError, "Unrecognised flag"),
     (b"%ERROR:305: connection has been closed\n\n\n", UnavailableError, "305"),
     (b"<html>\n\n\n", UnavailableError, "does not answer in RPSL"),
     (b"route: 198.51", UnavailableError, "did not answer"),

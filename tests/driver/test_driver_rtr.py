@@ -124,7 +124,7 @@ def test_a_client_lives_through_the_restart_of_its_cache_and_keeps_its_table_mea
             await until(client, holds)
             tasks.cancel_scope.cancel()
 
-    same = ("--session", "7")  # as StayRTR 0.5 does: the second life has the session and the serial of the first
+    same = ("--session", "7")  # as StayRTR 0.5 within a second: the second life has the session and serial of the first
     with cache(kind, file, *same) as port:
         client = rtr.Client(rtr.Cache("127.0.0.1", port, retry_s=0.1), vrps.Vrps, clock=SystemClock())
         anyio.run(call, client, lambda: rows(client.table) == sorted(FIRST))

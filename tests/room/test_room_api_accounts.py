@@ -28,6 +28,7 @@ async def signed_in(rig: ApiRig, person: Person) -> Page:
     page = Page(rig)
     await page.open("/login")
     await page.fill(email=person.credentials.email, password=person.credentials.password)
+    await page.open("/users/me/security")
     assert person.credentials.email in page.seen.text, page.seen.text
     return page
 
@@ -147,6 +148,7 @@ async def test_two_step_sign_in_asks_for_a_code_that_works_once(rig: ApiRig) -> 
         await other.fill(email=person.credentials.email, password=person.credentials.password)
         assert "Your code" in other.seen.text
         await other.fill(code=given)
+        await other.open("/users/me/security")
         assert (person.credentials.email in other.seen.text) == works, given
 
 

@@ -17,8 +17,6 @@ const OURS: Record<Language, Words> = {
     'cc-env-var-form.description.env-var': 'What the application finds in its environment at its next start.',
     'cc-env-var-form.description.exposed-config': ({ appName }) =>
       `Not for ${appName} itself: applications that depend on it have them in their environment.`,
-    'cc-orga-member-list.invite.info':
-      'Somebody with an account here is a member at once; anybody else is sent an invitation by e-mail.',
   },
   fr: {
     'cc-env-var-form.heading.env-var': 'Variables de cette application',
@@ -27,8 +25,6 @@ const OURS: Record<Language, Words> = {
       'Ce que l’application trouve dans son environnement à son prochain démarrage.',
     'cc-env-var-form.description.exposed-config': ({ appName }) =>
       `Pas pour ${appName} elle-même : les applications qui en dépendent les ont dans leur environnement.`,
-    'cc-orga-member-list.invite.info':
-      'Qui a un compte ici devient membre aussitôt ; toute autre personne reçoit une invitation par courriel.',
   },
 };
 

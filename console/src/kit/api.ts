@@ -17,21 +17,13 @@ export class Refused extends Error {
 }
 
 const DEADLINE_MS = 30_000;
+const AGAIN_MS = 300;
 
 export async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
   const headers: Record<string, string> = { 'X-Havre-Console': '1' };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
-  let answer: Response;
-  try {
-    answer = await fetch(path, {
-      method,
-      headers,
-      body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(DEADLINE_MS),
-    });
-  } catch {
-    throw new Refused(0, '');
-  }
+  const sent = body === undefined ? undefined : JSON.stringify(body);
+  const answer = await ask(path, { method, headers, body: sent }, method === 'POST' ? 0 : 1);
   if (answer.status === 401) {
     location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   }
@@ -41,6 +33,26 @@ export async function call<T>(method: string, path: string, body?: unknown): Pro
     throw new Refused(answer.status, String(said.message ?? said.error ?? ''), said.id ?? said.code);
   }
   return (isJson ? await answer.json() : undefined) as T;
+}
+
+/** What may be asked twice is asked twice when the network fails under it: a laptop that changes networks. */
+async function ask(path: string, request: RequestInit, triesLeft: number): Promise<Response> {
+  try {
+    return await fetch(path, { ...request, signal: AbortSignal.timeout(DEADLINE_MS) });
+  } catch {
+    if (triesLeft <= 0) throw new Refused(0, '');
+    await new Promise(resolve => window.setTimeout(resolve, AGAIN_MS));
+    return ask(path, request, triesLeft - 1);
+  }
+}
+
+/** Return when the platform answers: to load a page again earlier would leave the person before an error. */
+export async function answers(): Promise<void> {
+  for (;;) {
+    const answer = await fetch('/health', { cache: 'no-store' }).catch(() => null);
+    if (answer?.ok) return;
+    await new Promise(resolve => window.setTimeout(resolve, 5 * AGAIN_MS));
+  }
 }
 
 export const get = <T>(path: string): Promise<T> => call<T>('GET', path);

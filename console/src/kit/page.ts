@@ -8,6 +8,7 @@ import { live, type Change } from './live';
 import { shared } from './state';
 
 const SETTLE_MS = 120;
+const AGAIN_MS = 2_000;
 
 export abstract class Page<T> extends LitElement {
   static override properties = {
@@ -63,9 +64,9 @@ export abstract class Page<T> extends LitElement {
     }
   }
 
-  protected lookSoon(): void {
+  protected lookSoon(ms = SETTLE_MS): void {
     window.clearTimeout(this.pending);
-    this.pending = window.setTimeout(() => void this.look(), SETTLE_MS);
+    this.pending = window.setTimeout(() => void this.look(), ms);
   }
 
   async look(): Promise<void> {
@@ -80,6 +81,7 @@ export abstract class Page<T> extends LitElement {
       if (turn !== this.turn) return;
       const refused = error instanceof Refused ? error : new Refused(-1, String(error));
       if (!(refused.isAway && this.data !== undefined)) this.failure = refused;
+      if (refused.isAway && this.isConnected) this.lookSoon(AGAIN_MS);
     }
   }
 

@@ -202,7 +202,7 @@ class Activity extends Page<Shown> {
     const glyph = tone === 'good' ? icon('check') : tone === 'bad' ? icon('cross') : nothing;
     return html`<li class=${tone} aria-current=${tone === 'busy' ? 'step' : 'false'}>
       <i>${glyph}</i><span>${w.stepNames[step.name] ?? step.name}</span
-      ><small>${ms === null ? ' ' : took(ms)}</small>
+      ><small>${ms === null ? '\u00a0' : took(ms)}</small>
     </li>`;
   }
 

@@ -82,7 +82,7 @@ class Domains extends Page<Shown> {
     ${panel(
       w.dns,
       html`<p class="soft">${w.dnsHint}</p>
-        <dl class="facts tight">
+        <dl class="facts">
           <div>
             <dt>CNAME</dt>
             <dd>${copyable(dns.cname)}</dd>

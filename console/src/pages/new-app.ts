@@ -6,7 +6,6 @@ import { icon } from '../kit/icons';
 import { fields, Page } from '../kit/page';
 import { panel } from '../kit/parts';
 import { pushCommands } from '../kit/push';
-import { go } from '../kit/router';
 import { shared } from '../kit/state';
 import type { Application, Flavor } from '../kit/types';
 import { w } from '../words';
@@ -145,7 +144,6 @@ class NewApp extends Page<Product[]> {
         body,
       );
       void shared.fresh(this.params.owner ?? '');
-      go(location.pathname, true);
     }, w.created);
   }
 }

@@ -103,6 +103,12 @@ const en = {
     string,
     string
   >,
+  invite: 'Invite',
+  inviteHint:
+    'Somebody with an account here is a member at once; anybody else is sent an invitation by e-mail.',
+  you: 'you',
+  dropMember: (name: string) => `Remove ${name}? They no longer see this organisation.`,
+  personalHint: 'A personal space has one person. Make an organisation to work with others.',
   whatRolesMay: 'What each role may do',
   rightsOfRoles: ['See', 'Logs, variables', 'Change, deploy', 'Delete', 'Members'],
   leave: 'Leave',

@@ -103,6 +103,13 @@ const fr: Words = {
     DEVELOPER: 'Développeur',
     ACCOUNTING: 'Comptable',
   },
+  invite: 'Inviter',
+  inviteHint:
+    'Qui a un compte ici devient membre aussitôt ; toute autre personne reçoit une invitation par courriel.',
+  you: 'vous',
+  dropMember: name => `Retirer ${name} ? Cette personne ne verra plus l’organisation.`,
+  personalHint:
+    'Un espace personnel a une seule personne. Créez une organisation pour travailler à plusieurs.',
   whatRolesMay: 'Ce que permet chaque rôle',
   rightsOfRoles: ['Voir', 'Journaux, variables', 'Modifier, déployer', 'Supprimer', 'Membres'],
   leave: 'Quitter',

@@ -99,6 +99,8 @@ def deployment(found: Deployment) -> models.DeploymentObject:
         cause=found.cause,
         instances=found.instances,
         author=models.Author(id=found.author_id, name=found.author_name),
+        endedAt=found.ended_at,
+        error=found.error,
     )
 
 

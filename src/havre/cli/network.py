@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import IO, TypeVar
@@ -14,10 +15,13 @@ import click
 from havre import network as room
 from havre.base.errors import HavreError, InvalidError
 from havre.cli import options
+from havre.client import Client
 from havre.kernel.clock import SystemClock
+from havre.wire import network as wire
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
+FOLLOW_S = 0.5
 EXAMPLE = ROOT / "examples" / "network" / "intent.yaml"
 _file = click.argument("intent", type=click.Path(path_type=Path, dir_okay=False), default=EXAMPLE)
 
@@ -83,6 +87,15 @@ def versions(intent: Path, data: Path | None, number: int | None) -> None:
 
 
 @network.command()
+@_file
+def preflight(intent: Path) -> None:
+    """What registries, RPKI and the intent itself say against going on, check by check, and what to do about each."""
+    report = _run(lambda: room.preflight_now(intent, clock=SystemClock()))
+    click.echo(str(report))
+    sys.exit(0 if report.is_clear else 1)
+
+
+@network.command()
 @click.option(
     "--socket", type=click.Path(path_type=Path), default=Path("/run/bird/bird.ctl"), help="BIRD's control socket."
 )
@@ -111,9 +124,7 @@ def lab(intent: Path, files: tuple[Path, ...], only: str, as_json: bool, is_list
     """
     from havre.network import lab as laboratory
 
-    scenarios = [laboratory.load(each) for each in files] or [
-        each for each in laboratory.standard() if (only in each.name if only else not each.is_long)
-    ]
+    scenarios = [laboratory.load(each) for each in files] or laboratory.chosen(only)
     if not scenarios:
         raise InvalidError(f"there is no scenario with {only!r} in its name; see havre network lab --list")
     if is_list:
@@ -138,6 +149,106 @@ def lab(intent: Path, files: tuple[Path, ...], only: str, as_json: bool, is_list
     for outcome in unexpected:
         click.echo(f"havre: {outcome.scenario.name}: {'; '.join(outcome.wrong)}", err=True)
     sys.exit(1 if unexpected else 0)
+
+
+@network.group()
+def migrate() -> None:
+    """The way from one origin to another: one gate after the other, with the daemon of this installation."""
+
+
+_id = click.argument("id")
+
+
+@migrate.command()
+@_id
+@click.argument("intent", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--goal", default="CLEANED", help="How far: a stage such as FLIPPED.")
+@options.data
+def begin(id: str, intent: Path, goal: str, data: Path | None) -> None:
+    """Begin the migration ID of INTENT. It stops wherever something is not as it must be, and says why."""
+    room.check(intent)  # its mistakes are told of the file
+    _tell(Client.of_data(options.place(data)).begin_migration(id, intent.read_text(), goal))
+
+
+@migrate.command("list")
+@options.data
+def list_migrations(data: Path | None) -> None:
+    """Every migration, and where it is."""
+    for each in Client.of_data(options.place(data)).migrations():
+        _tell(each)
+
+
+@migrate.command()
+@_id
+@options.data
+@click.option("--json", "as_json", is_flag=True)
+@click.option("--follow", is_flag=True, help="Stay until it is at its goal, or stops.")
+def show(id: str, data: Path | None, as_json: bool, follow: bool) -> None:
+    """Where ID is, and what was seen on the way."""
+    client, told = Client.of_data(options.place(data)), 0
+    while True:
+        found = client.migration(id)
+        if as_json:
+            click.echo(found.model_dump_json(indent=2))
+            return
+        for each in found.evidence[told:]:
+            click.echo(f"  {each.stage:<10} {each.kind:<10} {each.words}")
+        told = len(found.evidence)
+        if not follow or found.paused or found.stage == found.goal:
+            _tell(found)
+            sys.exit(1 if follow and found.stage != found.goal else 0)
+        time.sleep(FOLLOW_S)
+
+
+@migrate.command()
+@_id
+@click.argument("what")
+@click.option("--words", default="", help="Who said so, and where.")
+@options.data
+def confirm(id: str, what: str, words: str, data: Path | None) -> None:
+    """Say that WHAT is so: an upstream's name (its filters have us), or `registered`."""
+    Client.of_data(options.place(data)).change_migration(id, "confirmations", {"what": what, "words": words})
+    click.echo(f"{what} is confirmed")
+
+
+@migrate.command()
+@_id
+@options.data
+def pause(id: str, data: Path | None) -> None:
+    """Begin nothing more; what is under way goes to its end."""
+    Client.of_data(options.place(data)).change_migration(id, "pause")
+    click.echo(f"{id} is paused")
+
+
+@migrate.command()
+@_id
+@click.option("--goal", default="", help="Another stage to go to.")
+@options.data
+def resume(id: str, goal: str, data: Path | None) -> None:
+    """Go on, after a pause or after something was taken back."""
+    Client.of_data(options.place(data)).change_migration(id, "resume", {"goal": goal})
+    click.echo(f"{id} goes on")
+
+
+@migrate.command()
+@_id
+@options.data
+def revert(id: str, data: Path | None) -> None:
+    """Go back by one stage; what is under way is taken back instead."""
+    click.echo(Client.of_data(options.place(data)).change_migration(id, "revert")["text"])
+
+
+@migrate.command()
+@_id
+@options.data
+def proof(id: str, data: Path | None) -> None:
+    """Print the proof file: what was checked, done and seen at each stage, and when."""
+    click.echo(Client.of_data(options.place(data)).proof_of_migration(id), nl=False)
+
+
+def _tell(found: wire.MigrationObject) -> None:
+    way = "paused" if found.paused else "there" if found.stage == found.goal else f"on the way to {found.goal}"
+    click.echo(f"{found.id}: {found.stage}, {way}" + (f": {found.note}" if found.note else ""))
 
 
 def _folder(data: Path | None) -> Path:

@@ -12,9 +12,10 @@ from urllib.parse import quote
 import httpx
 
 from havre.base.errors import DeniedError, HavreError, InvalidError, NotFoundError, UnavailableError
-from havre.wire import models
+from havre.wire import models, network
 from havre.wire import people as structs
 
+MIGRATIONS = "/v2/havre/network/migrations"
 CONSUMER = ("T5nFjKeHH4AIlEveuGhB5S3xg8T19e", "MgVMqTr6fWlf2M0tkC2MXOnhfqBWDT")
 
 
@@ -101,6 +102,23 @@ class Client:
 
     def upgrade(self, id: str) -> models.UpgradeStatus:
         return models.UpgradeStatus.model_validate(self.call("GET", f"/v2/havre/stacks/upgrades/{quote(id, safe='')}"))
+
+    def migrations(self) -> list[network.MigrationObject]:
+        return [network.MigrationObject.model_validate(each) for each in self.call("GET", MIGRATIONS)]
+
+    def migration(self, id: str) -> network.MigrationDetail:
+        return network.MigrationDetail.model_validate(self.call("GET", f"{MIGRATIONS}/{quote(id, safe='')}"))
+
+    def begin_migration(self, id: str, intent: str, goal: str) -> network.MigrationDetail:
+        made = self.call("POST", MIGRATIONS, {"id": id, "intent": intent, "goal": goal})
+        return network.MigrationDetail.model_validate(made)
+
+    def change_migration(self, id: str, what: str, body: Any = None) -> Any:
+        """what: confirmations, pause, resume or revert."""
+        return self.call("POST", f"{MIGRATIONS}/{quote(id, safe='')}/{what}", body)
+
+    def proof_of_migration(self, id: str) -> str:
+        return network.Told.model_validate(self.call("GET", f"{MIGRATIONS}/{quote(id, safe='')}/proof")).text
 
     def certificates(self, owner_id: str = "") -> list[models.CertificateObject]:
         """Of an organisation; without one everybody's, for an operator."""

@@ -23,7 +23,8 @@ POLICY = "; ".join(
     (
         "default-src 'none'",
         "style-src 'unsafe-inline'",
-        "img-src data:",
+        "img-src 'self' data:",
+        "font-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",

@@ -42,7 +42,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 ADDRESSES = ("/organisations", "/organisations/{path:path}", "/users/me/{path:path}", "/installation")
-UNHASHED = frozenset({"theme.js", "favicon.svg", "third-party.txt"})
+UNHASHED = frozenset({"theme.js", "favicon.svg", "figtree.woff2", "third-party.txt"})
 MISSING = "The console's files are not there. Run make setup, or use clever."
 _CODINGS = (("br", ".br"), ("gzip", ".gz"))
 
@@ -59,27 +59,28 @@ class Files:
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder
+        self._assets = folder / "assets"
         self._kept: dict[tuple[str, str], File | None] = {}
 
     def index(self) -> File | None:
-        return self._read("index.html", "")
+        return self._read(self._folder, "index.html", "")
 
     def asset(self, name: str, accepts: str) -> File | None:
         """The file in the coding that the browser likes best."""
         for coding, suffix in _CODINGS:
-            if coding in accepts and (found := self._get(f"assets/{name}", suffix)) is not None:
+            if coding in accepts and (found := self._get(name, suffix)) is not None:
                 return File(found.content, found.type, coding)
-        return self._get(f"assets/{name}", "")
+        return self._get(name, "")
 
     def _get(self, name: str, suffix: str) -> File | None:
         key = name, suffix
         if key not in self._kept and len(self._kept) < 2000:
-            self._kept[key] = self._read(name, suffix)
+            self._kept[key] = self._read(self._assets, name, suffix)
         return self._kept.get(key)
 
-    def _read(self, name: str, suffix: str) -> File | None:
-        path = (self._folder / (name + suffix)).resolve()
-        if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
+    def _read(self, folder: Path, name: str, suffix: str) -> File | None:
+        path = (folder / (name + suffix)).resolve()
+        if not path.is_relative_to(folder.resolve()) or not path.is_file():
             return None
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         kind = "text/javascript" if name.endswith(".js") else "font/woff2" if name.endswith(".woff2") else kind

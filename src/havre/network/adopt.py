@@ -93,8 +93,8 @@ def _upstream(asn: int, sessions: Sequence[Session], edge: str, policy: Mapping[
             yield f"    # another IPv{family} session, {each.name} with {each.neighbor}: give it an upstream of its own"
             continue
         seen.add(family)
-        local = f'"{each.source}"' if each.source else '"" # the address of our end'
-        yield f'    ipv{family}: {{ local: {local}, neighbor: "{each.neighbor}" }}'
+        unknown = "" if each.source else " # the address of our end is not told while the session is down"
+        yield f'    ipv{family}: {{ local: "{each.source}", neighbor: "{each.neighbor}" }}{unknown}'
     if len(seen) == 1:
         yield f"    only: ipv{next(iter(seen))} # there is no session of the other family today"
     if not is_transit:

@@ -11,10 +11,11 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 Texts = Mapping[str, str]
 """Of each edge: its configuration; empty for none."""
-_BLOCK = re.compile(r"^protocol bgp (\S+) \{\n(.*?)^\}\n", re.M | re.S)
+_PART = re.compile(r"^(protocol bgp|filter|define) (\w+)(?: = \[\n| \{\n)(.*?)^[}\]];?\n", re.M | re.S)
 _CHANNEL = re.compile(r"^  ipv[46] \{\n.*?^  \};\n", re.M | re.S)
 _KEPT = re.compile(r"^\s*(import keep filtered|import table).*$", re.M)
 
@@ -35,16 +36,44 @@ class Change:
         return not (self.begun or self.ended or self.restarted or self.retold or self.is_other)
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A configuration cut into what belongs to one session each."""
+
+    router_id: str
+    sessions: Mapping[str, str]
+    policies: Mapping[str, str]
+
+    def policy_of(self, session: str) -> tuple[str, ...]:
+        """The filters of a session, and the list of what it may send."""
+        name = session.removeprefix("up_")
+        keys = (f"filter in_{name}", f"filter out_{name}", f"define FROM_{name.upper()}")
+        return tuple(self.policies.get(each, "") for each in keys)
+
+
+@lru_cache(maxsize=32)
+def _parts(text: str) -> _Parts:
+    sessions, policies = {}, {}
+    for matched in _PART.finditer(text):
+        if matched[1] == "protocol bgp":
+            sessions[matched[2]] = matched[3]
+        else:
+            policies[f"{matched[1]} {matched[2]}"] = matched[3]
+    found = re.search(r"^router id (\S+);", text, re.M)
+    return _Parts(found[1] if found else "", sessions, policies)
+
+
 def change_of(edge: str, before: str, after: str) -> Change:
     """What differs between two configurations of one edge."""
-    old, new = _sessions(before), _sessions(after)
+    one, two = _parts(before), _parts(after)
+    old, new = one.sessions, two.sessions
     both = sorted(old.keys() & new.keys())
-    everything = before and _router_id(before) != _router_id(after)
+    everything = before and one.router_id != two.router_id
     restarted = tuple(each for each in both if everything or _identity(old[each]) != _identity(new[each]))
     retold = tuple(
         each
         for each in both
-        if each not in restarted and (old[each] != new[each] or _filters(before, each) != _filters(after, each))
+        if each not in restarted and (old[each] != new[each] or one.policy_of(each) != two.policy_of(each))
     )
     begun, ended = tuple(sorted(new.keys() - old.keys())), tuple(sorted(old.keys() - new.keys()))
     found = Change(edge, begun, ended, restarted, retold)
@@ -84,8 +113,8 @@ def difference(edge: str, before: str, after: str) -> str:
     return "\n".join(lines)
 
 
-def _sessions(text: str) -> dict[str, str]:
-    return {matched[1]: matched[2] for matched in _BLOCK.finditer(text)}
+def _sessions(text: str) -> Mapping[str, str]:
+    return _parts(text).sessions
 
 
 def _identity(block: str) -> str:
@@ -93,16 +122,6 @@ def _identity(block: str) -> str:
     kept = "".join(each.group(0) for channel in _CHANNEL.finditer(block) for each in _KEPT.finditer(channel.group(0)))
     described = re.sub(r"^  description .*\n", "", block, flags=re.M)
     return _CHANNEL.sub("", described) + kept
-
-
-def _filters(text: str, session: str) -> list[str]:
-    name = session.removeprefix("up_")
-    return re.findall(rf"^filter (?:in|out)_{re.escape(name)} \{{\n.*?^\}}\n", text, re.M | re.S)
-
-
-def _router_id(text: str) -> str:
-    matched = re.search(r"^router id (\S+);", text, re.M)
-    return matched[1] if matched else ""
 
 
 def _replace(text: str, session: str, block: str) -> str:

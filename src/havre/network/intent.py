@@ -280,9 +280,14 @@ class _Tree:
         return model.Policies(**options)
 
     def _registry(self, node: Node | None) -> model.Registry:
-        known = ("as_set", "maintainer", "source", "contact")
+        known = ("as_set", "maintainer", "source", "contact", "vrps", "servers")
         found = self.reader.fields(node, known) if node is not None else {}
-        return model.Registry(**{name: self.reader.text(each) for name, each in found.items()})
+        servers = found.pop("servers", None)
+        asked = self.reader.items(servers) if servers is not None else []
+        return model.Registry(
+            **{name: self.reader.text(each) for name, each in found.items()},
+            servers=tuple((key.text.upper(), self.reader.value(each, _registry_address, "")) for key, each in asked),
+        )
 
     def _observers(self, node: Node | None) -> model.Observers:
         if node is None:
@@ -387,6 +392,12 @@ class _Agreement:
                     self.reader.wrong(
                         place, f"it takes {limit} IPv{family} prefixes of us; we plan {least} and want a fifth more"
                     )
+
+
+def _registry_address(text: str) -> str:
+    if not re.fullmatch(r"(irrd|whois)://(\[[0-9a-fA-F:]+\]|[^/:\s]+)(:\d{1,5})?", text):
+        raise InvalidError(f"{text!r} is not irrd://host:port or whois://host:port")
+    return text
 
 
 def _host_port(text: str) -> str:

@@ -261,12 +261,15 @@ class Policies:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Under whose names the registries hold us."""
+    """Under whose names the registries hold us. servers: (source, address), `irrd://host:port` or `whois://host:port`,
+    where each is asked. vrps: a validator's JSON; empty: the cache of `policies.rtr` is asked."""
 
     as_set: str = ""
     maintainer: str = ""
     source: str = "RIPE"
     contact: str = ""
+    servers: tuple[tuple[str, str], ...] = ()
+    vrps: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,22 @@ from pathlib import Path
 
 from havre.drivers.bird import Bird
 from havre.kernel.clock import Clock
-from havre.network import adopt, decide, intent
+from havre.network import adopt, decide, evidence, intent
 from havre.network import plan as plans
 from havre.network.act import Edges
 from havre.network.decide import Posture
 from havre.network.engines import FilterLists
 from havre.network.model import Intent
+from havre.network.preflight import Report
 
 
 def _posture(wanted: Intent, stage: str) -> Posture:
     return decide.posture(wanted, decide.stage_named(wanted, stage)) if stage else decide.settled(wanted)
+
+
+def check(file: Path) -> None:
+    """Raises InvalidError with the mistakes of the file, each with its line."""
+    intent.load(file)
 
 
 async def plan_now(
@@ -25,6 +31,7 @@ async def plan_now(
     wanted = intent.load(file)
     posture = _posture(wanted, stage)
     edges = Edges(wanted, folder, clock)
+    lists = lists if lists is not None else await evidence.lists_of(wanted, folder, clock=clock)
     return plans.plan(wanted, posture, before=edges.present(), after=edges.texts(posture, lists))
 
 
@@ -33,10 +40,16 @@ async def apply_now(file: Path, folder: Path, *, stage: str, clock: Clock, lists
     wanted = intent.load(file)
     edges = Edges(wanted, folder, clock)
     try:
+        lists = lists if lists is not None else await evidence.lists_of(wanted, folder, clock=clock)
         words = f"{file.name}{f' at {stage}' if stage else ''}"
         return await edges.push(edges.texts(_posture(wanted, stage), lists), words=words)
     finally:
         await edges.close()
+
+
+async def preflight_now(file: Path, *, clock: Clock) -> Report:
+    """Every check of preflight on what can be looked at without touching anything."""
+    return await evidence.everything(intent.load(file), clock=clock)
 
 
 async def versions(file: Path, folder: Path, *, clock: Clock) -> dict[int, str]:

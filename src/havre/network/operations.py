@@ -62,7 +62,7 @@ def _advance(work: Work) -> Operation[ArrowArgs]:
     def on_undone(tx: Tx, run: Run[ArrowArgs], error: str, cancelled: bool) -> None:
         id, stage = run.args.migration_id, run.args.stage
         why = f"{stage} was cancelled" if cancelled else error
-        tables.change(tx, id, note=why, is_paused=True)
+        tables.change(tx, id, note="" if cancelled else why, is_paused=True)
         tables.add_evidence(tx, id, stage=stage, kind="taken_back", words=why, facts={})
         tx.emit("network.migration.taken_back", subject=id, stage=stage, why=why)
 

@@ -18,16 +18,18 @@ from havre.base.errors import ConflictError, HavreError, NotFoundError, Unavaila
 from havre.kernel.clock import Clock
 from havre.kernel.operations import Operations
 from havre.kernel.store import Store
-from havre.network import decide, tables
+from havre.network import decide, evidence, tables
 from havre.network import intent as intents
 from havre.network.act import Edges, Historical
 from havre.network.decide import Stage, State
 from havre.network.judge import Wanted, judge
 from havre.network.model import Intent, Upstream
+from havre.network.preflight import Finding
 from havre.network.sight import Sight
 
 FAST_S = 3.0  # looked at as often as can be for so long after something was done
 PROBES_ANSWERED = 0.9
+PROPAGATION_DAYS, LOOK_S = 14, 10.0
 PAPER = (State.REGISTERED, State.PROPAGATED)  # stages of the registries, at which no router of ours changes
 
 
@@ -82,22 +84,53 @@ class Work:
         await self.note(id, stage, "preflight", "nothing stands in the way")
 
     async def _lacking(self, migration: tables.Migration, intent: Intent, stage: Stage) -> list[str]:
-        confirmed = await self.store.read(lambda conn: tables.confirmations(conn, migration.id))
+        """What stands in the way of a stage, in words."""
         if intent.historical is None:
             return ["the intent has no historical provider: there is nothing to migrate from"]
-        if stage.state is State.REGISTERED and "registered" not in confirmed:
-            return [
-                "nobody has said that the registries hold the route objects and ROAs of the new origin (confirm it)"
-            ]
         if stage.state is State.PROPAGATED:
-            names = [each.name for each in intent.upstreams]
-            late = [
-                f"{name} has not confirmed that its filters have our prefixes with AS{intent.asn}"
-                for name in names
-                if name not in confirmed
-            ]
-            return late
-        return []
+            return []
+        if stage.state not in PAPER and not intent.observers.far:
+            return ["nobody looks from outside: name a looking glass in observers.looking_glasses"]
+        report = evidence.sessions(intent) if stage.state is State.SHADOW else None
+        lacks = [_sentence(each) for each in report.stops] if report is not None else []
+        if not intent.registry.servers:
+            confirmed = await self.store.read(lambda conn: tables.confirmations(conn, migration.id))
+            if stage.state is State.REGISTERED and "registered" not in confirmed:
+                lacks.append("nobody has said that the registries hold the new origin (confirm: registered)")
+            return lacks
+        if stage.state not in (State.CLEANED, State.MULTI):
+            found = await evidence.registries(intent, clock=self.clock)
+            await self.note(migration.id, stage, "preflight", "registries and RPKI were asked", report=str(found))
+            lacks += [_sentence(each) for each in found.stops]
+        return lacks
+
+    async def propagated(self, id: str, intent: Intent, stage: Stage) -> str:
+        """Wait until the filters of every upstream have the new origin: it is said by a person, or its schedule has
+        passed since the registries have it. Returns who, and why."""
+        deadline = self.clock.now() + PROPAGATION_DAYS * 86_400_000
+        while True:
+            confirmed = await self.store.read(lambda conn: tables.confirmations(conn, id))
+            story = await self.store.read(lambda conn: tables.evidence(conn, id))
+            since = [each.at for each in story if each.kind == "reached" and each.stage == State.REGISTERED]
+            hours = (self.clock.now() - since[-1]) / 3_600_000 if since else 0.0
+            known = {
+                each.name: f"confirmed: {confirmed[each.name]}"
+                if each.name in confirmed
+                else f"its {each.wait_h:g} h have passed"
+                for each in intent.upstreams
+                if each.name in confirmed or (intent.registry.servers and hours >= each.wait_h)
+            }
+            waiting = [each for each in intent.upstreams if each.name not in known]
+            if not waiting:
+                return "; ".join(f"{name}: {why}" for name, why in known.items())
+            if self.clock.now() > deadline:
+                raise ConflictError(
+                    f"{', '.join(each.name for each in waiting)} did not confirm within {PROPAGATION_DAYS} days"
+                )
+            left_h = max((each.wait_h - hours for each in waiting), default=0.0)
+            words = f"waiting for {', '.join(each.name for each in waiting)}, at most {left_h:.1f} h"
+            await self.store.write(lambda tx, words=words: tables.change(tx, id, note=words))  # type: ignore[misc]
+            await self.clock.sleep(min(LOOK_S, intent.observers.poll_ms / 1000 * 10))
 
     # doing
 
@@ -130,7 +163,8 @@ class Work:
             )
 
     async def sessions_up(self, intent: Intent, upstream: Upstream) -> None:
-        """Wait until the sessions with a neighbour are established. Raises UnavailableError."""
+        """Wait until the sessions with a neighbour are established, and watched by BFD where that is wanted: a session
+        may stand while BFD never came up, and then a cut is not seen. Raises UnavailableError."""
         deadline = self.clock.monotonic() + intent.observers.wait_s
         async with self.edges(intent) as edges:
             edge = edges.bird(intent.edge(upstream.edge))
@@ -138,9 +172,15 @@ class Work:
             while True:
                 seen = await edge.sessions()
                 waiting = [each for each in names if each not in seen or not seen[each].is_established]
-                if not waiting:
+                watched = await edge.bfd() if upstream.bfd is not None else {}
+                blind = [str(each.neighbor) for each in upstream.links if watched.get(str(each.neighbor)) != "Up"]
+                if not waiting and (upstream.bfd is None or not blind):
                     return
                 if self.clock.monotonic() > deadline:
+                    if not waiting:
+                        raise UnavailableError(
+                            f"the sessions with {upstream.name} stand, but BFD with {', '.join(blind)} does not come up"
+                        )
                     errors = ", ".join(
                         f"{each} ({seen[each].error or seen[each].info})" for each in waiting if each in seen
                     )
@@ -159,13 +199,18 @@ class Work:
             try:
                 if stage.state is State.SHADOW:
                     await self._held(intent, sight)
+                if stage.state is State.PROPAGATED:
+                    await self.note(id, stage, "seen", await self.propagated(id, intent, stage))
                 await sight.look()  # the connections are there before anything happens
                 asked: list[str] = []
                 told = ""
                 async with anyio.create_task_group() as group:
                     # what the provider does is watched from before it is done: its answer comes after the effect
                     group.start_soon(self._ask, intent, stage, asked)
-                    told, trouble = await self._watched(intent, stage, sight)
+                    if stage.state in PAPER:
+                        told, trouble = "", None
+                    else:
+                        told, trouble = await self._watched(intent, stage, sight)
                     if trouble is not None:
                         await take_back()
                 if trouble is not None:
@@ -176,7 +221,7 @@ class Work:
             said = await sight.transcript()
         for words in asked:
             await self.note(id, stage, "asked", words)
-        await self.note(id, stage, "seen", told, **said)
+        await self.note(id, stage, "seen", told or "as it was", **said)
         return told
 
     def _quick(self, intent: Intent, stage: Stage, edges: Edges) -> dict[str, str]:
@@ -204,7 +249,8 @@ class Work:
         limit = acted + (14 * 86400 if waits_for_people else observers.wait_s) + observers.soak_s
         since, samples, looks = 0.0, 0, 0
         while True:
-            verdict = judge(await sight.look(), wanted)
+            seen = await sight.look()
+            verdict = judge(seen, wanted)
             now = self.clock.monotonic()
             looks += 1
             if verdict.word == "failed":
@@ -212,7 +258,9 @@ class Work:
             if verdict.word == "well":
                 since, samples = since or now, samples + 1
                 if now - since >= observers.soak_s and samples >= observers.samples:
-                    return f"well for {now - since:.1f} s in {samples} looks of {looks}"
+                    lost = ", ".join(f"{name} {count}" for name, count in sorted(seen.lost.items()))
+                    packets = f"; packets lost since it began: {lost}" if lost else ""
+                    return f"well for {now - since:.1f} s in {samples} looks of {looks}{packets}"
             else:
                 since, samples = 0.0, 0
                 if now > limit:
@@ -322,6 +370,11 @@ def _phase(stage: Stage) -> int | None:
 
 def _listed(found: dict[str, tuple[int, int]]) -> dict[str, Any]:
     return {family: {"sent": sent, "answered": answered} for family, (sent, answered) in found.items()}
+
+
+def _sentence(each: Finding) -> str:
+    """A finding that stops us, with what to do."""
+    return f"{each.subject}: {each.evidence}" + (f" ({each.advice})" if each.advice else "")
 
 
 async def _nothing() -> None:

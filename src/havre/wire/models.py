@@ -213,6 +213,8 @@ class DeploymentObject(Wire):
     cause: str
     instances: int
     author: Author
+    endedAt: int | None = None
+    error: str = ""
 
 
 class InstanceObject(Wire):

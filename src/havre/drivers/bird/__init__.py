@@ -158,6 +158,15 @@ class Bird:
         """Every protocol instance by its name."""
         return read_sessions(await self.ask("show protocols all"))
 
+    async def bfd(self) -> Mapping[str, str]:
+        """The state of each BFD session by its neighbour's address; empty where BFD is not configured."""
+        try:
+            said = await self.ask("show bfd sessions")
+        except InvalidError:  # there is no instance of it
+            return {}
+        found = (line.split() for line in said.splitlines())
+        return {each[0]: each[2] for each in found if len(each) >= 4 and ("." in each[0] or ":" in each[0][:-1])}
+
     async def routes(self, prefix: str, *, options: str = "") -> tuple[Route, ...]:
         """The routes to exactly `prefix`, the best first; empty when there is none. options: such as `filtered`."""
         try:

@@ -1,7 +1,7 @@
 """Questions in the protocol of IRRd (`!` commands), many in flight on one connection.
 
-A question is a line. An answer is `A<length>`, that many bytes and `C`; `C` alone: found, and empty; `D`: not found;
-`E`: ambiguous; `F text`: refused.
+A question is a line. An answer is `A<length>`, that many bytes and `C`; `C` alone: found, and empty; `D`: not found, or
+a set without members; `E`: ambiguous; `F text`: refused.
 """
 
 from __future__ import annotations
@@ -34,16 +34,19 @@ class Irrd:
         return {word: _prefixes(answer, family) for word, answer in zip(words, answers, strict=True)}
 
     async def prefixes_of_set(self, name: str, *, family: int) -> tuple[Network, ...] | None:
-        """All prefixes below an as-set in one question, resolved by the server; None: there is no such set."""
+        """All prefixes below an as-set in one question, resolved by the server; None: no such set, or
+        nothing below it."""
         answer = (await self.ask([f"!a{family}{set_word(name)}"]))[0]
         return None if answer is None else _prefixes(answer, family)
 
     async def members(self, names: Sequence[str]) -> dict[str, tuple[str, ...] | None]:
         """See `Registry.members`."""
         words = [set_word(each) for each in names]
-        answers = await self.ask([f"!i{word}" for word in words])
-        pairs = zip(words, answers, strict=True)
-        return {word: None if answer is None else tuple(answer.upper().split()) for word, answer in pairs}
+        answers = dict(zip(words, await self.ask([f"!i{word}" for word in words]), strict=True))
+        silent = [word for word, answer in answers.items() if answer is None]
+        there = await self.ask([f"!mas-set,{word}" for word in silent])
+        answers |= {word: "" for word, found in zip(silent, there, strict=True) if found}
+        return {word: None if answer is None else tuple(answer.upper().split()) for word, answer in answers.items()}
 
     async def origins(self, prefix: Network) -> tuple[str, ...]:
         """See `Registry.origins`."""

@@ -1,7 +1,9 @@
 """Questions to a server of RIPE's whois (port 43), by key and by inverse key, on one connection.
 
 Objects are separated by an empty line, an answer ends with two; lines that begin with `%` are the server's own, among
-them `%ERROR:101`, nothing found, and `%ERROR:201`, asked too much.
+them `%ERROR:101`, nothing found, and `%ERROR:201`, asked too much. IRRd answers this form too: its errors are
+`%% ERROR: text`, `-x` has to stand before its prefix, and flags that it does not know (`-B`, `-G`) are errors. What is
+asked here is what both understand.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from havre.base.errors import DeniedError, InvalidError, UnavailableError
 from havre.drivers.irr import rpsl
 from havre.drivers.irr.model import Endpoint, Network, asn_word, key_word, prefix_word, set_word, source_word
 
-ERROR = re.compile(r"^%\s?ERROR:(\d+):\s*(.*)$", re.M)
+ERROR = re.compile(r"^%+\s*ERROR:(?:(\d+):)?\s*(.*)$", re.M)
 END = b"\n\n\n"
 NOTHING = 101
 ROUTES = {4: "route", 6: "route6"}
@@ -42,7 +44,7 @@ class Whois:
     async def members(self, names: Sequence[str]) -> dict[str, tuple[str, ...] | None]:
         """See `Registry.members`. Who refers to a set counts where the set trusts its maintainer (RFC 2622, 5)."""
         words = [set_word(each) for each in names]
-        answers = await self.ask([f"-r -x -T as-set {word}" for word in words])
+        answers = await self.ask([f"-r -T as-set {word}" for word in words])
         sets = {word: _named(found, word) for word, found in zip(words, answers, strict=True)}
         open_sets = [word for word, each in sets.items() if each is not None and each.words("mbrs-by-ref")]
         referring = await self.ask([f"-r -T aut-num,as-set -i member-of {word}" for word in open_sets])
@@ -52,7 +54,7 @@ class Whois:
     async def origins(self, prefix: Network) -> tuple[str, ...]:
         """See `Registry.origins`."""
         kind = ROUTES[prefix.version]
-        found = (await self.ask([f"-r -x -T {kind} {prefix}"]))[0]
+        found = (await self.ask([f"-r -T {kind} -x {prefix}"]))[0]
         same = (each for each in found if each.kind == kind and prefix_word(each.key) == prefix)
         return tuple(sorted({asn_word(each.first("origin")) for each in same}))
 
@@ -61,9 +63,9 @@ class Whois:
         kind, key = key_word(kind).lower(), key_word(key)
         if kind in ROUTES.values():
             prefix, at, origin = key.upper().partition("AS")
-            found = (await self.ask([f"-r -x -T {kind} {prefix}"]))[0]
+            found = (await self.ask([f"-r -T {kind} -x {prefix}"]))[0]
             return next((each for each in found if each.first("origin").upper() == at + origin), None)
-        return _named((await self.ask([f"-r -x -T {kind} {key}"]))[0], key)
+        return _named((await self.ask([f"-r -T {kind} {key}"]))[0], key)
 
     async def ask(self, questions: Sequence[str]) -> list[list[rpsl.RpslObject]]:
         """The objects that answer lines, in their order; nothing found is an empty list."""
@@ -96,10 +98,10 @@ class Whois:
     def _objects(self, text: str, asked: str) -> list[rpsl.RpslObject]:
         refused = ERROR.search(text)
         if refused:
-            code, words = int(refused[1]), refused[2].strip()
+            code, words = int(refused[1] or 0), refused[2].strip()
             if code == NOTHING:
                 return []
-            told = f"{self.endpoint} refused {asked!r}: {code} {words[:300]}"
+            told = f"{self.endpoint} refused {asked!r}: {words[:300]}" + (f" ({code})" if code else "")
             if 200 <= code < 300:
                 raise DeniedError(told)
             raise UnavailableError(told) if code >= 300 else InvalidError(told)

@@ -50,8 +50,8 @@ class Session(Generic[T]):
     """What we and one cache agree on. `table` is what counts now; None until the first End of Data.
 
     Differences are asked for within a connection only. A new one asks for everything, which takes a second or two:
-    caches are known to begin each of their lives with the same session id and serial, and a client that trusts these
-    keeps what the former life said. The old table counts until the new one is complete.
+    a StayRTR 0.5 that is restarted within a second has the session id and serial of its former life, and a client that
+    trusts these keeps what that life said. The old table counts until the new one is complete.
     """
 
     make: Callable[[], T]

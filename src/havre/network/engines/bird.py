@@ -155,13 +155,17 @@ def _inside(intent: Intent, edge: Edge) -> Iterator[str]:
 
 def _import_filter(intent: Intent, upstream: Upstream, tie: Tie, family: Family, lists: Lists) -> Iterator[str]:
     net, asn, own = f"ipv{family}", upstream.asn, intent.communities
+    if not upstream.kind.carries_everything:
+        # one line for each, so that a difference is read
+        listed = ",\n".join(_listed(upstream, family, lists))
+        yield f"define FROM_{upstream.name.upper()}_IPV{family} = [\n{listed}\n];"
     yield f"filter in_{upstream.name}_{net} {{"
     yield f"  if net ~ OWN_PARTS_IPV{family} then reject;"
     if upstream.kind.carries_everything:
         yield f"  if net.len > {LONGEST[family]} || (net.len < {SHORTEST[family]} && net.len > 0) then reject;"
     else:
         yield f"  if net.len > {LONGEST[family]} || net.len < {SHORTEST[family]} then reject;"
-        yield f"  if !(net ~ [ {', '.join(_listed(upstream, family, lists))} ]) then reject;"
+        yield f"  if !(net ~ FROM_{upstream.name.upper()}_IPV{family}) then reject;"
     if intent.policies.first_as and upstream.kind is not UpstreamKind.IXP:
         yield f"  if bgp_path.first != {asn} then reject;"
     if intent.policies.bogons:

@@ -7,13 +7,21 @@ from pathlib import Path
 from havre.network.lab.runner import Outcome, run
 from havre.network.lab.scenario import Scenario, load
 
-__all__ = ["Outcome", "Scenario", "load", "run", "standard", "told"]
+__all__ = ["Outcome", "Scenario", "chosen", "load", "run", "standard", "told"]
 SCENARIOS = Path(__file__).with_name("scenarios")
 
 
 def standard() -> list[Scenario]:
     """Ours, in the order of their files."""
     return [load(each) for each in sorted(SCENARIOS.glob("*.yaml"))]
+
+
+def chosen(only: str) -> list[Scenario]:
+    """Ours: the one of that name, or those whose names have `only` in them; all but the long ones when it is empty."""
+    every = standard()
+    return [each for each in every if each.name == only] or [
+        each for each in every if (only in each.name if only else not each.is_long)
+    ]
 
 
 def told(outcome: Outcome) -> str:

@@ -29,6 +29,7 @@ from havre.network import intent as intents
 from havre.network.act import phase_text
 from havre.network.decide import Posture
 from havre.network.engines.bird import probe_table
+from havre.network.lab import frr, registers
 from havre.network.lab.world import REMOTE, Knobs, World, customer, world
 from havre.network.model import FAMILIES, Intent
 from havre.network.probes import prober, streams
@@ -75,6 +76,7 @@ class Lab:
         netns.forget_dead(LABEL)
         _forget_folders()
         folder = Path(tempfile.mkdtemp(prefix=f"{LABEL}-{os.getpid()}-", dir="/tmp"))
+        folder.chmod(0o711)  # rpki-client reads its cache as a user of its own
         spaces = netns.Namespaces(f"{LABEL}-{os.getpid()}", ahead=AHEAD)
         fitted = _fit(content, knobs, folder, spaces)
         (folder / "intent.yaml").write_text(fitted)
@@ -161,9 +163,25 @@ class Lab:
         for node, interface in (a, b):
             self.spaces.batch(node, [f"link set dev {interface} up"])
 
+    async def start_registries(self) -> None:
+        """The registry and the caches; returns when all of them listen."""
+        knobs, now = self.knobs, self.clock.now()
+        (self.folder / "irr.db").write_text(registers.objects(self.intent, knobs))
+        ours = registers.validated(self.intent, self.folder, "vrps", has_new=knobs.roa_has_new_origin, now_ms=now)
+        far = registers.validated(self.intent, self.folder, "far", has_new=knobs.far_roa_has_new_origin, now_ms=now)
+        cache = self.intent.policies.rtr.rpartition(":")[0]
+        logs = registers.start(
+            self.spaces, self.folder, self.environment, {f"cust {cache}": ours, "inet 127.0.0.1": far}
+        )
+        deadline = self.clock.monotonic() + START_S
+        while not all(map(registers.is_listening, logs)):
+            if self.clock.monotonic() > deadline:
+                raise UnavailableError(f"the lab's registries do not come up: {self.words()}")
+            await self.clock.sleep(0.05)
+
     # daemons
 
-    def start_daemons(self, posture: Posture, *, phase: int) -> None:
+    async def start_daemons(self, posture: Posture, *, phase: int) -> None:
         """Every BIRD, our edges in `posture` and the historical provider in its `phase`."""
         (self.folder / "hp-phase.conf").write_text(phase_text(self.intent, phase) if self.intent.historical else "")
         for node, text in self.made.configs.items():
@@ -172,6 +190,25 @@ class Lab:
             Path(edge.config).write_text(engines.render(self.intent, edge, posture, {}))
         for node in (*self.made.configs, *(each.name for each in self.intent.edges)):
             self.start_bird(node)
+
+        for node, texts in self.made.frr.items():
+            await self._start_frr(node, texts)
+
+    async def _start_frr(self, node: str, texts: Mapping[str, str]) -> None:
+        place = self.folder / f"frr-{node}"
+        place.mkdir()
+        for name, text in texts.items():
+            (place / f"{name}.conf").write_text(text)
+        for each in (place, *place.iterdir()):
+            shutil.chown(each, "frr", "frr")
+        for name, argv in frr.commands(place):
+            log = self.folder / f"{name}-{node}.log"
+            self.spaces.start(f"{name} {node}", node, argv, log=log, environment=self.environment)
+            deadline = self.clock.monotonic() + START_S
+            while not all((place / each).exists() for each in frr.SOCKETS[name]):  # the next one registers there
+                if self.clock.monotonic() > deadline:
+                    raise UnavailableError(f"FRR's {name} does not come up: {log.read_text()[-400:]}")
+                await self.clock.sleep(0.01)
 
     def start_bird(self, node: str, *options: str) -> None:
         argv = ["bird", "-f", "-c", f"{self.folder}/{node}.conf", "-s", f"{self.folder}/{node}.ctl", *options]
@@ -245,6 +282,9 @@ def _fit(content: str, knobs: Knobs, folder: Path, spaces: netns.Namespaces) -> 
     historical = [name for name, each in tree["upstreams"].items() if each["kind"] == "historical"]
     glasses = [{"name": "inet", "socket": f"{folder}/inet.ctl"}]
     glasses += [{"name": name, "socket": f"{folder}/{name}.ctl", "at": name} for name in historical]
+    first = next(iter(next(iter(tree["sites"].values()))["edges"].values()))
+    tree.setdefault("registry", {})["servers"] = {registers.SOURCE: f"irrd://127.0.0.1:{registers.IRR_PORT}"}
+    tree.setdefault("policies", {})["rtr"] = f"{first['inside'][0]}:{registers.RTR_PORT}"
     tree["observers"] = {
         "looking_glasses": glasses,
         "streams": str(folder),

@@ -17,7 +17,7 @@ from havre.kernel.store import Store
 from havre.network import controller, decide, engines, tables
 from havre.network.act import Edges
 from havre.network.decide import Posture, Tie
-from havre.network.lab.build import AHEAD, Lab
+from havre.network.lab.build import Lab
 from havre.network.lab.scenario import Act, Scenario
 from havre.network.model import Intent, UpstreamKind
 from havre.network.probes import streams
@@ -64,7 +64,8 @@ async def run(content: str, scenario: Scenario, *, clock: Clock, file: str) -> O
     async with Lab.prepare(content, scenario.world, clock=clock, file=file) as lab:
         is_settled = scenario.start == "CLEANED"
         stage = decide.stages(lab.intent)[-1 if is_settled else 0]
-        lab.start_daemons(decide.posture(lab.intent, stage), phase=3 if is_settled else 0)
+        await lab.start_registries()
+        await lab.start_daemons(decide.posture(lab.intent, stage), phase=3 if is_settled else 0)
         for name in scenario.world.anti_spoof_lacks_us:
             own = {family: str(lab.intent.own(family)[0].prefix) for family in (4, 6)}
             rules = f'iifname "cust" ip saddr {own[4]} drop\niifname "cust" ip6 saddr {own[6]} drop\n'
@@ -138,7 +139,7 @@ class _Play:
         if before is None:
             content = (self.lab.folder / "intent.yaml").read_text()
             self._say(do="begin", id=ID, content=content, goal=str(goal), is_paused=True)
-            for what in ("registered", *(each.name for each in self.lab.intent.upstreams)):
+            for what in (each.name for each in self.lab.intent.upstreams):
                 self._say(do="confirm", id=ID, what=what, words="the lab's")
             self._say(do="resume", id=ID)
         else:
@@ -205,17 +206,8 @@ class _Play:
     async def _controller(self) -> None:
         if self._process is not None:
             return
-        argv = [
-            *AHEAD,
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            sys.executable,
-            "-m",
-            "havre.network.controller",
-            str(self.lab.folder),
-        ]
-        self._process = _started(argv, self.lab)
+        argv = [sys.executable, "-m", "havre.network.controller", str(self.lab.folder)]
+        self._process = _started(self.lab.spaces.command("cust", argv), self.lab)
         deadline = self.clock.monotonic() + ARROW_S
         while self._store is None and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.05)
@@ -293,13 +285,26 @@ class _Play:
         inet = self.lab.bird("inet")
         while True:
             ways = [len(await inet.routes(str(own.prefix))) for own in intent.prefixes]
-            if all(each == len(intent.upstreams) for each in ways):
+            watched = await self._unwatched()
+            if all(each == len(intent.upstreams) for each in ways) and not watched:
                 await inet.close()
                 await self.clock.sleep(1.0)
                 return
             if self.clock.monotonic() > deadline:
-                raise UnavailableError(f"the lab's sessions do not come up: the far router has {ways} ways in")
+                text = f"the far router has {ways} ways in; without BFD: {', '.join(watched) or 'none'}"
+                raise UnavailableError(f"the lab's sessions do not come up: {text}")
             await self.clock.sleep(0.1)
+
+    async def _unwatched(self) -> list[str]:
+        """The neighbours whose BFD is wanted and not up."""
+        found = []
+        for edge in self.lab.intent.edges:
+            async with self.lab.bird(edge.name) as daemon:
+                seen = await daemon.bfd()
+            for upstream in self.lab.intent.upstreams_of(edge.name):
+                if upstream.bfd is not None:
+                    found += [str(each.neighbor) for each in upstream.links if seen.get(str(each.neighbor)) != "Up"]
+        return found
 
     async def _wait(self, seconds: object) -> None:
         await self.clock.sleep(float(str(seconds)))

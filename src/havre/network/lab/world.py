@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from havre.network.lab import frr
 from havre.network.model import FAMILIES, Family, Intent, Upstream, family_of
 
 INTERNET_ASN = 64496
@@ -26,10 +27,13 @@ class Knobs:
     far_filter_has_new_origin: bool = True  # the Internet router's list, made from the IRR
     far_filter_has_new_origin_by: tuple[str, ...] = ()  # the neighbours through which it has it; empty: all
     hp_filter_has_new_origin: bool = True  # the historical provider's list for its customer
-    roa_has_new_origin: bool = True  # what the Internet router's validated cache says
+    far_roa_has_new_origin: bool = True  # what the Internet router's validated cache says
+    irr_has_new_origin: bool = True  # route objects
+    roa_has_new_origin: bool = True  # what our validated cache says
     anti_spoof_lacks_us: tuple[str, ...] = ()  # transits that drop what comes from our prefixes
     hp_is_managed: bool = True  # we configure it, or a person there does what we ask for
     hp_person_s: float = 0.3  # how long that person takes
+    frr: tuple[str, ...] = ("t2",)  # who runs FRR where it is installed; the others run BIRD
     extra_routes: int = 0  # that each transit sends beyond the remote client's
     soak_s: float = 1.0  # of every stage
     has_bfd: bool = True
@@ -48,12 +52,14 @@ class Wire:
 
 @dataclass
 class World:
-    """nodes: namespaces; wires; addresses: (node, interface) -> with their lengths; configs: of daemons by node."""
+    """nodes: namespaces; wires; addresses: (node, interface) -> with their lengths; configs: of each node's BIRD; frr:
+    of the nodes that run FRR instead, by daemon."""
 
     nodes: list[str] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
     addresses: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     configs: dict[str, str] = field(default_factory=dict)
+    frr: dict[str, dict[str, str]] = field(default_factory=dict)
     routes: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -85,6 +91,10 @@ def world(intent: Intent, knobs: Knobs, folder: str) -> World:
         made.addresses[upstream.name, "cust"] = [_on(each.neighbor) for each in upstream.links]
         made.addresses[upstream.name, "inet"] = [f"{_far(number, each, 1)}/{_link(each)}" for each in FAMILIES]
         made.addresses["inet", upstream.name] = [f"{_far(number, each, 2)}/{_link(each)}" for each in FAMILIES]
+        if upstream.name in knobs.frr and frr.is_there():
+            far = {each: (_far(number, each, 1), _far(number, each, 2)) for each in FAMILIES}
+            made.frr[upstream.name] = frr.texts(intent, upstream, far=far, internet=INTERNET_ASN)
+            continue
         made.configs[upstream.name] = "\n".join(_neighbor(intent, upstream, number, knobs, folder)) + "\n"
     made.configs["inet"] = "\n".join(_internet(intent, knobs)) + "\n"
     made.configs["cust"] = "\n".join(_customer(intent)) + "\n"
@@ -166,13 +176,9 @@ def _internet(intent: Intent, knobs: Knobs) -> Iterator[str]:
     yield from _base("10.100.0.1")
     for family in FAMILIES:
         yield f"roa{family} table roa_ipv{family};"
-        routes = []
-        for own in intent.own(family):
-            origins = [own.old_origin] if own.old_origin else []
-            origins += [intent.asn] if knobs.roa_has_new_origin else []
-            routes += [f"route {own.prefix} max {own.roa_length} as {origin};" for origin in origins]
-        yield f"protocol static roas_ipv{family} {{ roa{family} {{ table roa_ipv{family}; }}; {' '.join(routes)} }}"
         yield f"protocol static view_ipv{family} {{ ipv{family}; route {REMOTE_NET[family]} unreachable; }}"
+    tables = " ".join(f"roa{family} {{ table roa_ipv{family}; }};" for family in FAMILIES)
+    yield f"protocol rpki rtr {{ {tables} remote 127.0.0.1 port 8282; retry keep 1; refresh keep 5; expire 600; }}"
     for number, upstream in enumerate(intent.upstreams, 1):
         for family in FAMILIES:
             ours, net = _own(intent, family), f"ipv{family}"

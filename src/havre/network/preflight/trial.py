@@ -29,7 +29,7 @@ from havre.network.registries.prefixes import Entry
 
 __all__ = ["Put", "cases", "configuration", "filters_of", "try_filters"]
 LIMIT_S = 60.0
-KEPT = re.compile(r"^(?:define \w+ = .*;|roa[46] table \w+;)$", re.M)
+KEPT = re.compile(r"^(?:define \w+ = [^;]*;|roa[46] table \w+;)$", re.M)
 FILTER = re.compile(r"^filter (\w+) \{\n.*?^\}$", re.M | re.S)
 STATS = re.compile(r"Export updates:\s+(\d+)\s+(\d+)\s+(\d+)\s+\S+\s+(\d+)")
 FAR = {4: "9.9.%d.0/%d", 6: "2a00:%x::/%d"}

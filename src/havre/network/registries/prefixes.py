@@ -17,7 +17,7 @@ from havre.network.registries.vrps import Network
 __all__ = ["Entry", "aggregate", "allows"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """Everything inside `prefix` whose length is from `low` to `high`."""
 
@@ -73,8 +73,12 @@ def aggregate(prefixes: Iterable[Network], *, up_to: int = 0) -> tuple[Entry, ..
         allowed[key] = allowed.get(key, 0) | bits
     _join(allowed, family)
     _strip(allowed)
-    made = (Entry(vrps.network(family, key), low, high) for key, bits in allowed.items() for low, high in _ranges(bits))
-    return tuple(sorted(made))
+    ordered = sorted(
+        (pdus.address_of(family, key), pdus.length_of(key), low, high, key)
+        for key, bits in allowed.items()
+        for low, high in _ranges(bits)
+    )
+    return tuple(Entry(vrps.network(family, key), low, high) for _, _, low, high, key in ordered)
 
 
 def allows(entries: Iterable[Entry], prefix: Network) -> bool:

@@ -3,8 +3,9 @@
     python -m havre.network.lab.servers.irr --listen 127.0.0.1:4343 FILE-OR-FOLDER ...
 
 Prints one line of JSON (`{"listening": ["127.0.0.1", 4343]}`) once it can be asked; port 0 takes a free one. bgpq4,
-whois and our own driver speak with it. The files are read again when they change. `--delay-ms` makes each answer late,
-`--refuse-after N` closes each connection after N answers: what a bad day of a registry looks like.
+whois and our own driver speak with it. It answers as IRRd 4.5 was seen to: a set without members is not found, `-x`
+stands before its prefix, an unknown flag is an error. The files are read again when they change. `--delay-ms` makes
+each answer late, `--refuse-after N` closes each connection after N answers: what a bad day of a registry looks like.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from havre.network.lab.servers.register import ROUTES, Files, Network, Register,
 IDLE_S = 60.0
 MOST_LINE_BYTES = 8192
 OK, MISSING = b"C\n", b"D\n"
+HOW = {"x": "exact", "L": "less", "M": "more", "l": "less", "m": "more"}
 NOTHING = "%ERROR:101: no entries found\n%\n% No entries found in the selected source(s).\n"
 
 
@@ -50,7 +52,7 @@ def answer(register: Register, talk: Talk, line: str) -> bytes:
         return _whois(register, talk, line)
     except (ValueError, InvalidError) as error:
         text = error.message if isinstance(error, InvalidError) else str(error)
-        return f"F {text}\n".encode() if line.startswith("!") else f"%ERROR:111: {text}\n\n".encode()
+        return f"F {text}\n".encode() if line.startswith("!") else f"%% ERROR: {text}\n\n\n".encode()
 
 
 def _irrd(register: Register, talk: Talk, line: str) -> bytes:
@@ -89,7 +91,8 @@ def _prefixes_of_set(register: Register, talk: Talk, rest: str) -> bytes:
     origins = register.resolved(rest, sources=talk.sources)
     if origins is None:
         return MISSING
-    return _data(" ".join(dict.fromkeys(p for f in families for o in origins for p in _of(register, talk, o, f))))
+    found = dict.fromkeys(prefix for f in families for origin in origins for prefix in _of(register, talk, origin, f))
+    return _data(" ".join(found)) if found else MISSING
 
 
 def _prefixes_of_origin(register: Register, talk: Talk, rest: str, *, family: int) -> bytes:
@@ -107,7 +110,7 @@ def _members(register: Register, talk: Talk, rest: str) -> bytes:
     name, _, recursive = rest.partition(",")
     ask = register.resolved if recursive.strip() == "1" else register.members
     found = ask(name.strip(), sources=talk.sources)
-    return MISSING if found is None else _data(" ".join(found))
+    return _data(" ".join(found)) if found else MISSING
 
 
 def _serials(register: Register, talk: Talk, rest: str) -> bytes:
@@ -177,7 +180,7 @@ def _whois(register: Register, talk: Talk, line: str) -> bytes:
     if asked.about:
         return f"% {' '.join(register.sources) if asked.about == 'sources' else 'havre-lab 1'}\n\n".encode()
     if not asked.words:
-        return b"%ERROR:106: no search key specified\n\n"
+        return NOTHING.encode() + b"\n\n"
     key = asked.words[0]
     if asked.inverse:
         found = [each for name in asked.inverse for each in register.by_reference.get((name, key.upper()), [])]
@@ -199,8 +202,13 @@ def _asked(line: str) -> Asked:
             if flag in "TsiVq":
                 _set(asked, flag, word[at:] or (left.pop(0) if left else ""))
                 break
-            asked.keeps = asked.keeps or flag == "k"
-            asked.how = {"x": "exact", "L": "less", "M": "more", "l": "less", "m": "more"}.get(flag, asked.how)
+            if flag in HOW:
+                asked.how = HOW[flag]
+                asked.words.append(str(ipaddress.ip_network(left.pop(0) if left else "")))
+            elif flag == "k":
+                asked.keeps = True
+            elif flag not in "rFV":
+                raise ValueError(f"Unrecognised flag/search: {flag}")
     return asked
 
 
