@@ -9,8 +9,10 @@ import pytest
 from havre import network
 from havre.base.errors import UnavailableError
 from havre.kernel.clock import SystemClock
+from havre.network import decide
 from havre.network.lab import registers
 from havre.network.lab.world import Knobs
+from havre.network.work import Work
 from tests.decide.network_rig import example, parsed
 from tests.driver.registry_rig import server
 
@@ -56,3 +58,40 @@ async def test_preflight_asks_the_same_registry(tmp_path: Path) -> None:
         report = await network.preflight_now(tree(port, tmp_path), tmp_path / "state", clock=SystemClock())
     stopped = [each for each in report.stops if each.check == "route-object"]
     assert len(stopped) == 2 and all("not there: AS64500" in each.evidence for each in stopped)
+
+
+PEERS = """\
+  ix:
+    kind: ixp
+    asn: 64700
+    edge: lyo1
+    ipv4: { local: 10.9.0.1, neighbor: 10.9.0.2 }
+    ipv6: { local: "fd00:9::1", neighbor: "fd00:9::2" }
+    filters: { as_set: AS-IX }
+"""
+OF_PEERS = """
+as-set: AS-IX
+members: AS64701
+source: RIPE
+
+route: 192.0.2.0/24
+origin: AS64701
+source: RIPE
+
+route6: 2001:db8:900::/48
+origin: AS64701
+source: RIPE
+"""
+
+
+async def test_the_edges_of_a_migration_have_their_peers_prefixes_from_the_registries(tmp_path: Path) -> None:
+    objects = tmp_path / "irr.db"
+    objects.write_text(registers.objects(parsed(example()), Knobs()) + OF_PEERS)
+    with server("irr", objects) as port:
+        file = tree(port, tmp_path)
+        tree_with_peers = parsed(file.read_text().replace("policies:", PEERS + "\npolicies:"))
+        work = Work(None, None, SystemClock(), tmp_path / "state")  # type: ignore[arg-type]
+        async with work.edges(tree_with_peers) as edges:
+            text = edges.texts(decide.settled(tree_with_peers))["lyo1"]
+    assert "define FROM_IX_IPV4 = [\n192.0.2.0/24\n];" in text
+    assert "define FROM_IX_IPV6 = [\n2001:db8:900::/48\n];" in text
