@@ -97,6 +97,15 @@ def preflight(intent: Path, data: Path | None) -> None:
 
 
 @network.command()
+@_file
+@click.option("--clean", is_flag=True, help="What is taken away at the end instead.")
+def objects(intent: Path, clean: bool) -> None:
+    """The ROAs and objects that INTENT needs and the registry lacks, ready to be submitted, in the safe order."""
+    found = _run(lambda: room.filings_now(intent, is_cleaning=clean, clock=SystemClock()))
+    click.echo("\n".join(found) if found else "Nothing has to be filed")
+
+
+@network.command()
 @click.option(
     "--socket", type=click.Path(path_type=Path), default=Path("/run/bird/bird.ctl"), help="BIRD's control socket."
 )

@@ -23,11 +23,12 @@ SETTLE_S = 90.0  # until a session that started again is there
 
 @dataclass
 class Edges:
-    """Our edges. folder: where versions are kept. Use `close` at the end."""
+    """Our edges. folder: where versions are kept; lists: the prefixes of peers. Use `close` at the end."""
 
     intent: Intent
     folder: Path
     clock: Clock
+    lists: FilterLists = field(default_factory=dict)
     _daemons: dict[str, bird.Bird | frr.Frr] = field(default_factory=dict)
 
     def daemon(self, edge: Edge) -> bird.Bird | frr.Frr:
@@ -43,7 +44,10 @@ class Edges:
 
     def texts(self, posture: Posture, lists: FilterLists | None = None) -> dict[str, str]:
         """The configuration of each edge for a posture."""
-        return {each.name: engines.render(self.intent, each, posture, lists or {}) for each in self.intent.edges}
+        return {
+            each.name: engines.render(self.intent, each, posture, self.lists if lists is None else lists)
+            for each in self.intent.edges
+        }
 
     def present(self) -> dict[str, str]:
         """What stands in the edges' files now; empty for an edge that has none."""

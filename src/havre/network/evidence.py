@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 from pathlib import Path
 
 from havre.base.errors import HavreError, InvalidError, UnavailableError
 from havre.drivers import rtr
+from havre.drivers.irr import RpslObject
 from havre.kernel.clock import Clock
 from havre.network import decide, engines, preflight
 from havre.network import plan as plans
 from havre.network.changes import Texts
 from havre.network.model import Family, Intent
 from havre.network.preflight import look, trial
-from havre.network.registries import filters, vrps
+from havre.network.registries import filters, roas, submissions, vrps
 from havre.network.registries.vrps import Vrps
 
 OF_REGISTRIES = (
@@ -66,6 +68,38 @@ async def _proven(intent: Intent, texts: Texts, lists: engines.FilterLists, cloc
 def sessions(intent: Intent) -> preflight.Report:
     """What can be said of our sessions from the intent alone."""
     return preflight.run(intent, preflight.Evidence(), only=OF_SESSIONS)
+
+
+async def filings(intent: Intent, *, clock: Clock, is_cleaning: bool = False) -> list[str]:
+    """What has to be filed, each ready to be submitted, in the safe order: ROAs, route objects, the set, the policy.
+    What the registry has already is left out; where none is named nothing is known to be there."""
+    known = await _known(intent)
+    if is_cleaning:
+        return [submissions.written(each) for each in submissions.for_cleaning(intent, known)]
+    table, _ = await _table(intent, clock)
+    plan = roas.compare(roas.wanted(intent), table if table is not None else vrps.table(()))
+    made = [f"# ROA: {each} ({each.why})\n" for each in plan.missing]
+    return [*made, *(submissions.written(each) for each in submissions.for_registering(intent, known))]
+
+
+async def _known(intent: Intent) -> dict[tuple[str, str], RpslObject]:
+    """What the registry that holds our objects has of them. Raises UnavailableError when it is silent: what is there
+    must not be taken for missing."""
+    directory = look.directory(dict(intent.registry.servers))
+    registry = directory.get(intent.registry.source.upper())
+    found: dict[tuple[str, str], RpslObject] = {}
+    if registry is None:
+        return found
+    wanted = [("as-set", intent.registry.as_set.rpartition("::")[2].upper()), ("aut-num", f"AS{intent.asn}")]
+    for own in intent.prefixes:
+        kind = "route" if own.prefix.family == 4 else "route6"
+        for origin in (own.old_origin, intent.asn):
+            wanted += [(kind, f"{ipaddress.ip_network(str(own.prefix))}AS{origin}")] if origin else []
+    for kind, key in wanted:
+        seen = await registry.object(kind, key) if key else None
+        if seen is not None:
+            found[kind, key] = seen
+    return found
 
 
 async def lists_of(intent: Intent, folder: Path, *, clock: Clock) -> dict[tuple[str, Family], tuple[str, ...]]:

@@ -60,6 +60,11 @@ async def preflight_now(file: Path, folder: Path, *, clock: Clock) -> Report:
     return await evidence.everything(wanted, folder, before=Edges(wanted, folder, clock).present(), clock=clock)
 
 
+async def filings_now(file: Path, *, is_cleaning: bool, clock: Clock) -> list[str]:
+    """The objects and ROAs that have to be filed, ready to be submitted."""
+    return await evidence.filings(intent.load(file), clock=clock, is_cleaning=is_cleaning)
+
+
 async def versions(file: Path, folder: Path, *, clock: Clock) -> dict[int, str]:
     return Edges(intent.load(file), folder, clock).versions()
 

@@ -52,7 +52,8 @@ class Work:
 
     @asynccontextmanager
     async def edges(self, intent: Intent) -> AsyncIterator[Edges]:
-        edges = Edges(intent, self.folder, self.clock)
+        lists = await evidence.lists_of(intent, self.folder, clock=self.clock)  # kept on disk for an hour
+        edges = Edges(intent, self.folder, self.clock, lists)
         try:
             yield edges
         finally:

@@ -27,7 +27,7 @@ ACTS: dict[str, str] = {
     "revert": "go back by one stage, or take back what is under way",
     "kill_controller": "kill -9, and start it again: now, or `every_stage` from here on",
     "wait": "seconds",
-    "cut": "the link to an upstream: {link, how: silent | carrier | ours | far}",
+    "cut": "the link to an upstream: {link, how}, silent, carrier, ours or far",
     "mend": "a link",
     "disable": "a session without draining: an upstream's name",
     "drain": "an upstream, and then disable it",

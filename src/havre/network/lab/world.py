@@ -36,7 +36,7 @@ class Knobs:
     frr: tuple[str, ...] = ("t2",)  # who runs FRR where it is installed; the others run BIRD
     extra_routes: int = 0  # that each transit sends beyond the remote client's
     soak_s: float = 1.0  # of every stage
-    has_bfd: bool = True
+    has_bfd: bool = True  # all sessions with upstreams are watched
     forgets_bfd: tuple[str, ...] = ()  # upstreams that did not configure theirs
     hold_s: int = 0  # of every session; 0: what the intent says
     import_limit: int = 0  # ours on transits; 0: what the intent says
