@@ -19,11 +19,10 @@ def open_many(havre: Installation, count: int) -> list[str]:
     """Create and deploy `count` small apps from one repository; their hosts."""
     runtime, files, env = KINDS["python"]
     folder = havre.new_repository("many-apps", files)
-    api = Api(havre)
     commit(folder, "first")
     hosts = []
     for number in range(count):
-        name = f"many-{number}"
+        name, api = f"many-{number}", Api(havre)  # a connection that was idle for long is closed
         app = json.loads(api.ask("POST", "/v2/self/applications", {"name": name, "instanceType": runtime}))
         scale = {"minFlavor": "pico", "maxFlavor": "pico", "name": name}
         api.ask("PUT", f"/v2/self/applications/{app['id']}", scale)
