@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from havre.console import words
 from havre.console.shell import FOLDER
 from havre.governance import Role
 from tests.room.api_rig import ApiRig, Page, Person, api_rig
@@ -140,3 +141,16 @@ def test_nothing_that_is_shown_names_the_makers_service_or_its_hosts() -> None:
     named = [each.name for each in scripts if re.search(r"Clever Cloud|clever-cloud\.com|cleverapps", each.read_text())]
     assert named == []
     assert "@clevercloud/components 18.1.0 (Apache-2.0)" in (FOLDER / "assets" / "third-party.txt").read_text()
+
+
+async def test_the_plain_pages_speak_the_language_that_the_browser_asks_for(rig: ApiRig) -> None:
+    for asked, word in (("fr-FR,fr;q=0.9,en;q=0.5", "Se connecter"), ("de,en;q=0.9", "Sign in"), ("", "Sign in")):
+        shown = (await rig.client.get("/login", headers={"accept-language": asked})).text
+        assert f"<h1>{word}</h1>" in shown and f'lang="{"fr" if word != "Sign in" else "en"}"' in shown, asked
+
+
+def test_every_sentence_of_the_plain_pages_is_there_in_french() -> None:
+    templates = (FOLDER.parent / "templates").glob("*.html")
+    asked = {each for file in templates for each in re.findall(r'_\("([^"]+)"', file.read_text())}
+    assert len(asked) > 20
+    assert asked - set(words._FRENCH) == set()

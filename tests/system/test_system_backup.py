@@ -19,7 +19,7 @@ from tests.system.rig import AppConnection, Installation, Load, commit, git, ins
 
 HOST, OWN = "hello.havre.localhost", "www.company.test"
 KNOWN = {  # of the data directory: what comes along, and what is made anew or is no state of the control plane
-    "havre.db", "credentials.json", "ssh_host_ed25519", "edge", "git", "known-hosts",
+    "havre.db", "credentials.json", "ssh_host_ed25519", "edge", "git", "known-hosts", "network",
     "releases", "cache", "units", "deployments", "hooks", "stacks", "status.json", "lock", "ca-bundle.pem",
     "root-etc", "havre.db-shm", "havre.db-wal", "logs.db", "logs.db-shm", "logs.db-wal", "havre.log", "havre.err",
 }  # fmt: skip

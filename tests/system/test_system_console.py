@@ -10,11 +10,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
+from tests.system.browser import credentials
 from tests.system.console_rig import Desk, Tab, app_in, desk, owner_of
 from tests.system.rig import Installation, installation, until
 
 pytestmark = pytest.mark.timeout(600)
 WRITTEN = "asked to log"
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIJ6t0Uzv8pX5mVtdTQv0m2nJkq7xE4c1y3wS9bA5dFgh"
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +133,60 @@ def test_an_application_is_scaled_and_its_instances_are_seen(before: Desk, shop:
     expect(tab.page.locator(".instance .badge.good")).to_have_count(2, timeout=120_000)
     expect(tab.page.locator(".side .badge")).to_have_text("Running", timeout=120_000)
     expect(tab.page.locator("meter")).to_have_count(2)
+
+
+def test_what_the_other_pages_make_is_there_and_goes_away_again(before: Desk, shop: str) -> None:
+    tab, own = before.operator(), owner_of(shop)
+    page = tab.page
+
+    tab.open("/users/me/ssh-keys")
+    page.get_by_label("Name").fill("laptop")
+    page.get_by_label("Public key").fill(f"ssh-ed25519 {KEY} laptop")
+    page.get_by_role("button", name="Add").click()
+    _drop(tab, "laptop", "Remove")
+
+    tab.open("/users/me/api-tokens")
+    page.get_by_label("Name").fill("script")
+    page.get_by_label("Your password").fill(credentials(before.havre)["password"])
+    page.get_by_role("button", name="Create").click()
+    token = page.locator(".notice code").inner_text()
+    asked = {"authorization": f"Bearer {token}"}
+    status, _, body = before.havre.get("localhost", f"/v2{own}/overview", **asked)
+    assert status == 200 and [each["name"] for each in json.loads(body)["applications"]] == ["shop"]
+    _drop(tab, "script", "Revoke")
+    assert before.havre.get("localhost", f"/v2{own}/overview", **asked)[0] == 401
+
+    tab.open(own + "/notifications")
+    page.get_by_label("URL").fill("https://hooks.example.test/x")
+    page.get_by_role("button", name="Add").first.click()
+    _drop(tab, "hooks.example.test", "Remove")
+
+    tab.open(shop + "/log-drains")
+    page.get_by_label("Address").fill("https://logs.example.test/in")
+    page.get_by_role("button", name="Add").click()
+    _drop(tab, "logs.example.test", "Remove")
+
+    tab.open(shop + "/tcp-redirections")
+    page.get_by_role("button", name="Open a port").click()
+    _drop(tab, "4040", "Remove")
+
+    tab.open(own + "/oauth-consumers")
+    page.get_by_label("Name").fill("portal")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator(".facts code")).to_have_count(2)
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(page.get_by_text("No program may ask yet")).to_be_visible()
+    assert tab.violations() == tab.outside == tab.broken == []
+
+
+def _drop(tab: Tab, text: str, button: str) -> None:
+    row = tab.page.locator(".rows li", has_text=text)
+    expect(row).to_be_visible()
+    row.get_by_role("button", name=button).click()
+    tab.page.get_by_role("dialog").get_by_role("button", name=button).click()
+    expect(row).to_have_count(0)
 
 
 def test_a_member_of_a_lesser_role_sees_what_they_may(before: Desk, shop: str) -> None:

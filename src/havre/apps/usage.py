@@ -1,7 +1,7 @@
 """What apps used in the last day: processor and memory, remembered in a few numbers for each app.
 
-Every minute the control groups of what runs are read; five minutes make one point. The points live in memory: they are
-for a page to draw, and begin anew with the control plane.
+Three times a minute the control groups of what runs are read; five minutes make one point. The points live in memory:
+they are for a page to draw, and begin anew with the control plane.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from havre.base.ids import UnitId
 from havre.kernel.kernel import Kernel
 from havre.kernel.reconcile import Pass
 
-EVERY_S = 60.0
+EVERY_S = 20.0
 POINT_MS = 300_000
 POINTS = 288
 

@@ -75,11 +75,11 @@ def restore(archive: Path, data: Path, as_json: bool) -> None:
 
 def known_schema() -> dict[str, int]:
     """The newest step of each room's tables that this version has."""
-    from havre import apps, edge, governance, notifications, observe
+    from havre import apps, edge, governance, network, notifications, observe
     from havre.kernel import operations
     from havre.kernel.store import events_schema
 
-    rooms = (apps, edge, governance, notifications, observe, operations)
+    rooms = (apps, edge, governance, network, notifications, observe, operations)
     return {each.room: len(each.steps) for each in (events_schema(), *(room.SCHEMA for room in rooms))}
 
 

@@ -13,11 +13,12 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from havre.base.errors import DeniedError, HavreError
+from havre.console import words
 
 POLICY = "; ".join(
     (
@@ -90,6 +91,7 @@ class Pages:
         self._templates = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=select_autoescape()
         )
+        self._templates.globals |= {"_": words.said, "language": words.language}
 
     def show(self, name: str, *, status: int = 200, sends_to: str = "", **values: Any) -> HTMLResponse:
         """sends_to: the origin that a form of the page may end at besides ours, by a redirect."""
@@ -134,7 +136,7 @@ def pages(door: Door) -> APIRouter:
     """The pages."""
     from havre.console import account_pages, shell, sign_in_pages
 
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, dependencies=[Depends(words.listen)])
     made = Pages(door)
     sign_in_pages.add(router, made)
     account_pages.add(router, made)

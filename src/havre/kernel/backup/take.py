@@ -22,7 +22,10 @@ from havre.kernel.backup.archive import Writer, room_for
 from havre.kernel.backup.model import DATABASE, SETTINGS, Manifest
 
 Tell = Callable[[str], None]
-KEPT = ("credentials.json", "ssh_host_ed25519", "edge/secret", "edge/ca", "known-hosts")  # below the data directory
+KEPT = (  # below the data directory
+    "credentials.json", "ssh_host_ed25519", "edge/secret", "edge/ca", "known-hosts", "network/versions",
+    "network/requests",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
