@@ -18,44 +18,15 @@ from havre.network import controller, decide, engines, tables
 from havre.network.act import Edges, phase_text
 from havre.network.decide import Posture, Tie
 from havre.network.lab.build import Lab
+from havre.network.lab.outcome import Outcome, unexpected
 from havre.network.lab.scenario import Act, Scenario
 from havre.network.model import Intent, UpstreamKind
 from havre.network.probes import streams
-from havre.network.probes.streams import Counted
 
 ID = "lab"
 ARROW_S = 60.0  # for one arrow of a migration, with all its waits
 AFTER_S = 0.4  # until what is under way has arrived
 NFT_DROP = "table inet lab {\nchain forward {\ntype filter hook forward priority 0; policy accept;\ndrop\n}\n}\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a scenario brought. wrong: what was expected and is not so, in words; empty when all is as expected."""
-
-    scenario: Scenario
-    counted: tuple[Counted, ...]
-    states: tuple[str, ...]
-    note: str
-    wrong: tuple[str, ...]
-    seconds: float
-    proof: str = ""
-
-    def rows(self) -> list[dict[str, Any]]:
-        """As `havre network lab --json` prints them."""
-        return [
-            {
-                "name": self.scenario.name,
-                "path": self.scenario.path,
-                "family": each.family,
-                "direction": each.direction,
-                "sent": each.sent,
-                "lost": each.lost,
-                "longest_gap_ms": round(each.longest_gap_ms, 1),
-                "states": list(self.states),
-            }
-            for each in self.counted
-        ]
 
 
 async def run(content: str, scenario: Scenario, *, clock: Clock, file: str) -> Outcome:
@@ -90,26 +61,10 @@ async def run(content: str, scenario: Scenario, *, clock: Clock, file: str) -> O
             for each in opened:
                 each.close()
         reached = await play.reached()
-        wrong = _unexpected(scenario, counted, reached)
+        wrong = unexpected(scenario, counted, reached)
         return Outcome(
             scenario, counted, play.states, play.note, wrong, clock.monotonic() - began, proof=await play.proof()
         )
-
-
-def _unexpected(scenario: Scenario, counted: tuple[Counted, ...], stage: str) -> tuple[str, ...]:
-    expect, wrong = scenario.expect, []
-    if expect.stage and expect.stage != stage:
-        wrong.append(f"it ended at {stage}, not at {expect.stage}")
-    for each in counted:
-        lost = expect.lost_in if each.direction == "in" else expect.lost_out
-        gap = expect.gap_in_ms if each.direction == "in" else expect.gap_out_ms
-        if lost is not None and each.lost > lost:
-            wrong.append(f"IPv{each.family} {each.direction}: {each.lost} packets lost, not {lost} at most")
-        if gap is not None and each.longest_gap_ms > gap:
-            wrong.append(
-                f"IPv{each.family} {each.direction}: a gap of {each.longest_gap_ms:.0f} ms, not {gap:.0f} at most"
-            )
-    return tuple(wrong)
 
 
 @dataclass
