@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,15 +96,25 @@ def run(*argv: str, given: str = "") -> str:
 
 
 def forget_dead(label: str) -> list[str]:
-    """Remove the namespaces `<label>-<pid>-…` whose owner has ended without doing so. Returns their names."""
+    """Remove the namespaces `<label>-<pid>-…` whose owner has ended without doing so, and end what still runs in them:
+    a daemon that changes its user outlives its owner (the kernel forgets the signal then). Returns their names."""
     names = [each.name for each in NAMES.iterdir()] if NAMES.is_dir() else []
     dead = []
     for name in sorted(names):
         matched = re.fullmatch(rf"{re.escape(label)}-(\d+)-[a-z0-9]+", name)
         if matched and not _runs(int(matched[1])):
             dead.append(name)
+            _end_all(name)
             subprocess.run(["ip", "netns", "delete", name], capture_output=True, timeout=LIMIT_S)
     return dead
+
+
+def _end_all(name: str) -> None:
+    """Kill the processes inside one namespace, by their pids."""
+    said = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, timeout=LIMIT_S).stdout
+    for pid in said.split():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def _runs(pid: int) -> bool:
