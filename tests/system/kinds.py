@@ -39,22 +39,40 @@ class Proof:
 
 
 def prove(havre: Installation, row: Row) -> Proof:
-    """Take `row` through the command line; it ends deleted."""
+    """Take `row` through the command line, the same commit a second time from its kept build; it ends deleted."""
+    folder, host = _folder(havre, row)
+    cold = _seconds(_deploy(havre, row, folder))
+    ask(havre, row, host)
+    cached = _seconds(havre.clever("restart", cwd=folder, limit_s=300).stdout)
+    ask(havre, row, host)
+    havre.clever("delete", "--yes", cwd=folder)
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=EXAMPLES, capture_output=True, text=True)
+    return Proof(str(row), row.runtime, cold, cached, head.stdout.strip())
+
+
+def deploy_once(havre: Installation, row: Row) -> None:
+    """Take `row` through the command line once; it ends deleted."""
+    folder, host = _folder(havre, row)
+    _deploy(havre, row, folder)
+    ask(havre, row, host)
+    havre.clever("delete", "--yes", cwd=folder)
+
+
+def _folder(havre: Installation, row: Row) -> tuple[Path, str]:
+    """A repository with the example, and the host name that its app will have."""
     name = re.sub(r"[^a-z0-9]+", "-", str(row).lower()).strip("-")
     folder = havre.base / name
     shutil.copytree(EXAMPLES / row.example, folder, ignore=NOT_OURS)
     git(folder, "init", "-q", "-b", "master")
     commit(folder, "first")
-    havre.clever("create", "-t", row.runtime, name, cwd=folder)
+    return folder, f"{name}.havre.localhost"
+
+
+def _deploy(havre: Installation, row: Row, folder: Path) -> str:
+    havre.clever("create", "-t", row.runtime, folder.name, cwd=folder)
     for key, value in row.env.items():
         havre.clever("env", "set", key, value, cwd=folder)
-    cold = _seconds(havre.clever("deploy", cwd=folder, limit_s=1500).stdout)
-    ask(havre, row, f"{name}.havre.localhost")
-    cached = _seconds(havre.clever("restart", cwd=folder, limit_s=300).stdout)
-    ask(havre, row, f"{name}.havre.localhost")
-    havre.clever("delete", "--yes", cwd=folder)
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=EXAMPLES, capture_output=True, text=True)
-    return Proof(str(row), row.runtime, cold, cached, head.stdout.strip())
+    return havre.clever("deploy", cwd=folder, limit_s=1500).stdout
 
 
 def base_images(layouts: Path) -> None:
@@ -72,12 +90,16 @@ def ask(havre: Installation, row: Row, host: str) -> None:
         assert text in body.replace("from " + host.split(".")[0], "from shop"), f"{path}: {body[:500]}"
 
 
-def record(proof: Proof) -> None:
-    """Keep the proof in the file that HAVRE_PROOFS names, if it does: `make prove`."""
-    place = os.environ.get("HAVRE_PROOFS")
-    if not place:
-        return
-    file = Path(place)
+def try_or_prove(havre: Installation, row: Row) -> None:
+    """`make prove` names a file for proofs (HAVRE_PROOFS); else once through the command line is enough."""
+    if place := os.environ.get("HAVRE_PROOFS"):
+        record(prove(havre, row), Path(place))
+    else:
+        deploy_once(havre, row)
+
+
+def record(proof: Proof, file: Path) -> None:
+    """Keep the proof beside the others."""
     known = json.loads(file.read_text()) if file.exists() else {}
     known[proof.row] = asdict(proof)
     file.write_text(json.dumps(dict(sorted(known.items())), indent=2) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.room.runtime_suite import ROWS, Row, params
-from tests.system.kinds import base_images, prove, record
+from tests.system.kinds import base_images, try_or_prove
 from tests.system.rig import Installation, installation
 
 pytestmark = pytest.mark.timeout(1800)
@@ -39,7 +39,7 @@ def havre(layouts: Path) -> Iterator[Installation]:
 
 @pytest.mark.parametrize("row", params([each for each in ROWS if str(each) in QUICK]))
 def test_a_kind_goes_through_the_command_line(havre: Installation, row: Row) -> None:
-    record(prove(havre, row))
+    try_or_prove(havre, row)
 
 
 @pytest.mark.soak
@@ -47,4 +47,4 @@ def test_a_kind_goes_through_the_command_line(havre: Installation, row: Row) -> 
 def test_every_other_example_does(havre: Installation, layouts: Path, row: Row) -> None:
     if row.runtime == "docker":
         base_images(layouts)
-    record(prove(havre, row))
+    try_or_prove(havre, row)

@@ -34,7 +34,7 @@ def answer(havre: Installation) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("phase", ["begun", "ended"])
+@pytest.mark.parametrize("phase", ["begun", pytest.param("ended", marks=pytest.mark.soak)])
 @pytest.mark.parametrize("step", STEPS)
 def test_the_control_plane_killed_at_each_step(havre: Installation, step: str, phase: str) -> None:
     folder = havre.base / "hello"
