@@ -83,6 +83,22 @@ def test_the_line_is_the_one_of_the_mistake() -> None:
     assert raised.value.message.startswith(f"tree.yaml:{number}: upstreams.t2.preference: ")
 
 
+UNREADABLE = {
+    "\b": "tree.yaml:1: a character has no place in YAML: U+0008",
+    "asn: 1\n# \ufffe": "tree.yaml:2: a character has no place in YAML: U+FFFE",
+    "\ud800": "tree.yaml:1: a character has no place in YAML: U+D800",
+    "[" * 20_000: "tree.yaml:1: lists or mappings lie too deep in each other",
+    "{a: " * 20_000: "tree.yaml:1: lists or mappings lie too deep in each other",
+}
+
+
+@pytest.mark.parametrize("content", UNREADABLE, ids=[text[-20:] for text in UNREADABLE.values()])
+def test_what_no_reader_takes_is_a_mistake_like_any_other(content: str) -> None:
+    with pytest.raises(InvalidError) as raised:
+        parsed(content)
+    assert raised.value.message.startswith(UNREADABLE[content])
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     content = example().replace("preference: 120", "preference: x").replace("prepends: 2", "prepends: 99")
     with pytest.raises(InvalidError) as raised:

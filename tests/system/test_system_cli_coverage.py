@@ -43,7 +43,8 @@ def check(bench: Bench, row: Row) -> None:
     for line, each in zip((row.line, *row.more), found, strict=False):
         assert each.code == code, f"{line}: {each.said}"
         if line.endswith("-F json") and not row.refuses:
-            json.loads(each.said)
+            json.JSONDecoder().raw_decode(each.said)  # what follows was said on stderr
+            assert code or each.said.rstrip()[-1] in "]}", f"{line}: {each.said}"
 
 
 @pytest.mark.parametrize("row", QUICK, ids=lambda row: row.command)

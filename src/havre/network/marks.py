@@ -50,6 +50,13 @@ class Reader:
             said = " ".join(each for each in (cause.context, cause.problem) if each)
             self.mistakes.append((mark.line + 1 if mark else 1, f"this is not YAML: {said}"))
             return None
+        except yaml.reader.ReaderError as cause:
+            line = content.count("\n", 0, cause.position) + 1
+            self.mistakes.append((line, f"a character has no place in YAML: U+{ord(content[cause.position]):04X}"))
+            return None
+        except RecursionError:
+            self.mistakes.append((1, "lists or mappings lie too deep in each other"))
+            return None
         if raw is None:
             self.mistakes.append((1, "the file is empty"))
             return None
