@@ -101,9 +101,8 @@ def _app() -> list[Row]:
     return [
         Row("create", "T1", lane, "create -t node shop --alias shop", "successfully created"),
         Row("applications", "T1", lane, "applications", "shop", more=("applications --json", "applications --only-aliases")),
-        Row("deploy", "T1", lane, "deploy", "Access your application: https://shop"),
-        Row("applications list", "T1", lane, "applications list", "shop", more=("applications list -F json",),
-            keep=("app", "(app_[0-9a-f-]{36})")),
+        Row("deploy", "T1", lane, "deploy", "Access your application: https://shop", keep=("app", "(app_[0-9a-f-]{36})")),
+        Row("applications list", "T1", lane, "applications list", "shop", more=("applications list -F json",)),
         Row("activity", "T1", lane, "activity", "DEPLOY", more=("activity -F json", "activity --show-all -F json-stream")),
         Row("status", "T1", lane, "status", "running", more=("status -F json",)),
         Row("open", "T1", lane, "open", "(?i)opening", before="browser"),
