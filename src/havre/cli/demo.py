@@ -257,7 +257,8 @@ def _farewell(data: Path, status: dict[str, Any], url: str, took: float) -> None
     click.echo(f"  Try it      curl --cacert {ca} {url}")
     click.echo(f'  Your shell  eval "$({program} env{where})" && clever applications list')
     click.echo(f"  Its code    cd {shlex.quote(str(data / 'demo' / APP))}   (change it, commit, clever deploy)")
-    own = json.loads((data / "credentials.json").read_text())
-    click.echo(f"  Console     {status['console']}   (sign in as {own['email']}, password {own['password']})")
+    secrets = data / "credentials.json"
+    who = f"sign in as {json.loads(secrets.read_text())['email']}; the password is in {shlex.quote(str(secrets))}"
+    click.echo(f"  Console     {status['console']}   ({who})")
     click.echo(f"  Look        {program} status{where}")
     click.echo(f"  Stop        {program} down{where}   (the data stays; make clean removes it)")

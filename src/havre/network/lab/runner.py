@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import sqlalchemy as sa
+
 from havre.base.errors import InvalidError, UnavailableError
 from havre.drivers.bird import Bird
 from havre.kernel.clock import Clock
@@ -171,7 +173,7 @@ class _Play:
                 try:
                     await store.read(tables.migrations)
                     self._store = store
-                except Exception:  # noqa: BLE001 - its tables are not made yet
+                except sa.exc.OperationalError:  # its tables are not made yet
                     store.close()
 
     def _say(self, **asked: Any) -> None:
