@@ -9,7 +9,7 @@ import pytest
 
 from havre.base.errors import InvalidError
 from havre.network import decide, engines
-from havre.network.engines.bird import probe_table
+from havre.network.engines.facts import probe_table
 from tests.decide.network_rig import GOLDEN, LISTS, example, parsed, with_peers
 
 CASES = [

@@ -12,7 +12,7 @@ import pytest
 from havre.base.errors import InvalidError
 from havre.drivers.irr import rpsl
 from havre.network import model, preflight
-from havre.network.preflight import Case, Evidence, Probe, Result
+from havre.network.preflight import Case, Evidence, Probe, Result, told
 from havre.network.registries import policy, vrps
 from havre.network.registries.sets import Members
 from havre.network.registries.vrps import Vrp
@@ -188,3 +188,30 @@ def test_a_report_reads_as_a_person_would_tell_it() -> None:
     text = str(preflight.run(ready(), seen(origins=origins({OLD})), only=["route-object"]))
     assert "stop     route-object" in text and "\n         -> file a route object of AS64510 there" in text
     assert text.endswith("1 ok, 0 warning, 1 stop, 0 unknown")
+
+
+def test_what_a_person_knows_of_a_source_filter_stands_for_a_probe() -> None:
+    text = "outbound:\n  t1: { confirmed: 'their NOC, 14:02' }\n  hp: { ipv4: { sent: 25, answered: 25 } }\n"
+    known = told.parse(text, ready())
+    found = list(preflight.run(ready(), seen(outbound=known), only=["anti-spoof"]))
+    assert {(each.subject, each.result, each.evidence) for each in found} == {
+        ("t1 IPv4", Result.OK, "confirmed: their NOC, 14:02"),
+        ("t1 IPv6", Result.OK, "confirmed: their NOC, 14:02"),
+        ("hp IPv4", Result.OK, "25 of 25 answered"),
+        ("hp IPv6", Result.UNKNOWN, "no probe was sent"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("outbound:\n  t11: { confirmed: x }\n", "evidence.yaml:2: outbound.t11: there is no upstream 't11'"),
+        ("outbound:\n  t1: { ipv4: { sent: 5 } }\n", "evidence.yaml:2: outbound.t1.ipv4: 'answered' is missing"),
+        ("outbound:\n  t1: { ipv4: { sent: 5, answered: 6 } }\n", "6 is not between 0 and 5"),
+        ("inbound: {}\n", "there is no such setting"),
+    ],
+)
+def test_a_mistake_in_what_is_known_has_its_line(text: str, said: str) -> None:
+    with pytest.raises(InvalidError) as raised:
+        told.parse(text, ready())
+    assert said in raised.value.message

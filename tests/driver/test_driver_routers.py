@@ -7,6 +7,7 @@ should not.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from havre import network
 from havre.base.errors import InvalidError, UnavailableError
 from havre.drivers import bird, frr, netns
 from havre.network import decide, engines
@@ -179,6 +181,32 @@ async def test_sessions_stand_and_nothing_passes_that_should_not(rig: Rig) -> No
     with anyio.fail_after(30):
         while {(await rig.edge.bfd()).get(each) for each in ("10.0.1.2", "fd00:1::2")} != {"Up"}:
             await anyio.sleep(0.1)
+
+
+@pytest.mark.parametrize("rig", ["bird", "frr"], indirect=True)
+async def test_what_runs_is_adopted(rig: Rig) -> None:
+    await rig.bring(rig.text("FLIPPED"))
+    await rig.established("up_hp_ipv4", "up_hp_ipv6")
+    engine = "frr" if isinstance(rig.edge, frr.Frr) else "bird"
+    with anyio.fail_after(30):
+        while "198.51.100.0/24" not in await rig.edge.exported("up_hp_ipv4"):
+            await anyio.sleep(0.1)
+        while "2001:db8:100::/48" not in await rig.edge.exported("up_hp_ipv6"):
+            await anyio.sleep(0.1)
+    aut_num = "aut-num: AS64510\nimport: from AS64500 accept ANY\n"
+    text = await network.adopt_now(rig.edge.socket, engine=engine, edge="par1", site="paris", aut_num=aut_num)
+    loopbacks = 'loopbacks: [10.255.0.1, "fd00:255::1"]'
+    found = parsed(re.sub(r"loopbacks: .*", loopbacks, text))  # of iBGP, which nobody speaks here
+    assert (found.asn, {str(each.prefix) for each in found.prefixes}) == (
+        64510,
+        {"198.51.100.0/24", "2001:db8:100::/48"},
+    )
+    edge, (upstream,) = found.edge("par1"), found.upstreams
+    assert (edge.engine, edge.socket, str(edge.router_id)) == (engine, str(rig.edge.socket), "10.255.0.1")
+    assert (upstream.name, upstream.kind.value, upstream.asn, upstream.timers.hold_s) == ("hp", "transit", 64500, 30)
+    assert {(str(each.local), str(each.neighbor)) for each in upstream.links} == {
+        ("10.0.1.1", "10.0.1.2"), ("fd00:1::1", "fd00:1::2"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("rig", BOTH, indirect=True)

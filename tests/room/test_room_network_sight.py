@@ -86,6 +86,25 @@ async def test_probers_that_end_make_a_gate_wait_and_count_on_when_they_begin_an
         assert (await sight.look()).silent == frozenset()
 
 
+async def test_what_is_late_to_a_prober_that_had_no_time_is_not_lost(tmp_path: Path) -> None:
+    """400 packets were sent and 150 had not been read when both probers stood still, a second ago."""
+    written(tmp_path / "m", sent=400, lost=0, age_s=0)
+    intent, clock = tree(more=ENDS), FastClock()
+    async with Sight(intent, clock=clock, folder=tmp_path / "m") as sight:
+        written(tmp_path / "m", sent=400, lost=150, age_s=1)
+        sight._open(tmp_path / "m")
+        sight._from = dict.fromkeys(sight._from, 1)
+        assert set((await sight.look()).lost.values()) == {0}
+        written(tmp_path / "m", sent=900, lost=20, age_s=0)  # these are too young to say
+        sight._open(tmp_path / "m")
+        sight._from = dict.fromkeys(sight._from, 1)
+        assert set((await sight.look()).lost.values()) == {0}
+        written(tmp_path / "m", sent=900, lost=500, age_s=0)
+        sight._open(tmp_path / "m")
+        sight._from = dict.fromkeys(sight._from, 1)
+        assert all(each > 200 for each in (await sight.look()).lost.values())
+
+
 def test_each_end_has_a_prober_that_knows_the_other(tmp_path: Path) -> None:
     observers = tree(more=ENDS).observers
     near, far = (keeper.argv(tmp_path, name, observers) for name in ("inside", "outside"))

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Inside(Installation):
         return done
 
     def migration(self) -> dict[str, Any]:
+        time.sleep(0.5)  # the command line takes a second of a processor each time
         found: dict[str, Any] = json.loads(self.havre("network", "migrate", "show", "m", "--json").stdout)
         return found
 
@@ -97,6 +99,7 @@ def intent_of(made: Lab) -> str:
 
 @needs_lab
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 def test_the_daemon_migrates_with_probers_of_its_own_and_goes_on_after_kill_9() -> None:
     with lab() as made, tempfile.TemporaryDirectory(prefix="hvn-") as base:
         there = Inside(Path(base), namespace=made.spaces.name("cust"))
@@ -106,24 +109,28 @@ def test_the_daemon_migrates_with_probers_of_its_own_and_goes_on_after_kill_9() 
         first = {each.name: each.sent + 1 for each in opened}
         there.up()
         try:
+            said = there.havre("network", "preflight", str(file), check=False).stdout
+            for name in ("hp", "t1", "t2", "t3"):  # probes through each, before anything is touched
+                for family in (4, 6):
+                    assert f"ok       anti-spoof             {name} IPv{family}: 25 of 25 answered" in said, said
             there.havre("network", "migrate", "begin", "m", str(file))
             for name in ("hp", "t1", "t2", "t3"):
                 there.havre("network", "migrate", "confirm", "m", name, "--words", "their NOC")
             for stage in ("SHADOW", "MULTI(1)"):
-                until(lambda stage=stage: _is_past(there.migration(), stage), what=f"{stage} is reached", limit_s=120)
+                until(lambda stage=stage: _is_past(there.migration(), stage), what=f"{stage} is reached", limit_s=300)
                 before = there.probers()
                 assert len(before) == 2
                 there.kill_control_plane()
                 until(lambda: not there.probers(), what="its probers ended with it")
                 there.up()
-            until(lambda: there.migration()["stage"] == "CLEANED", what="CLEANED is reached", limit_s=180)
+            until(lambda: there.migration()["stage"] == "CLEANED", what="CLEANED is reached", limit_s=300)
             until(lambda: not there.probers(), what="nobody probes once it is done")
             found = there.migration()
             assert not found["paused"] and found["note"] == ""
             proof = there.havre("network", "migrate", "proof", "m").stdout
             assert "inet: show route 198.51.100.0/24" in proof and "packets lost since it began: in-4 0" in proof
             counted = [each.count(first[each.name], each.sent - 200) for each in opened]
-            assert [(each.name, each.lost) for each in counted] == [(name, 0) for name in streams.NAMES]
+            assert [each for each in counted if each.lost] == [], proof
             assert all(each.sent > 2000 for each in counted)
         finally:
             there.down()

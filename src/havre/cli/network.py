@@ -89,9 +89,12 @@ def versions(intent: Path, data: Path | None, number: int | None) -> None:
 @network.command()
 @_file
 @options.data
-def preflight(intent: Path, data: Path | None) -> None:
-    """What registries, RPKI, the daemon and the intent itself say against going on, and what to do about each."""
-    report = _run(lambda: room.preflight_now(intent, _folder(data), clock=SystemClock()))
+@click.option(
+    "--evidence", type=click.Path(path_type=Path, dir_okay=False), help="What is known of neighbours' source filters."
+)
+def preflight(intent: Path, data: Path | None, evidence: Path | None) -> None:
+    """What registries, RPKI, the daemon, probes and the intent itself say against going on, and what to do about it."""
+    report = _run(lambda: room.preflight_now(intent, _folder(data), evidence_file=evidence, clock=SystemClock()))
     click.echo(str(report))
     sys.exit(0 if report.is_clear else 1)
 
@@ -106,16 +109,16 @@ def objects(intent: Path, clean: bool) -> None:
 
 
 @network.command()
-@click.option(
-    "--socket", type=click.Path(path_type=Path), default=Path("/run/bird/bird.ctl"), help="BIRD's control socket."
-)
+@click.option("--engine", type=click.Choice(["bird", "frr"]), default="bird", help="Which daemon it is.")
+@click.option("--socket", type=click.Path(path_type=Path), help="BIRD's control socket, or the folder of FRR's.")
 @click.option("--edge", default="edge1", help="What this router is called.")
 @click.option("--site", default="site1", help="Where it stands.")
 @click.option("--aut-num", type=click.File(), help="A file with the aut-num object: it says who is a transit.")
-def adopt(socket: Path, edge: str, site: str, aut_num: IO[str] | None) -> None:
-    """Print the intent that a running BIRD's sessions, and an aut-num, amount to."""
+def adopt(engine: str, socket: Path | None, edge: str, site: str, aut_num: IO[str] | None) -> None:
+    """Print the intent that a running BIRD's or FRR's sessions, and an aut-num, amount to."""
     text = aut_num.read() if aut_num is not None else ""
-    click.echo(_run(lambda: room.adopt_now(socket, edge=edge, site=site, aut_num=text)), nl=False)
+    made = _run(lambda: room.adopt_now(socket, engine=engine, edge=edge, site=site, aut_num=text))
+    click.echo(made, nl=False)
 
 
 @network.command()

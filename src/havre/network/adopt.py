@@ -1,4 +1,4 @@
-"""An intent from what people have: a running BIRD's sessions and, where it is given, an aut-num. Pure.
+"""An intent from what people have: the sessions of a running BIRD or FRR and, where it is given, an aut-num. Pure.
 
 What cannot be known stands in the file as a comment that says so; the file is read by people before anything uses it.
 """
@@ -17,11 +17,14 @@ ANY = re.compile(r"^(?:mp-)?import:.*\bfrom\s+AS(\d+)\b.*\baccept\s+(.+?)\s*$", 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A running daemon. sessions: of BGP alone; exported: what each session tells its neighbour."""
+    """A running daemon. sessions: of BGP alone; exported: what each session tells its neighbour; socket: where it is
+    asked, empty for what is usual."""
 
     router_id: str
     sessions: tuple[Session, ...]
     exported: Mapping[str, Sequence[str]]
+    engine: str = "bird"
+    socket: str = ""
 
 
 def policy_of(aut_num: str) -> dict[int, str]:
@@ -44,7 +47,8 @@ def adopt(found: Found, *, edge: str, site: str, aut_num: str = "") -> str:
 def _lines(found: Found, edge: str, site: str, policy: Mapping[int, str]) -> Iterator[str]:
     outside = [each for each in found.sessions if each.neighbor_asn != each.local_asn]
     asn = next((each.local_asn for each in found.sessions if each.local_asn), 0)
-    yield "# Adopted from a running BIRD. Read it: what could not be known is said where it belongs."
+    running = {"bird": "BIRD", "frr": "FRR"}[found.engine]
+    yield f"# Adopted from a running {running}. Read it: what could not be known is said where it belongs."
     yield f"asn: {asn}"
     yield "prefixes:"
     own = sorted({prefix for each in outside for prefix in found.exported.get(each.name, ()) if _is_announced(prefix)})
@@ -68,6 +72,10 @@ def _lines(found: Found, edge: str, site: str, policy: Mapping[int, str]) -> Ite
         yield f'        loopbacks: [{loopbacks[0]}, "{loopbacks[1]}"]'
     else:
         yield "        loopbacks: [] # one IPv4 and one IPv6 address of this router in your own network"
+    if found.engine != "bird":
+        yield f"        engine: {found.engine}"
+    if found.socket:
+        yield f"        socket: {found.socket}"
     yield "upstreams:"
     neighbors: dict[int, list[Session]] = {}
     for each in outside:

@@ -14,9 +14,10 @@ from havre.network import decide, engines, preflight
 from havre.network import plan as plans
 from havre.network.changes import Texts
 from havre.network.model import Family, Intent
-from havre.network.preflight import look, trial
+from havre.network.preflight import look, told, trial
 from havre.network.registries import filters, roas, submissions, vrps
 from havre.network.registries.vrps import Vrps
+from havre.network.sight import Sight
 
 OF_REGISTRIES = (
     "route-object", "both-origins", "as-set-member", "as-set-acyclic", "roa-new-origin", "roa-old-origin",
@@ -31,13 +32,17 @@ async def registries(intent: Intent, *, clock: Clock, both_origins: bool = True)
     return preflight.run(intent, seen, both_origins=both_origins, only=OF_REGISTRIES)
 
 
-async def everything(intent: Intent, folder: Path, *, before: Texts, clock: Clock) -> preflight.Report:
+async def everything(
+    intent: Intent, folder: Path, *, before: Texts, outbound: told.Outbound | None = None, clock: Clock
+) -> preflight.Report:
     """All checks, on what can be looked at without touching anything: registries, ROAs, the generated filters in a
-    daemon of their own, and what would start again. Probes are sent by the migration itself.
+    daemon of their own, what would start again, and probes through each neighbour alone, where edges can send some.
 
-    folder: where lists are kept; before: what the edges' files are now.
+    folder: where lists are kept; before: what the edges' files are now; outbound: what is known of neighbours already.
     """
     seen = await _seen(intent, clock)
+    probed, lost = await _outbound(intent, outbound or {}, clock)
+    seen = dataclasses.replace(seen, outbound=probed, troubles=(*seen.troubles, *lost))
     directory = look.directory(dict(intent.registry.servers))
     cache = filters.Cache(folder / "filters")
     lists, troubles = await look.filter_lists(intent, directory, cache=cache, clock=clock)
@@ -48,10 +53,26 @@ async def everything(intent: Intent, folder: Path, *, before: Texts, clock: Cloc
         restarts: tuple[str, ...] | None = plans.plan(intent, posture, before=before, after=after).restarts
     except (InvalidError, UnavailableError) as error:
         cases, restarts, troubles = None, None, (*troubles, error.message)
-    told = (*seen.troubles, *troubles)
-    seen = dataclasses.replace(seen, lists=lists, cases=cases, restarts=restarts, troubles=told)
+    said = (*seen.troubles, *troubles)
+    seen = dataclasses.replace(seen, lists=lists, cases=cases, restarts=restarts, troubles=said)
     report = preflight.run(intent, seen)
-    return dataclasses.replace(report, troubles=told)
+    return dataclasses.replace(report, troubles=said)
+
+
+async def _outbound(intent: Intent, known: told.Outbound, clock: Clock) -> tuple[told.Outbound, tuple[str, ...]]:
+    """What comes back of what is sent through each neighbour alone, and why some could not be tried."""
+    found, troubles = dict(known), list[str]()
+    asked = [each for each in intent.upstreams if each.kind.carries_everything and intent.observers.targets]
+    async with Sight(intent, clock=clock, has_packets=False) as sight:
+        for each in asked:
+            if all((each.name, family) in found for family in each.families):
+                continue
+            try:
+                for family, (sent, answered) in (await sight.through(each)).items():
+                    found.setdefault((each.name, family), preflight.Probe(sent, answered))
+            except HavreError as error:
+                troubles.append(error.message)
+    return found, tuple(troubles)
 
 
 async def _proven(intent: Intent, texts: Texts, lists: engines.FilterLists, clock: Clock) -> tuple[preflight.Case, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from havre.base.errors import ConflictError
 from havre.drivers.bird import Bird
+from havre.drivers.frr import Frr
 from havre.kernel.clock import Clock
 from havre.network import adopt, decide, evidence, intent
 from havre.network import plan as plans
@@ -13,7 +14,9 @@ from havre.network.act import Edges
 from havre.network.decide import Posture
 from havre.network.engines import FilterLists
 from havre.network.model import Intent
-from havre.network.preflight import Report
+from havre.network.preflight import Report, told
+
+PLACES = {"bird": Path("/run/bird/bird.ctl"), "frr": Path("/run/frr")}
 
 
 def _posture(wanted: Intent, stage: str) -> Posture:
@@ -54,10 +57,13 @@ async def apply_now(file: Path, folder: Path, *, stage: str, clock: Clock, lists
         await edges.close()
 
 
-async def preflight_now(file: Path, folder: Path, *, clock: Clock) -> Report:
-    """Every check of preflight on what can be looked at without touching anything."""
+async def preflight_now(file: Path, folder: Path, *, evidence_file: Path | None = None, clock: Clock) -> Report:
+    """Every check of preflight on what can be looked at without touching anything. evidence_file: what people know of
+    each neighbour's source filter; what it does not say is probed. Raises InvalidError with the mistakes of both."""
     wanted = intent.load(file)
-    return await evidence.everything(wanted, folder, before=Edges(wanted, folder, clock).present(), clock=clock)
+    outbound = told.load(evidence_file, wanted) if evidence_file is not None else {}
+    before = Edges(wanted, folder, clock).present()
+    return await evidence.everything(wanted, folder, before=before, outbound=outbound, clock=clock)
 
 
 async def filings_now(file: Path, *, is_cleaning: bool, clock: Clock) -> list[str]:
@@ -78,11 +84,17 @@ async def go_back(file: Path, folder: Path, *, number: int, clock: Clock) -> int
         await edges.close()
 
 
-async def adopt_now(socket: Path, *, edge: str, site: str, aut_num: str) -> str:
-    """The intent of a running BIRD, as YAML."""
-    async with Bird(socket) as running:
+async def adopt_now(socket: Path | None, *, engine: str = "bird", edge: str, site: str, aut_num: str) -> str:
+    """The intent of a running BIRD or FRR, as YAML. socket: BIRD's control socket or the folder of FRR's; None for
+    where packages have it."""
+    place = socket if socket is not None else PLACES[engine]
+    running = Frr(place) if engine == "frr" else Bird(place)
+    try:
         seen = await running.sessions()
         sessions = tuple(each for each in seen.values() if each.kind == "BGP")
         exported = {each.name: await running.exported(each.name) for each in sessions if each.is_established}
-        found = adopt.Found(await running.router_id(), sessions, exported)
+        told = "" if socket is None else str(socket)
+        found = adopt.Found(await running.router_id(), sessions, exported, engine, told)
+    finally:
+        await running.close()
     return adopt.adopt(found, edge=edge, site=site, aut_num=aut_num)

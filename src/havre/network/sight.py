@@ -13,12 +13,12 @@ from havre.base.errors import HavreError, UnavailableError
 from havre.drivers.bird import Bird, Route
 from havre.drivers.glass import Glass
 from havre.kernel.clock import Clock
-from havre.network.engines.bird import probe_table
+from havre.network.engines.facts import probe_table
 from havre.network.judge import Seen
-from havre.network.model import FAMILIES, Edge, Intent, LookingGlass, Upstream, family_of
+from havre.network.model import FAMILIES, Edge, Family, Intent, LookingGlass, Upstream, family_of
 from havre.network.probes import prober, streams
 
-LATE_NS = 250_000_000  # a packet that is older than this and has not arrived counts as lost
+LATE_NS = 250_000_000  # what has not arrived so long after it was sent counts as lost
 PROBE = Path(prober.__file__)
 PROBES = 25
 LIMIT_S = 10.0
@@ -28,13 +28,14 @@ MOST_WORDS = 20_000  # of one looking glass in the proof
 
 class Sight:
     """The observers of an intent. Use `async with`; looking glasses keep their connections. folder: where probers of
-    ours count, for an intent that names some."""
+    ours count, for an intent that names some; has_packets: whether streams are looked at."""
 
-    def __init__(self, intent: Intent, *, clock: Clock, folder: Path | None = None) -> None:
+    def __init__(self, intent: Intent, *, clock: Clock, folder: Path | None = None, has_packets: bool = True) -> None:
         self.intent, self._clock = intent, clock
         self._glasses = {each.name: _glass(each, clock) for each in intent.observers.looking_glasses}
         observers = intent.observers
-        self._folder = Path(observers.streams) if observers.streams else folder if observers.inside else None
+        place = Path(observers.streams) if observers.streams else folder if observers.inside else None
+        self._folder = place if has_packets else None
         self._streams: tuple[streams.Stream, ...] = ()
         self._from: dict[str, int] = {}
         self._lost: dict[str, int] = {}
@@ -88,8 +89,10 @@ class Sight:
         quiet = {f"the stream {each.name}" for each in self._streams if each.is_silent(now_ns=now)}
         if quiet and self._folder is not None and all(each.is_replaced for each in self._streams):
             self._open(self._folder)  # what they count from now on
+        swept = {each.name: each.swept_ns for each in self._streams}
         for stream in self._streams:
-            lost, self._from[stream.name] = stream.lost_since(self._from[stream.name], before_ns=now - LATE_NS)
+            before_ns = swept[streams.other_way(stream.name)] - LATE_NS  # as who receives it knows
+            lost, self._from[stream.name] = stream.lost_since(self._from[stream.name], before_ns=before_ns)
             self._lost[stream.name] += lost
         return dict(self._lost), quiet
 
@@ -113,16 +116,17 @@ class Sight:
                     said[f"{glass.name}: show route {own.prefix}"] = error.message
         return said
 
-    async def through(self, upstream: Upstream) -> dict[str, tuple[int, int]]:
-        """Probes of our own addresses that leave through one neighbour alone: (sent, answered) by family."""
+    async def through(self, upstream: Upstream) -> dict[Family, tuple[int, int]]:
+        """Probes of our own addresses that leave through one neighbour alone: (sent, answered) by family. Raises
+        UnavailableError, also where the edge would send them elsewhere."""
         edge = self.intent.edge(upstream.edge)
-        found = {}
+        found: dict[Family, tuple[int, int]] = {}
         for family in FAMILIES:
             target = next((each for each in self.intent.observers.targets if family_of(each) == family), None)
             source = edge.probe(family)
             if target is not None and source is not None and upstream.link(family) is not None:
                 mark = str(probe_table(self.intent, upstream.name))
-                found[f"ipv{family}"] = await _bound(edge, mark, str(source), str(target))
+                found[family] = await _bound(edge, mark, str(source), str(target))
         return found
 
 
@@ -133,13 +137,21 @@ def _glass(glass: LookingGlass, clock: Clock) -> Bird | Glass:
 
 
 async def _bound(edge: Edge, mark: str, source: str, target: str) -> tuple[int, int]:
+    way = await _said(
+        edge, ["ip", "-6" if ":" in target else "-4", "route", "get", target, "from", source, "mark", mark]
+    )
+    if f"table {mark}" not in way:  # they would leave by whatever is preferred, and prove nothing
+        raise UnavailableError(f"{edge.name} has no rule for its probes: ip rule add fwmark {mark} lookup {mark}")
     argv = [sys.executable, "-I", "-S", str(PROBE), "bound", mark, source, target, str(PROBES)]
-    if edge.namespace:
-        argv = ["ip", "netns", "exec", edge.namespace, *argv]
+    said = json.loads(await _said(edge, argv))
+    return said["sent"], said["answered"]
+
+
+async def _said(edge: Edge, argv: list[str]) -> str:
+    inside = ["ip", "netns", "exec", edge.namespace] if edge.namespace else []
     with anyio.fail_after(LIMIT_S):
-        done = await anyio.run_process(argv, check=False)
+        done = await anyio.run_process([*inside, *argv], check=False)
     if done.returncode != 0:
         words = done.stderr.decode(errors="replace").strip()[-300:]
         raise UnavailableError(f"probes of {edge.name} cannot be sent: {words}")
-    said = json.loads(done.stdout)
-    return said["sent"], said["answered"]
+    return done.stdout.decode()

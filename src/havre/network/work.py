@@ -23,7 +23,7 @@ from havre.network import intent as intents
 from havre.network.act import Edges, Historical
 from havre.network.decide import Stage, State
 from havre.network.judge import Wanted, judge
-from havre.network.model import Intent, Upstream
+from havre.network.model import Family, Intent, Upstream
 from havre.network.preflight import Finding
 from havre.network.sight import Sight
 
@@ -164,7 +164,7 @@ class Work:
         await self.sessions_up(intent, upstream)
         async with Sight(intent, clock=self.clock) as sight:
             found = await sight.through(upstream)
-        told = ", ".join(f"{family}: {answered} of {sent} answered" for family, (sent, answered) in found.items())
+        told = ", ".join(f"ipv{family}: {answered} of {sent} answered" for family, (sent, answered) in found.items())
         await self.note(id, stage, "probe", f"through {upstream.name} alone: {told or 'no targets'}", **_listed(found))
         bad = [family for family, (sent, answered) in found.items() if answered < sent * PROBES_ANSWERED or not sent]
         if bad:
@@ -385,8 +385,8 @@ def _phase(stage: Stage) -> int | None:
     return {State.FLIPPED: 2, State.CLEANED: 3}.get(stage.state)
 
 
-def _listed(found: dict[str, tuple[int, int]]) -> dict[str, Any]:
-    return {family: {"sent": sent, "answered": answered} for family, (sent, answered) in found.items()}
+def _listed(found: dict[Family, tuple[int, int]]) -> dict[str, Any]:
+    return {f"ipv{family}": {"sent": sent, "answered": answered} for family, (sent, answered) in found.items()}
 
 
 def _sentence(each: Finding) -> str:

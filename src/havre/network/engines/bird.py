@@ -6,31 +6,14 @@ outside; each neighbour has a filter of its own, so that a change at one is a ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
-from havre.base.errors import InvalidError
-from havre.network.decide import DRAIN_PREFERENCE, DRAIN_PREPENDS, Posture, Tie
+from havre.network.decide import Posture, Tie
+from havre.network.engines import facts
+from havre.network.engines.facts import Lists
 from havre.network.model import FAMILIES, LONGEST, Edge, Family, Intent, Upstream, UpstreamKind
 
-PROBE_TABLE = 4000  # the kernel's table of a neighbour's probes is this and its number
-KIND_NUMBERS = {
-    UpstreamKind.TRANSIT: 1, UpstreamKind.HISTORICAL: 2, UpstreamKind.PEER: 3, UpstreamKind.IXP: 4,
-}  # fmt: skip
-# RFC 6890 and 5735, 5180, 6666, 3849, 5737: what no route of the Internet leads to
-BOGONS: Mapping[Family, tuple[str, ...]] = {
-    4: (
-        "0.0.0.0/8+", "10.0.0.0/8+", "100.64.0.0/10+", "127.0.0.0/8+", "169.254.0.0/16+", "172.16.0.0/12+",
-        "192.0.0.0/24+", "192.0.2.0/24+", "192.88.99.0/24+", "192.168.0.0/16+", "198.18.0.0/15+", "198.51.100.0/24+",
-        "203.0.113.0/24+", "224.0.0.0/3+",
-    ),
-    6: (
-        "::/8+", "100::/64+", "2001:2::/48+", "2001:10::/28+", "2001:db8::/32+", "3fff::/20+", "fc00::/6+", "fe80::/9+",
-    ),
-}  # fmt: skip
 BOGON_ASNS = "0, 23456, 64496..131071, 4200000000..4294967295"  # RFC 7607, 6793, 5398, 6996, 7300
-SHORTEST: Mapping[Family, int] = {4: 8, 6: 16}
-DEFAULT: Mapping[Family, str] = {4: "0.0.0.0/0", 6: "::/0"}
-Lists = Mapping[tuple[str, Family], Sequence[str]]
 
 
 def render(intent: Intent, edge: Edge, posture: Posture, lists: Lists) -> str:
@@ -38,18 +21,8 @@ def render(intent: Intent, edge: Edge, posture: Posture, lists: Lists) -> str:
     return "\n".join(_lines(intent, edge, posture, lists)) + "\n"
 
 
-def session(upstream: str, family: Family) -> str:
-    """What the session with a neighbour is called in the daemon."""
-    return f"up_{upstream}_ipv{family}"
-
-
-def probe_table(intent: Intent, upstream: str) -> int:
-    """The kernel's table, and the mark of packets, that lead through `upstream` whatever is preferred."""
-    return PROBE_TABLE + [each.name for each in intent.upstreams].index(upstream) + 1
-
-
 def _lines(intent: Intent, edge: Edge, posture: Posture, lists: Lists) -> Iterator[str]:
-    here = [each for each in intent.upstreams_of(edge.name) if posture.ties[each.name].is_up]
+    here = facts.neighbors(intent, edge, posture)
     yield f"# {edge.name}, {edge.site}: AS{intent.asn}. Made by Havre from the intent; changes made here are lost."
     yield f"router id {edge.router_id};"
     yield "protocol device { scan time 1; }"
@@ -77,7 +50,7 @@ def _definitions(intent: Intent) -> Iterator[str]:
         yield f"define OWN_IPV{family} = [ {', '.join(own)} ];"
         yield f"define OWN_PARTS_IPV{family} = [ {', '.join(each + '+' for each in own)} ];"
         if intent.policies.bogons:
-            yield f"define BOGONS_IPV{family} = [ {', '.join(BOGONS[family])} ];"
+            yield f"define BOGONS_IPV{family} = [ {', '.join(facts.BOGONS[family])} ];"
 
 
 def _rov(intent: Intent) -> Iterator[str]:
@@ -98,14 +71,12 @@ def _statics(intent: Intent, edge: Edge, posture: Posture, family: Family) -> It
     where = f"via {inside}" if inside else "unreachable"
     routes = " ".join(f"route {each.prefix} {where};" for each in intent.own(family))
     yield f"protocol static own_ipv{family} {{ ipv{family}; {routes} }}"
-    historical = intent.historical
-    link = historical.link(family) if historical is not None else None
-    if posture.has_default and historical is not None and historical.edge == edge.name and link is not None:
-        route = f"route {DEFAULT[family]} via {link.neighbor};"
+    if (link := facts.default_way(intent, edge, posture, family)) is not None:
+        route = f"route {facts.DEFAULT[family]} via {link.neighbor};"
         yield f"protocol static default_ipv{family} {{ ipv{family} {{ preference 50; }}; {route} }}"
-    others = [(each.probe(family), each.loopback(family)) for each in intent.edges if each.name != edge.name]
     length = 32 if family == 4 else 128
-    routes = " ".join(f"route {probe}/{length} via {hop};" for probe, hop in others if probe and hop)
+    hops = facts.probe_hops(intent, edge, family)
+    routes = " ".join(f"route {probe}/{length} via {hop};" for probe, hop in hops)
     if routes:
         yield f"protocol static probes_ipv{family} {{ ipv{family}; {routes} }}"
 
@@ -122,52 +93,44 @@ def _kernel(intent: Intent, edge: Edge, family: Family) -> Iterator[str]:
 
 def _probes(intent: Intent, edge: Edge, family: Family) -> Iterator[str]:
     """For each neighbour a table of the kernel that leads through it alone: probes are bound to it by their mark."""
-    for upstream in intent.upstreams_of(edge.name):
-        link = upstream.link(family)
-        if link is None:
-            continue
-        name, number = f"probe_{upstream.name}_ipv{family}", probe_table(intent, upstream.name)
+    for upstream, link, number in facts.probe_ways(intent, edge, family):
+        name = f"probe_{upstream.name}_ipv{family}"
         channel = f"ipv{family} {{ table {name}; }};"
         yield f"ipv{family} table {name};"
-        yield f"protocol static to_{name} {{ {channel} route {DEFAULT[family]} via {link.neighbor}; }}"
+        yield f"protocol static to_{name} {{ {channel} route {facts.DEFAULT[family]} via {link.neighbor}; }}"
         export = f"ipv{family} {{ table {name}; import none; export all; }};"
         yield f"protocol kernel kernel_{name} {{ persist; kernel table {number}; scan time 3600; {export} }}"
 
 
 def _inside(intent: Intent, edge: Edge) -> Iterator[str]:
-    neighbors = [(each.name, each.loopbacks) for each in intent.edges if each.name != edge.name]
-    if edge.inside_speaks_bgp and edge.inside:
-        neighbors.append(("inside", edge.inside))
-    for name, addresses in neighbors:
-        for address in addresses:
-            family: Family = 4 if address.version == 4 else 6
-            told = f'source = RTS_BGP || proto = "default_ipv{family}"'
-            taken = "none" if name == "inside" else f"where !(net ~ OWN_PARTS_IPV{family})"
-            yield f"protocol bgp in_{name}_ipv{family} {{"
-            yield f"  local {edge.loopback(family)} as {intent.asn};"
-            yield f"  neighbor {address} as {intent.asn};"
-            yield "  connect delay time 1; connect retry time 5; error wait time 1, 30;"
-            yield "  graceful restart off;"
-            yield f"  ipv{family} {{"
-            yield "    next hop self;"
-            yield f"    import {taken};"
-            yield f"    export where {told};"
-            yield "  };"
-            yield "}"
+    for each in facts.inner(intent, edge):
+        told = f'source = RTS_BGP || proto = "default_ipv{each.family}"'
+        taken = "none" if each.name == "inside" else f"where !(net ~ OWN_PARTS_IPV{each.family})"
+        yield f"protocol bgp {each.session} {{"
+        yield f"  local {edge.loopback(each.family)} as {intent.asn};"
+        yield f"  neighbor {each.address} as {intent.asn};"
+        yield "  connect delay time 1; connect retry time 5; error wait time 1, 30;"
+        yield "  graceful restart off;"
+        yield f"  ipv{each.family} {{"
+        yield "    next hop self;"
+        yield f"    import {taken};"
+        yield f"    export where {told};"
+        yield "  };"
+        yield "}"
 
 
 def _import_filter(intent: Intent, upstream: Upstream, tie: Tie, family: Family, lists: Lists) -> Iterator[str]:
-    net, asn, own = f"ipv{family}", upstream.asn, intent.communities
+    net, asn = f"ipv{family}", upstream.asn
     if not upstream.kind.carries_everything:
         # one line for each, so that a difference is read
-        listed = ",\n".join(_listed(upstream, family, lists))
+        listed = ",\n".join(facts.listed(upstream, family, lists))
         yield f"define FROM_{upstream.name.upper()}_IPV{family} = [\n{listed}\n];"
     yield f"filter in_{upstream.name}_{net} {{"
     yield f"  if net ~ OWN_PARTS_IPV{family} then reject;"
     if upstream.kind.carries_everything:
-        yield f"  if net.len > {LONGEST[family]} || (net.len < {SHORTEST[family]} && net.len > 0) then reject;"
+        yield f"  if net.len > {LONGEST[family]} || (net.len < {facts.SHORTEST[family]} && net.len > 0) then reject;"
     else:
-        yield f"  if net.len > {LONGEST[family]} || net.len < {SHORTEST[family]} then reject;"
+        yield f"  if net.len > {LONGEST[family]} || net.len < {facts.SHORTEST[family]} then reject;"
         yield f"  if !(net ~ FROM_{upstream.name.upper()}_IPV{family}) then reject;"
     if intent.policies.first_as and upstream.kind is not UpstreamKind.IXP:
         yield f"  if bgp_path.first != {asn} then reject;"
@@ -179,31 +142,20 @@ def _import_filter(intent: Intent, upstream: Upstream, tie: Tie, family: Family,
     elif intent.policies.rov == "mark":
         marked = f"bgp_large_community.add(({intent.asn}, 4, 1))"
         yield f"  if roa_check(roa_{net}, net, bgp_path.last) = ROA_INVALID then {marked};"
-    yield f"  bgp_large_community.add(({intent.asn}, {own.learned_from}, {asn}));"
-    yield f"  bgp_large_community.add(({intent.asn}, {own.kind}, {KIND_NUMBERS[upstream.kind]}));"
-    yield f"  bgp_local_pref = {DRAIN_PREFERENCE if tie.is_drained else upstream.preference};"
+    for one, two, three in facts.learned(intent, upstream):
+        yield f"  bgp_large_community.add(({one}, {two}, {three}));"
+    yield f"  bgp_local_pref = {facts.preference(upstream, tie)};"
     yield "  accept;"
     yield "}"
 
 
-def _listed(upstream: Upstream, family: Family, lists: Lists) -> Sequence[str]:
-    found = lists.get((upstream.name, family), ())
-    if not found:
-        source = upstream.filters.as_set if upstream.filters else "its as-set"
-        raise InvalidError(
-            f"no IPv{family} prefixes of {upstream.name} ({source}) are known: an empty list never becomes a filter",
-            upstream=upstream.name,
-        )
-    return found
-
-
 def _export_filter(intent: Intent, edge: Edge, upstream: Upstream, tie: Tie, family: Family) -> Iterator[str]:
-    site = [each.name for each in intent.sites].index(edge.site) + 1
+    site = facts.site_number(intent, edge)
     yield f"filter out_{upstream.name}_ipv{family} {{"
     if tie.announces:
         yield f'  if proto = "own_ipv{family}" && net ~ OWN_IPV{family} then {{'
         yield f"    bgp_large_community.add(({intent.asn}, {intent.communities.own}, {site}));"
-        for _ in range(upstream.prepends + (DRAIN_PREPENDS if tie.is_drained else 0)):
+        for _ in range(facts.prepends(upstream, tie)):
             yield f"    bgp_path.prepend({intent.asn});"
         yield "    accept;"
         yield "  }"
@@ -215,7 +167,7 @@ def _session(intent: Intent, upstream: Upstream, family: Family) -> Iterator[str
     link = upstream.link(family)
     assert link is not None
     timers, name = upstream.timers, f"{upstream.name}_ipv{family}"
-    yield f"protocol bgp {session(upstream.name, family)} {{"
+    yield f"protocol bgp {facts.session(upstream.name, family)} {{"
     yield f'  description "{upstream.kind.value} {upstream.name} AS{upstream.asn}";'
     yield f"  local {link.local} as {intent.asn};"
     yield f"  neighbor {link.neighbor} as {upstream.asn};"

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from havre.base.errors import InvalidError
-from havre.network.decide import DRAIN_PREFERENCE, DRAIN_PREPENDS, Posture, Tie
-from havre.network.engines.bird import BOGONS, DEFAULT, KIND_NUMBERS, SHORTEST, Lists, probe_table, session
+from havre.network.decide import Posture, Tie
+from havre.network.engines import facts
+from havre.network.engines.facts import BOGONS, DEFAULT, SHORTEST, Lists
 from havre.network.model import FAMILIES, LONGEST, Edge, Family, Intent, Upstream, UpstreamKind
 
 WORD = {4: "ip", 6: "ipv6"}
@@ -29,7 +30,7 @@ def render(intent: Intent, edge: Edge, posture: Posture, lists: Lists) -> str:
 
 
 def _lines(intent: Intent, edge: Edge, posture: Posture, lists: Lists) -> Iterator[str]:
-    here = [each for each in intent.upstreams_of(edge.name) if posture.ties[each.name].is_up]
+    here = facts.neighbors(intent, edge, posture)
     yield f"! {edge.name}, {edge.site}: AS{intent.asn}. Made by Havre from the intent; changes made here are lost."
     yield "frr defaults traditional"
     yield f"hostname {edge.name}"
@@ -67,18 +68,12 @@ def _statics(intent: Intent, edge: Edge, posture: Posture, family: Family) -> It
     word, inside = WORD[family], edge.next_hop_inside(family)
     for own in intent.own(family):
         yield f"{word} route {own.prefix} {inside if inside else 'blackhole'}"
-    historical = intent.historical
-    link = historical.link(family) if historical is not None else None
-    if posture.has_default and historical is not None and historical.edge == edge.name and link is not None:
+    if (link := facts.default_way(intent, edge, posture, family)) is not None:
         yield f"{word} route {DEFAULT[family]} {link.neighbor} 250"
-    for other in intent.edges:
-        probe, hop = other.probe(family), other.loopback(family)
-        if other.name != edge.name and probe and hop:
-            yield f"{word} route {probe}/{BITS[family]} {hop}"
-    for upstream in intent.upstreams_of(edge.name):
-        way = upstream.link(family)
-        if way is not None:
-            yield f"{word} route {DEFAULT[family]} {way.neighbor} table {probe_table(intent, upstream.name)}"
+    for probe, hop in facts.probe_hops(intent, edge, family):
+        yield f"{word} route {probe}/{BITS[family]} {hop}"
+    for _, way, number in facts.probe_ways(intent, edge, family):
+        yield f"{word} route {DEFAULT[family]} {way.neighbor} table {number}"
 
 
 def _rpki(intent: Intent) -> Iterator[str]:
@@ -122,20 +117,9 @@ def _lists(intent: Intent, here: Sequence[Upstream], lists: Lists) -> Iterator[s
     for upstream in here:
         if not upstream.kind.carries_everything:
             for family in upstream.families:
-                for number, text in enumerate(_listed(upstream, family, lists), 1):
+                for number, text in enumerate(facts.listed(upstream, family, lists), 1):
                     name = f"FROM_{upstream.name.upper()}_{family}"
                     yield f"{WORD[family]} prefix-list {name} seq {number} permit {_entry(text, BITS[family])}"
-
-
-def _listed(upstream: Upstream, family: Family, lists: Lists) -> Sequence[str]:
-    found = lists.get((upstream.name, family), ())
-    if not found:
-        source = upstream.filters.as_set if upstream.filters else "its as-set"
-        raise InvalidError(
-            f"no IPv{family} prefixes of {upstream.name} ({source}) are known: an empty list never becomes a filter",
-            upstream=upstream.name,
-        )
-    return found
 
 
 def _entry(text: str, bits: int) -> str:
@@ -157,16 +141,12 @@ def _bgp(intent: Intent, edge: Edge, posture: Posture, here: Sequence[Upstream])
     yield " bgp log-neighbor-changes"
     yield " no bgp default ipv4-unicast"
     yield " bgp ebgp-requires-policy"
-    inside = [(each.name, each.loopbacks) for each in intent.edges if each.name != edge.name]
-    if edge.inside_speaks_bgp and edge.inside:
-        inside.append(("inside", edge.inside))
-    for name, addresses in inside:
-        for address in addresses:
-            family: Family = 4 if address.version == 4 else 6
-            yield f" neighbor {address} remote-as {intent.asn}"
-            yield f" neighbor {address} description in_{name}_ipv{family}"
-            yield f" neighbor {address} update-source {edge.loopback(family)}"
-            yield f" neighbor {address} timers connect 5"
+    inner = facts.inner(intent, edge)
+    for each in inner:
+        yield f" neighbor {each.address} remote-as {intent.asn}"
+        yield f" neighbor {each.address} description {each.session}"
+        yield f" neighbor {each.address} update-source {edge.loopback(each.family)}"
+        yield f" neighbor {each.address} timers connect 5"
     for upstream in here:
         for link in upstream.links:
             yield from _neighbor(upstream, str(link.neighbor), link.family)
@@ -174,16 +154,14 @@ def _bgp(intent: Intent, edge: Edge, posture: Posture, here: Sequence[Upstream])
         yield f" address-family ipv{family} unicast"
         for own in intent.own(family):
             yield f"  network {own.prefix}"
-        historical = intent.historical
-        if posture.has_default and historical is not None and historical.edge == edge.name:
+        if facts.default_way(intent, edge, posture, family) is not None:
             yield f"  network {DEFAULT[family]}"
-        for _, addresses in inside:
-            for address in addresses:
-                if address.version == family:
-                    yield f"  neighbor {address} activate"
-                    yield f"  neighbor {address} next-hop-self"
-                    yield f"  neighbor {address} route-map IN_INSIDE_{family} in"
-                    yield f"  neighbor {address} route-map OUT_INSIDE_{family} out"
+        for each in inner:
+            if each.family == family:
+                yield f"  neighbor {each.address} activate"
+                yield f"  neighbor {each.address} next-hop-self"
+                yield f"  neighbor {each.address} route-map IN_INSIDE_{family} in"
+                yield f"  neighbor {each.address} route-map OUT_INSIDE_{family} out"
         for upstream in here:
             way = upstream.link(family)
             if way is not None:
@@ -203,7 +181,7 @@ def _neighbor(upstream: Upstream, address: str, family: Family) -> Iterator[str]
         )
     timers = upstream.timers
     yield f" neighbor {address} remote-as {upstream.asn}"
-    yield f" neighbor {address} description {session(upstream.name, family)}"
+    yield f" neighbor {address} description {facts.session(upstream.name, family)}"
     yield f" neighbor {address} timers {max(1, timers.hold_s // 3)} {timers.hold_s}"
     yield f" neighbor {address} timers connect {timers.connect_retry_s}"
     yield f" neighbor {address} advertisement-interval 0"
@@ -217,7 +195,7 @@ def _neighbor(upstream: Upstream, address: str, family: Family) -> Iterator[str]
 
 
 def _taken(intent: Intent, upstream: Upstream, tie: Tie, family: Family) -> Iterator[str]:
-    name, own, address = f"in_{upstream.name}_ipv{family}", intent.communities, _address(family)
+    name, address = f"in_{upstream.name}_ipv{family}", _address(family)
     refused = [f"match {address} prefix-list OWN_PARTS{family}"]
     if intent.policies.bogons:
         refused += [f"match {address} prefix-list BOGONS{family}", "match as-path BOGONS"]
@@ -230,20 +208,19 @@ def _taken(intent: Intent, upstream: Upstream, tie: Tie, family: Family) -> Iter
     listed = f"FROM_{upstream.name.upper()}_{family}"
     yield f"route-map {name} permit 100"
     yield f" match {address} prefix-list {f'LENGTHS{family}' if upstream.kind.carries_everything else listed}"
-    yield f" set local-preference {DRAIN_PREFERENCE if tie.is_drained else upstream.preference}"
+    yield f" set local-preference {facts.preference(upstream, tie)}"
     yield " set large-comm-list OURS delete"
-    marks = f"{intent.asn}:{own.learned_from}:{upstream.asn} {intent.asn}:{own.kind}:{KIND_NUMBERS[upstream.kind]}"
+    marks = " ".join(":".join(map(str, each)) for each in facts.learned(intent, upstream))
     yield f" set large-community {marks} additive"
     yield "exit"
 
 
 def _told(intent: Intent, edge: Edge, upstream: Upstream, tie: Tie, family: Family) -> Iterator[str]:
-    name, site = f"out_{upstream.name}_ipv{family}", [each.name for each in intent.sites].index(edge.site) + 1
+    name, site = f"out_{upstream.name}_ipv{family}", facts.site_number(intent, edge)
     yield f"route-map {name} {'permit' if tie.announces else 'deny'} 10"
     yield f" match {_address(family)} prefix-list OWN{family}"
     if tie.announces:
-        prepends = upstream.prepends + (DRAIN_PREPENDS if tie.is_drained else 0)
-        if prepends:
+        if prepends := facts.prepends(upstream, tie):
             yield f" set as-path prepend {' '.join([str(intent.asn)] * prepends)}"
         yield f" set large-community {intent.asn}:{intent.communities.own}:{site} additive"
     yield "exit"

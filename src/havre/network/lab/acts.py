@@ -11,7 +11,7 @@ from havre.drivers.bird import Bird
 from havre.kernel.clock import Clock
 from havre.network.act import Edges, phase_text
 from havre.network.decide import Posture, Tie
-from havre.network.engines.bird import session
+from havre.network.engines.facts import session
 from havre.network.lab.build import Lab
 from havre.network.lab.scenario import Scenario
 from havre.network.lab.world import REMOTE_NET

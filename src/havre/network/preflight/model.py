@@ -44,10 +44,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Packets sent out through one neighbour alone, and how many were answered."""
+    """Packets sent out through one neighbour alone, and how many were answered. words: of who knows without."""
 
     sent: int
     answered: int
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,8 +133,11 @@ def anti_spoof(intent: Intent, seen: Evidence) -> Iterator[Finding]:
         for family in each.families:
             subject = f"{each.name} IPv{family}"
             probe = None if seen.outbound is None else seen.outbound.get((each.name, family))
-            if probe is None or not probe.sent:
-                advice = f"send probes from our addresses through {each.name} alone (edges.probes, observers.targets)"
+            if probe is not None and probe.words:
+                yield Finding("anti-spoof", subject, Result.OK, f"confirmed: {probe.words}")
+            elif probe is None or not probe.sent:
+                advice = f"name edges.probes and observers.targets, so that {each.name} is probed, or ask AS{each.asn}"
+                advice += " and say so in a file (--evidence)"
                 yield Finding("anti-spoof", subject, Result.UNKNOWN, "no probe was sent", advice)
             elif not probe.answered:
                 told = f"{probe.sent} probes, none answered: our source addresses are filtered, or nothing comes back"

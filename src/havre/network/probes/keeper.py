@@ -20,6 +20,7 @@ from havre.network.probes import prober
 
 log = structlog.get_logger()
 PROBE = Path(prober.__file__)
+AHEAD = ("nice", "-n", "-20")  # of others, where we may: what is measured is the network
 WAYS = {"inside": ("in", "out"), "outside": ("out", "in")}  # of each end: what comes to it, what it sends
 
 
@@ -61,7 +62,7 @@ class Keeper:
         folder.mkdir(parents=True, exist_ok=True)
         self._running[id], self._told[id] = [], observers
         for name in WAYS:
-            command = ["setpriv", "--pdeathsig", "KILL", *argv(folder, name, observers)]
+            command = [*AHEAD, "setpriv", "--pdeathsig", "KILL", *argv(folder, name, observers)]
             with open(folder / f"{name}.log", "wb") as out:
                 started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
             self._running[id].append(started)

@@ -22,7 +22,7 @@ import time
 PORT, ECHO_PORT = 7001, 7002
 INTERVAL_NS = 2_000_000
 CAPACITY = 600_000  # twenty minutes
-SO_MARK = 36
+SO_MARK, SO_RCVBUFFORCE = 36, 33
 
 
 def mapped(path: str) -> memoryview:
@@ -37,7 +37,10 @@ def bound_socket(address: str, port: int, mark: int = 0) -> socket.socket:
     made = socket.socket(family, socket.SOCK_DGRAM)
     if mark:
         made.setsockopt(socket.SOL_SOCKET, SO_MARK, mark)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    try:  # seconds of packets, for when this program has no time to read
+        made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 23)
+    except OSError:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     made.bind((address, port))
     made.setblocking(False)
     return made

@@ -11,6 +11,7 @@ from havre.network.probes.prober import CAPACITY
 NAMES = ("in-4", "out-4", "in-6", "out-6")
 NS_PER_MS = 1_000_000
 SILENT_NS = 2_000_000_000
+SWEEP = 50  # packets: more than a prober sends before it reads again
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,12 @@ class Stream:
             number += 1
         return lost, number
 
+    @property
+    def swept_ns(self) -> int:
+        """Until when who sends this has certainly read all that had come to it: it sends, then reads, and on a machine
+        that is busy it does neither for a while. What comes late to it is not lost."""
+        return int(self._sent[max(1, self._sent[0] - SWEEP)])
+
     def is_silent(self, *, now_ns: int) -> bool:
         """Whether nothing has been sent for a while: then nothing can be said of packets."""
         return now_ns - self._sent[self._sent[0]] > SILENT_NS
@@ -84,6 +91,12 @@ class Stream:
     def close(self) -> None:
         self._sent.release()
         self._received.release()
+
+
+def other_way(name: str) -> str:
+    """The stream in the other direction: who sends it receives this one."""
+    way, _, family = name.partition("-")
+    return f"{'out' if way == 'in' else 'in'}-{family}"
 
 
 def open_all(folder: Path) -> tuple[Stream, ...]:
