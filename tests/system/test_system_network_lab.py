@@ -19,7 +19,7 @@ from havre.network.lab.build import missing
 HAVRE = str(Path(sys.executable).parent / "havre")
 LACKS = missing()
 needs_lab = pytest.mark.skipif(bool(LACKS), reason=f"the lab lacks {', '.join(LACKS)}")
-SCENARIOS = sorted(each.name for each in lab.standard() if not each.is_long)
+SCENARIOS = sorted(each.name for each in lab.standard())  # the long ones take up to five minutes
 
 
 def run(*arguments: str, limit_s: float = 280) -> tuple[int, dict[str, Any], str]:
@@ -56,11 +56,12 @@ def test_a_scenario_of_a_person_prints_every_packet(tmp_path: Path) -> None:
 
 @needs_lab
 @pytest.mark.soak
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_scenario_ends_as_it_says(name: str) -> None:
     """Gaps are of the routers on a machine that has nothing else to do: where it had, it is measured again."""
     for _ in range(3):
-        code, said, errors = run("--only", name)
+        code, said, errors = run("--only", name, limit_s=390)
         if code == 0 or "a gap of" not in errors:
             break
     assert code == 0, f"{errors}{json.dumps(said, indent=1)}"
