@@ -20,6 +20,7 @@ from tests.system.rig import HAVRE, Installation, installation
 
 PAGE = ROOT / "docs" / "tutorial" / "own-network.md"
 LACKS = missing()
+COUNTED = re.compile(r"(  IPv[46] (?:in|out)) +(\d+) lost of \d+.*")
 OLD_ONLY = """\
 route: 198.51.100.0/24
 origin: AS64500
@@ -44,12 +45,11 @@ class Shown:
             if line.strip() == "…":
                 lines.append(r"(?:.*\n)*?")
                 continue
+            if counted := COUNTED.fullmatch(line):  # these are never the same
+                lost = "0" if counted[2] == "0" else r"\d+"
+                lines.append(rf"{re.escape(counted[1])} +{lost} lost of \d+(?:, longest gap \d+ ms)?\n")
+                continue
             text = re.escape(line).replace("…", ".*")
-            if " lost of " in line:  # these are never the same
-                text = re.sub(r"(?<=\\ )[1-9]\d*(?=\\ lost)", r"[1-9]\\d*", text)
-                text = re.sub(r"(?<=of\\ )\d+", r"\\d+", text)
-                text = re.sub(r"(?<=gap\\ )\d+", r"\\d+", text).replace(r"\ \ \ ", r"\ +")
-                text = re.sub(r"(\\ )+\+?(\[1-9\]|0\\ lost)", r" +\2", text)
             text = re.sub(r"\d+(?=\\ s\\\):)", r"\\d+", text)
             lines.append(text + "\n")
         return re.compile("".join(lines))
