@@ -14,7 +14,7 @@ from havre.network import decide, engines, preflight
 from havre.network import plan as plans
 from havre.network.changes import Texts
 from havre.network.model import Family, Intent
-from havre.network.preflight import look, told, trial
+from havre.network.preflight import frrtrial, look, told, trial
 from havre.network.registries import filters, roas, submissions, vrps
 from havre.network.registries.vrps import Vrps
 from havre.network.sight import Sight
@@ -49,10 +49,12 @@ async def everything(
     posture = decide.settled(intent)
     try:
         after = {each.name: engines.render(intent, each, posture, lists) for each in intent.edges}
-        cases: tuple[preflight.Case, ...] | None = await _proven(intent, after, lists, clock)
         restarts: tuple[str, ...] | None = plans.plan(intent, posture, before=before, after=after).restarts
-    except (InvalidError, UnavailableError) as error:
+        cases: tuple[preflight.Case, ...] | None = await _proven(intent, after, lists, clock)
+    except InvalidError as error:
         cases, restarts, troubles = None, None, (*troubles, error.message)
+    except UnavailableError as error:  # a daemon is not here to be asked
+        cases, troubles = None, (*troubles, error.message)
     said = (*seen.troubles, *troubles)
     seen = dataclasses.replace(seen, lists=lists, cases=cases, restarts=restarts, troubles=said)
     report = preflight.run(intent, seen)
@@ -76,13 +78,13 @@ async def _outbound(intent: Intent, known: told.Outbound, clock: Clock) -> tuple
 
 
 async def _proven(intent: Intent, texts: Texts, lists: engines.FilterLists, clock: Clock) -> tuple[preflight.Case, ...]:
-    """What BIRD makes of routes with the filters of every edge that runs it."""
+    """What each edge's daemon makes of routes with the filters that are generated for it."""
     names = [each.name for each in intent.upstreams]
     found: list[preflight.Case] = []
     for edge in intent.edges:
-        if edge.engine == "bird":
-            puts = trial.cases(intent, edge, up=names, lists=lists)
-            found += await trial.try_filters(texts[edge.name], puts, clock=clock)
+        puts = trial.cases(intent, edge, up=names, lists=lists)
+        tried = frrtrial if edge.engine == "frr" else trial
+        found += await tried.try_filters(texts[edge.name], puts, clock=clock)
     return tuple(found)
 
 

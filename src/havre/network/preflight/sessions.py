@@ -107,7 +107,9 @@ def first_as(intent: Intent, seen: Evidence) -> Iterator[Finding]:
 def filters_proven(intent: Intent, seen: Evidence) -> Iterator[Finding]:
     """The daemon itself, given the generated filters, takes and tells what it should and nothing else."""
     if seen.cases is None:
-        advice = "install bird2, so that the generated filters can be tried"
+        advice = (
+            "install bird2 (frr, too, and be root, for edges that run it), so that the generated filters can be tried"
+        )
         yield Finding("filters-proven", "generated filters", Result.UNKNOWN, "the daemon was not asked", advice)
         return
     by_filter: dict[str, list[str]] = {}
