@@ -41,7 +41,7 @@ def commands(folder: Path) -> list[tuple[str, list[str]]]:
     argv = [PROGRAM, "-t", "toml", "-f", str(folder / f"{PROGRAM}.conf"), "--api-hosts", "127.0.0.1:50051"]
     return [
         (PROGRAM, [*argv, "--pprof-disable", "--log-plain"]),
-        ("fib", [sys.executable, "-I", "-S", str(Path(fib.__file__))]),
+        ("fib", [sys.executable, "-I", "-S", str(Path(fib.__file__)), str(folder)]),  # whose it is
     ]
 
 
