@@ -78,6 +78,7 @@ class ImagesConfig:
 
 @dataclass(frozen=True)
 class BuildConfig:
+    at_once: int = 0
     timeout_s: float = 1800.0
     memory_mib: int = 4096
     cpus: float = 2.0
