@@ -352,7 +352,13 @@ def bench_rtr(_: Installation) -> None:
     took, first_mb, again_mb = own["seconds"], own["first_mb"], own["again_mb"]
     show("600,000 VRPs by RTR", f"{took:.1f} s{beside}", "<= 5 s", took <= 5, command)
     value = f"{first_mb:.0f} MB ({again_mb:.0f} MB)"
-    show("memory of that process (while a second answer comes)", value, "<= 200 MB", first_mb <= 200, command)
+    show(
+        "memory of that process (while a second answer comes)",
+        value,
+        "<= 200 MB",
+        max(first_mb, again_mb) <= 200,
+        command,
+    )
 
 
 def bench_filters(_: Installation) -> None:

@@ -57,6 +57,19 @@ MISTAKES = [
     ("rov: reject", "rov: maybe", "is not one of reject, mark, off"),
     ("kind: transit", "kind: historical", "one is the limit"),
     ("kind: transit", "kind: peer", "'filters' is missing"),
+    (
+        "policies:",
+        "observers: { looking_glasses: [{ name: a }] }\npolicies:",
+        "a socket (BIRD's) or a url, and not both",
+    ),
+    ("policies:", "observers: { looking_glasses: [{ name: a, url: 'ftp://x' }] }\npolicies:", "with {prefix} in it"),
+    ("policies:", "observers: { probers: { inside: { addresses: [] } } }\npolicies:", "'outside' is missing"),
+    (
+        "policies:",
+        "observers: { probers: { inside: { addresses: [10.0.0.1, 'fd00::1'] },"
+        " outside: { addresses: [10.0.0.2, 'fd00::2'] } } }\npolicies:",
+        "sends from 10.0.0.1, which is in none of our prefixes",
+    ),
     ("sites:", "sites: [", "this is not YAML"),
 ]
 

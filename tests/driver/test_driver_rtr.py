@@ -216,6 +216,55 @@ def test_another_session_of_the_cache_is_asked_for_everything() -> None:
     assert rows(taking.table) == sorted(THIRD)
 
 
+def test_a_full_answer_renews_the_table_and_one_that_breaks_off_changes_nothing() -> None:
+    taking = session()
+    taking.take(full(FIRST))
+    held = taking.table
+    taking.begin()
+    taking.take(full(SECOND)[:-24])  # all of it but its end
+    assert rows(taking.table) == sorted(FIRST)
+    taking.begin()  # the connection was lost, and is there again
+    taking.take(full(THIRD, serial=3)[:-1])
+    assert rows(taking.table) == sorted(FIRST)
+    taking.take(full(THIRD, serial=3)[-1:])
+    assert rows(taking.table) == sorted(THIRD) and taking.table is held
+    taking.begin()
+    with pytest.raises(InvalidError, match="same VRP twice"):
+        taking.take(full([*THIRD, THIRD[0]]))
+    assert rows(taking.table) == sorted(THIRD)
+    taking.begin()
+    taking.take(full(SECOND, serial=4))
+    assert rows(taking.table) == sorted(SECOND)
+
+
+VRPS = st.frozensets(st.tuples(st.just(4), st.sampled_from([2, 3, 5, 256, 511]), st.integers(256, 260)), max_size=8)
+
+
+@given(st.lists(st.tuples(VRPS, st.booleans(), VRPS), max_size=6))
+def test_a_table_that_is_renewed_equals_one_that_is_made_anew(answers: list[tuple[Any, bool, Any]]) -> None:
+    """Answers that end, answers that do not, and differences between them, in any order."""
+    table, wanted = vrps.Vrps(), set[tuple[int, int, int]]()
+    for answer, ends, more in answers:
+        renewal = table.renewal()
+        for each in answer:
+            assert renewal.announce(*each) and not renewal.announce(*each)
+        assert len(renewal) == len(answer) and set(table.records()) == wanted
+        if ends:
+            renewal.commit()
+            wanted = set(answer)
+            for each in more:
+                (table.withdraw if each in wanted else table.announce)(*each)
+                wanted ^= {each}
+        assert set(table.records()) == wanted and len(table) == len(wanted)
+        assert all(table.has(*each) for each in wanted)
+        for key in (2, 5, 256, 1025):
+            covering = sorted(value for _, value in table.covering(4, key))
+            fresh = vrps.Vrps()
+            for each in wanted:
+                fresh.announce(*each)
+            assert covering == sorted(value for _, value in fresh.covering(4, key))
+
+
 def test_a_cache_that_forgot_the_difference_is_asked_for_everything() -> None:
     taking = session()
     taking.take(full(FIRST))

@@ -153,6 +153,8 @@ def lab(intent: Path, files: tuple[Path, ...], only: str, as_json: bool, is_list
             (proof / f"{each.name}.md").write_text(outcome.proof)
         if not as_json:
             click.echo(laboratory.told(outcome))
+        elif outcome.remarks:
+            click.echo(f"{each.name}: {'; '.join(outcome.remarks)}", err=True)
     if as_json:
         click.echo(json.dumps({"scenarios": [row for each in outcomes for row in each.rows()]}, indent=2))
     unexpected = [outcome for outcome in outcomes if outcome.wrong]

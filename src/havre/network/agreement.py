@@ -21,6 +21,7 @@ class Agreement:
         self._edges(intent)
         self._upstreams(intent)
         self._glasses(intent)
+        self._probers(intent)
 
     def _prefixes(self, intent: Intent) -> None:
         for family in FAMILIES:
@@ -45,6 +46,15 @@ class Agreement:
             if glass.at and glass.at not in names:
                 near = nearest(glass.at, sorted(names))
                 self.reader.wrong(self.root, f"the looking glass {glass.name} is at no upstream: {glass.at!r}{near}")
+
+    def _probers(self, intent: Intent) -> None:
+        """What is sent inside is sent from our own prefixes: others would be probed otherwise."""
+        end, place = intent.observers.inside, self.places.get("probers", self.root)
+        for address in end.addresses if end is not None else ():
+            if not any(own.prefix.covers(Prefix(f"{address}/{address.max_prefixlen}")) for own in intent.prefixes):
+                self.reader.wrong(place, f"the prober inside sends from {address}, which is in none of our prefixes")
+        if end is not None and intent.observers.streams:
+            self.reader.wrong(place, "probers of ours and streams of somebody else: one of both")
 
     def _edges(self, intent: Intent) -> None:
         taken: dict[str, str] = {}

@@ -293,13 +293,17 @@ class _Tree:
     def _observers(self, node: Node | None) -> model.Observers:
         if node is None:
             return model.Observers()
-        known = ("looking_glasses", "streams", "targets", "poll_ms", "soak_s", "samples", "wait_s")
+        known = ("looking_glasses", "probers", "streams", "targets", "poll_ms", "soak_s", "samples", "wait_s")
         found = self.reader.fields(node, known)
         options: dict[str, Any] = {}
         if "looking_glasses" in found:
             options["looking_glasses"] = tuple(
                 self._glass(each) for each in self.reader.entries(found["looking_glasses"])
             )
+        if "probers" in found:
+            self.places["probers"] = found["probers"]
+            ends = self.reader.fields(found["probers"], ("inside", "outside"), required=("inside", "outside"))
+            options |= {name: self._end(each) for name, each in ends.items()}
         if "streams" in found:
             options["streams"] = self.reader.text(found["streams"])
         if "targets" in found:
@@ -313,10 +317,33 @@ class _Tree:
         return model.Observers(**options)
 
     def _glass(self, node: Node) -> model.LookingGlass:
-        found = self.reader.fields(node, ("name", "socket", "at"), required=("name", "socket"))
-        return model.LookingGlass(
-            **{"name": "", "socket": "", **{key: self.reader.text(each) for key, each in found.items()}}
+        found = self.reader.fields(node, ("name", "socket", "at", "url", "every_s"), required=("name",))
+        options: dict[str, Any] = {"name": ""}
+        for key in ("name", "socket", "at"):
+            if key in found:
+                options[key] = self.reader.text(found[key])
+        if "url" in found:
+            options["url"] = self.reader.value(found["url"], _glass_url, "")
+        if "every_s" in found:
+            options["every_s"] = self.reader.quantity(found["every_s"], low=0, high=3600)
+        if ("socket" in found) == ("url" in found):
+            self.reader.wrong(node, "a looking glass has a socket (BIRD's) or a url, and not both")
+        return model.LookingGlass(**options)
+
+    def _end(self, node: Node) -> model.ProbeEnd:
+        found = self.reader.fields(node, ("addresses", "namespace"), required=("addresses",))
+        return model.ProbeEnd(
+            addresses=self._both(found["addresses"]) if "addresses" in found else (),
+            namespace=self.reader.text(found["namespace"]) if "namespace" in found else "",
         )
+
+
+def _glass_url(text: str) -> str:
+    if not re.match(r"https?://[^/\s]+/\S*$", text) or "{prefix}" not in text:
+        raise InvalidError(
+            f"{text!r} is not an address with {{prefix}} in it, such as https://lg.example/?q={{prefix}}"
+        )
+    return text
 
 
 def _registry_address(text: str) -> str:

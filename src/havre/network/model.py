@@ -274,22 +274,40 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class LookingGlass:
-    """A router of somebody else that tells us what it sees. at: the name of the upstream whose router it is; empty: far
+    """A router of somebody else that tells us what it sees. socket: its BIRD's; url: where it is asked over HTTP, with
+    `{prefix}` in it, every `every_s` at most; one of both. at: the name of the upstream whose router it is; empty: far
     away, where the Internet is seen from."""
 
     name: str
-    socket: str
+    socket: str = ""
     at: str = ""
+    url: str = ""
+    every_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeEnd:
+    """One end of the streams of packets, where a prober runs while a migration is on its way. addresses: it sends from,
+    one of each family; namespace: of this machine, that it runs in; empty: the machine's own."""
+
+    addresses: tuple[Address, ...]
+    namespace: str = ""
+
+    def address(self, family: Family) -> Address:
+        return next(each for each in self.addresses if family_of(each) == family)
 
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """Who tells how we are seen. streams: a folder in which probers count packets; targets: far addresses that answer
-    bound probes, one for each family. poll_ms: how often each is asked while something changes.
+    """Who tells how we are seen. inside, outside: the ends of the streams of packets, both or none, whose probers we
+    run; streams: a folder in which probers of somebody else count packets. targets: far addresses that answer bound
+    probes, one for each family. poll_ms: how often each is asked while something changes.
     soak_s, samples: how long, and how often, all must have been well before a stage counts as reached.
     wait_s: how long a neighbour that we configure is waited for."""
 
     looking_glasses: tuple[LookingGlass, ...] = ()
+    inside: ProbeEnd | None = None
+    outside: ProbeEnd | None = None
     streams: str = ""
     targets: tuple[Address, ...] = ()
     poll_ms: int = 1000

@@ -10,14 +10,17 @@ from havre.base.errors import NotFoundError
 from havre.governance import Actor, authorise_operator
 from havre.kernel.kernel import Kernel
 from havre.kernel.reconcile import Pass, Reconciler
-from havre.kernel.rooms import Health, Room
+from havre.kernel.rooms import Health, Loop, Room
 from havre.kernel.store import Tx
-from havre.network import intents, operations, proof, tables
+from havre.network import intent, intents, operations, proof, tables
+from havre.network.model import Observers
 from havre.network.operations import Operations
+from havre.network.probes.keeper import Keeper
 from havre.network.tables import Evidence, Migration
 from havre.network.work import Work
 
 PASS_S = 30.0
+PROBERS_S = 0.5  # between two looks at who has to run
 
 
 def setup(kernel: Kernel) -> Room:
@@ -30,6 +33,18 @@ def setup(kernel: Kernel) -> Room:
             return Pass(wanted=len(found))  # nothing is written for the events of others
         begun = await kernel.store.write(partial(intents.drive, engine=kernel.operations, made=made))
         return Pass(changed=begun)
+
+    async def keep_probers() -> None:
+        keeper, known = Keeper(_work(kernel).streams), dict[str, Observers]()
+        try:
+            while True:
+                found = await kernel.store.read(tables.migrations)
+                under_way = [each for each in found if not each.is_paused and each.stage != each.goal]
+                known = {each.id: known.get(each.id) or intent.parse(each.intent).observers for each in under_way}
+                keeper.keep(known)
+                await kernel.clock.sleep(PROBERS_S)
+        finally:
+            keeper.end()
 
     async def health() -> Health:
         found = await kernel.store.read(tables.migrations)
@@ -44,12 +59,17 @@ def setup(kernel: Kernel) -> Room:
         reconcilers=(
             Reconciler("network.migrations", carry_on, wake_on=("network.", "kernel.operation."), every_s=PASS_S),
         ),
+        loops=(Loop("network.probers", keep_probers),),
         health=health,
     )
 
 
+def _work(kernel: Kernel) -> Work:
+    return Work(kernel.store, kernel.operations, kernel.clock, kernel.paths.data / "network")
+
+
 def _operations(kernel: Kernel) -> Operations:
-    return operations.operations(Work(kernel.store, kernel.operations, kernel.clock, kernel.paths.data / "network"))
+    return operations.operations(_work(kernel))
 
 
 def migrations(conn: sa.Connection, actor: Actor) -> list[Migration]:

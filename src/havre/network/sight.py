@@ -11,6 +11,7 @@ import anyio
 
 from havre.base.errors import HavreError, UnavailableError
 from havre.drivers.bird import Bird, Route
+from havre.drivers.glass import Glass
 from havre.kernel.clock import Clock
 from havre.network.engines.bird import probe_table
 from havre.network.judge import Seen
@@ -21,22 +22,33 @@ LATE_NS = 250_000_000  # a packet that is older than this and has not arrived co
 PROBE = Path(prober.__file__)
 PROBES = 25
 LIMIT_S = 10.0
+PROBERS_S = 30.0  # until those of ours have started
+MOST_WORDS = 20_000  # of one looking glass in the proof
 
 
 class Sight:
-    """The observers of an intent. Use `async with`; looking glasses keep their connections."""
+    """The observers of an intent. Use `async with`; looking glasses keep their connections. folder: where probers of
+    ours count, for an intent that names some."""
 
-    def __init__(self, intent: Intent, *, clock: Clock) -> None:
+    def __init__(self, intent: Intent, *, clock: Clock, folder: Path | None = None) -> None:
         self.intent, self._clock = intent, clock
-        self._glasses = {each.name: Bird(Path(each.socket), limit_s=5) for each in intent.observers.looking_glasses}
+        self._glasses = {each.name: _glass(each, clock) for each in intent.observers.looking_glasses}
+        observers = intent.observers
+        self._folder = Path(observers.streams) if observers.streams else folder if observers.inside else None
         self._streams: tuple[streams.Stream, ...] = ()
         self._from: dict[str, int] = {}
         self._lost: dict[str, int] = {}
 
     async def __aenter__(self) -> Sight:
-        if self.intent.observers.streams:
-            self._streams = streams.open_all(Path(self.intent.observers.streams))
-            self._from = {each.name: each.sent + 1 for each in self._streams}
+        if self._folder is not None:
+            deadline = self._clock.monotonic() + PROBERS_S
+            while not all(streams.is_flowing(self._folder, each) for each in streams.NAMES):
+                if self._clock.monotonic() > deadline:
+                    raise UnavailableError(
+                        f"no packets flow between the probers: look at {self._folder} and at their addresses"
+                    )
+                await self._clock.sleep(0.05)
+            self._open(self._folder)
             self._lost = dict.fromkeys(self._from, 0)
         return self
 
@@ -46,26 +58,40 @@ class Sight:
         for glass in self._glasses.values():
             await glass.close()
 
+    def _open(self, folder: Path) -> None:
+        for stream in self._streams:
+            stream.close()
+        self._streams = streams.open_all(folder)
+        self._from = {each.name: each.sent + 1 for each in self._streams}
+
     async def look(self) -> Seen:
         """What is so at this moment, far away."""
         origins: dict[tuple[str, str], int | None] = {}
         silent = set()
         for glass in self.intent.observers.far:
             for own in self.intent.prefixes:
+                prefix = str(own.prefix)
                 try:
-                    best = next(iter(await self._glasses[glass.name].routes(str(own.prefix), options="primary")), None)
+                    routes = await self._glasses[glass.name].routes(prefix, options="primary")
                 except HavreError:
                     silent.add(glass.name)
                     break
-                origins[glass.name, str(own.prefix)] = None if best is None else best.origin or 0
-        return Seen(origins, frozenset(silent), self._packets())
+                origins[glass.name, prefix] = (routes[0].origin or 0) if routes else None
+                for other in {each.origin for each in routes[1:]} - {each.origin for each in routes[:1]}:
+                    origins[f"{glass.name} (some of its routers)", prefix] = other or 0
+        lost, quiet = self._packets()
+        return Seen(origins, frozenset(silent | quiet), lost)
 
-    def _packets(self) -> dict[str, int]:
+    def _packets(self) -> tuple[dict[str, int], set[str]]:
+        """What has been lost since the beginning, and the streams that say nothing now."""
         now = int(self._clock.monotonic() * 1e9)
+        quiet = {f"the stream {each.name}" for each in self._streams if each.is_silent(now_ns=now)}
+        if quiet and self._folder is not None and all(each.is_replaced for each in self._streams):
+            self._open(self._folder)  # what they count from now on
         for stream in self._streams:
             lost, self._from[stream.name] = stream.lost_since(self._from[stream.name], before_ns=now - LATE_NS)
             self._lost[stream.name] += lost
-        return dict(self._lost)
+        return dict(self._lost), quiet
 
     async def routes_at(self, glass: LookingGlass) -> dict[str, tuple[Route, ...]]:
         """All routes to our prefixes that one looking glass holds."""
@@ -78,10 +104,11 @@ class Sight:
         said = {}
         for glass in self.intent.observers.looking_glasses:
             for own in self.intent.prefixes:
+                prefix = str(own.prefix)
+                asked = self._glasses[glass.name]
                 try:
-                    said[f"{glass.name}: show route {own.prefix}"] = await self._glasses[glass.name].ask(
-                        f"show route {own.prefix} all"
-                    )
+                    told = asked.ask(f"show route {own.prefix} all") if isinstance(asked, Bird) else asked.words(prefix)
+                    said[f"{glass.name}: show route {own.prefix}"] = (await told)[:MOST_WORDS]
                 except HavreError as error:
                     said[f"{glass.name}: show route {own.prefix}"] = error.message
         return said
@@ -97,6 +124,12 @@ class Sight:
                 mark = str(probe_table(self.intent, upstream.name))
                 found[f"ipv{family}"] = await _bound(edge, mark, str(source), str(target))
         return found
+
+
+def _glass(glass: LookingGlass, clock: Clock) -> Bird | Glass:
+    if glass.url:
+        return Glass(glass.url, clock, every_s=glass.every_s)
+    return Bird(Path(glass.socket), limit_s=5)
 
 
 async def _bound(edge: Edge, mark: str, source: str, target: str) -> tuple[int, int]:

@@ -59,6 +59,14 @@ class Work:
         finally:
             await edges.close()
 
+    def sight(self, id: str, intent: Intent) -> Sight:
+        return Sight(intent, clock=self.clock, folder=self.streams / id)
+
+    @property
+    def streams(self) -> Path:
+        """Where our probers count, each migration's in a folder of its name."""
+        return self.folder / "streams"
+
     def historical(self, intent: Intent) -> Historical:
         return Historical(intent, self.folder, self.clock)
 
@@ -194,7 +202,7 @@ class Work:
         and then it has been taken back already. Returns what was seen, in words."""
         _, intent = await self.read(id)
         stage = decide.stage_named(intent, name)
-        async with self.edges(intent) as edges, Sight(intent, clock=self.clock) as sight:
+        async with self.edges(intent) as edges, self.sight(id, intent) as sight:
             take_back = await edges.ready(self._quick(intent, stage, edges)) if stage.state not in PAPER else _nothing
             if stage.state not in PAPER:
                 await edges.push(edges.texts(decide.posture(intent, stage)), words=str(stage))

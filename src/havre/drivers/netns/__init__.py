@@ -70,6 +70,16 @@ class Namespaces:
         process.kill()
         process.wait(grace_s)
 
+    def wait(self, key: str, *, limit_s: float = 10) -> None:
+        """Until one of the programs has ended by itself. Raises UnavailableError."""
+        process = self.running.pop(key)
+        try:
+            process.wait(limit_s)
+        except subprocess.TimeoutExpired as cause:
+            process.kill()
+            process.wait(limit_s)
+            raise UnavailableError(f"{key} did not end within {limit_s:.0f} s") from cause
+
     def remove(self) -> None:
         """End every program and remove every namespace of ours. Idempotent; nothing is raised for what is gone."""
         for process in self.running.values():

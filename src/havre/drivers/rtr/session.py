@@ -1,14 +1,14 @@
 """One session of RTR without its socket: bytes in, bytes out, a table that changes only at an End of Data.
 
-A router sees either what the cache had before or what it has now, never half (RFC 8210, 5.8): a full answer fills a new
-table that takes the old one's place, a difference is kept aside, checked, and then carried out.
+A router sees either what the cache had before or what it has now, never half (RFC 8210, 5.8): a first answer fills a
+new table, a full one after it a renewal of that, a difference is kept aside, checked, and then carried out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 from havre.base.errors import ExhaustedError, HavreError, InvalidError, UnavailableError
 from havre.drivers.rtr import pdus
@@ -32,6 +32,24 @@ class Table(Protocol):
         ...
 
     def has(self, family: int, key: int, value: int) -> bool: ...
+
+    def renewal(self) -> Renewal:
+        """What takes a full answer in while this counts."""
+        ...
+
+
+class Renewal(Protocol):
+    """A full answer on its way to a table that has one. One that is not committed changes nothing."""
+
+    def __len__(self) -> int: ...
+
+    def announce(self, family: int, key: int, value: int) -> bool:
+        """Take one in; False when it came already."""
+        ...
+
+    def commit(self) -> None:
+        """From here on the table has what this answer had, and nothing else."""
+        ...
 
 
 T = TypeVar("T", bound=Table)
@@ -62,7 +80,7 @@ class Session(Generic[T]):
     timers: pdus.Timers = field(default_factory=pdus.Timers)
     notified: int | None = None  # the serial of the last Serial Notify
     syncs: int = 0
-    _fresh: T | None = None
+    _fresh: T | Renewal | None = None
     _changes: list[tuple[bool, Change]] = field(default_factory=list)
     _answering: bool = False
     _asked: bool = False
@@ -192,7 +210,10 @@ class Session(Generic[T]):
             return [self.query()]
         if self._answering:
             raise InvalidError("the cache answered twice at once", code=pdus.INVALID)
-        self._fresh = self.make() if self.session_id is None else None
+        if self.session_id is None:
+            self._fresh = self.make() if self.table is None else self.table.renewal()
+        else:
+            self._fresh = None
         self.session_id, self._answering, self._changes = session, True, []
         return []
 
@@ -204,7 +225,10 @@ class Session(Generic[T]):
         if self._fresh is not None:
             if self._changes:
                 raise InvalidError("the cache withdrew in a full answer", code=pdus.UNKNOWN_WITHDRAWN)
-            self.table = self._fresh
+            if self.table is None:
+                self.table = cast("T", self._fresh)
+            else:
+                cast("Renewal", self._fresh).commit()
         else:
             self._carry_out()
         self.serial = pdus.SERIAL.unpack_from(body)[4]

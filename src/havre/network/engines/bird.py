@@ -112,9 +112,12 @@ def _statics(intent: Intent, edge: Edge, posture: Posture, family: Family) -> It
 
 def _kernel(intent: Intent, edge: Edge, family: Family) -> Iterator[str]:
     own = f' || proto = "own_ipv{family}"' if edge.next_hop_inside(family) else ""
-    kept = f'source = RTS_BGP || proto = "default_ipv{family}" || proto = "probes_ipv{family}"{own}'
-    channel = f"ipv{family} {{ import none; export where {kept}; }};"
-    yield f"protocol kernel kernel_ipv{family} {{ persist; scan time 3600; {channel} }}"
+    told = f'source = RTS_BGP || proto = "default_ipv{family}" || proto = "probes_ipv{family}"{own}'
+    channel = f"ipv{family} {{ import none; export where {told}; }};"
+    # without it a daemon that starts again flushes what forwards, whatever its neighbours keep
+    is_graceful = any(each.timers.graceful_restart_s for each in intent.upstreams_of(edge.name))
+    kept = "persist; graceful restart;" if is_graceful else "persist;"
+    yield f"protocol kernel kernel_ipv{family} {{ {kept} scan time 3600; {channel} }}"
 
 
 def _probes(intent: Intent, edge: Edge, family: Family) -> Iterator[str]:

@@ -30,6 +30,7 @@ def told(outcome: Outcome) -> str:
         f"{outcome.scenario.name} ({outcome.scenario.path} path, {outcome.seconds:.0f} s): {outcome.scenario.what}"
     ]
     lines.append(f"  {' > '.join(outcome.states)}")
+    lines += [f"  ({each})" for each in outcome.remarks]
     if outcome.note:
         lines.append(f"  {outcome.note}")
     for each in outcome.counted:

@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_interface
 from pathlib import Path
@@ -29,7 +29,7 @@ from havre.network import intent as intents
 from havre.network.act import phase_text
 from havre.network.decide import Posture
 from havre.network.engines.bird import probe_table
-from havre.network.lab import frr, registers
+from havre.network.lab import frr, gobgp, registers
 from havre.network.lab.world import REMOTE, Knobs, World, customer, world
 from havre.network.model import FAMILIES, Intent
 from havre.network.probes import prober, streams
@@ -83,7 +83,9 @@ class Lab:
         fitted = _fit(content, knobs, folder, spaces)
         (folder / "intent.yaml").write_text(fitted)
         intent = intents.parse(fitted, file=str(folder / "intent.yaml"))
-        return cls(intent, knobs, clock, folder, spaces, world(intent, knobs, str(folder)), _environment())
+        installed = [name for name, kind in {"frr": frr, "gobgp": gobgp}.items() if kind.is_there()]
+        made = world(intent, knobs, str(folder), installed=installed)
+        return cls(intent, knobs, clock, folder, spaces, made, _environment())
 
     async def __aenter__(self) -> Lab:
         try:
@@ -189,21 +191,31 @@ class Lab:
         for node, text in self.made.configs.items():
             (self.folder / f"{node}.conf").write_text(text)
         for edge in self.intent.edges:
-            Path(edge.config).write_text(engines.render(self.intent, edge, posture, {}))
+            text = engines.render(self.intent, edge, posture, {})
+            if not self.knobs.kernel_is_graceful:
+                text = text.replace("persist; graceful restart;", "persist;")
+            if not self.knobs.bfd_is_graceful:
+                text = text.replace("; graceful; }", "; }")
+            Path(edge.config).write_text(text)
         for node in (*self.made.configs, *(each.name for each in self.intent.edges)):
             self.start_bird(node)
 
         for node, texts in self.made.frr.items():
             await self._start_frr(node, texts)
+        for node, texts in self.made.gobgp.items():
+            await self._start_frr(node, texts, daemons=gobgp.BESIDE)
+            for name, argv in gobgp.commands(self.folder / f"frr-{node}"):
+                log = self.folder / f"{name}-{node}.log"
+                self.spaces.start(f"{name} {node}", node, argv, log=log, environment=self.environment)
 
-    async def _start_frr(self, node: str, texts: Mapping[str, str]) -> None:
+    async def _start_frr(self, node: str, texts: Mapping[str, str], daemons: Sequence[str] = frr.DAEMONS) -> None:
         place = self.folder / f"frr-{node}"
         place.mkdir()
         for name, text in texts.items():
             (place / f"{name}.conf").write_text(text)
         for each in (place, *place.iterdir()):
             shutil.chown(each, "frr", "frr")
-        for name, argv in frr.commands(place):
+        for name, argv in frr.commands(place, daemons):
             log = self.folder / f"{name}-{node}.log"
             self.spaces.start(f"{name} {node}", node, argv, log=log, environment=self.environment)
             deadline = self.clock.monotonic() + START_S
@@ -281,6 +293,8 @@ def _fit(content: str, knobs: Knobs, folder: Path, spaces: netns.Namespaces) -> 
             upstream.pop("bfd", None)
         if knobs.hold_s:
             upstream["hold_s"] = knobs.hold_s
+        if knobs.graceful_s:
+            upstream["graceful_restart_s"] = knobs.graceful_s
     historical = [name for name, each in tree["upstreams"].items() if each["kind"] == "historical"]
     glasses = [{"name": "inet", "socket": f"{folder}/inet.ctl"}]
     glasses += [{"name": name, "socket": f"{folder}/{name}.ctl", "at": name} for name in historical]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from havre.network.model import FAMILIES, Bfd, Family, Intent, Upstream
@@ -30,12 +30,12 @@ def texts(
     }
 
 
-def commands(folder: Path) -> list[tuple[str, list[str]]]:
-    """What starts each daemon; `folder` belongs to FRR's user and has a file for each."""
+def commands(folder: Path, daemons: Sequence[str] = DAEMONS) -> list[tuple[str, list[str]]]:
+    """What starts each of these daemons; `folder` belongs to FRR's user and has a file for each."""
     sockets = ["--vty_socket", str(folder), "-z", str(folder / "zserv.api"), "--log", "stdout"]
     extra = {"bfdd": ["--bfdctl", str(folder / "bfdd.sock")]}
     found = []
-    for each in DAEMONS:
+    for each in daemons:
         argv = [str(PLACE / each), "-f", str(folder / f"{each}.conf"), "-i", str(folder / f"{each}.pid"), *sockets]
         found.append((each, [*argv, *extra.get(each, [])]))
     return found

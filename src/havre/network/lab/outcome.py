@@ -11,7 +11,8 @@ from havre.network.probes.streams import Counted
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a scenario brought. wrong: what was expected and is not so, in words; empty when all is as expected."""
+    """What a scenario brought. wrong: what was expected and is not so, in words; empty when all is as expected.
+    remarks: what about the world is not as it was wanted."""
 
     scenario: Scenario
     counted: tuple[Counted, ...]
@@ -20,6 +21,7 @@ class Outcome:
     wrong: tuple[str, ...]
     seconds: float
     proof: str = ""
+    remarks: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
         """As `havre network lab --json` prints them."""
@@ -51,4 +53,8 @@ def unexpected(scenario: Scenario, counted: tuple[Counted, ...], stage: str) -> 
             wrong.append(
                 f"IPv{each.family} {each.direction}: a gap of {each.longest_gap_ms:.0f} ms, not {gap:.0f} at most"
             )
+        least = expect.least_gap_in_ms if each.direction == "in" else expect.least_gap_out_ms
+        if least is not None and each.longest_gap_ms < least:
+            told = f"{each.longest_gap_ms:.0f} ms alone without a packet, not {least:.0f} at least"
+            wrong.append(f"IPv{each.family} {each.direction}: {told}")
     return tuple(wrong)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -12,23 +11,20 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from havre.base.errors import InvalidError, UnavailableError
-from havre.drivers.bird import Bird
+from havre.base.errors import UnavailableError
 from havre.kernel.clock import Clock
 from havre.kernel.store import Store
 from havre.network import controller, decide, engines, tables
-from havre.network.act import Edges, phase_text
-from havre.network.decide import Posture, Tie
+from havre.network.lab.acts import Acts
 from havre.network.lab.build import Lab
 from havre.network.lab.outcome import Outcome, unexpected
 from havre.network.lab.scenario import Act, Scenario
-from havre.network.model import Intent, UpstreamKind
+from havre.network.model import UpstreamKind
 from havre.network.probes import streams
 
 ID = "lab"
 ARROW_S = 60.0  # for one arrow of a migration, with all its waits
 AFTER_S = 0.4  # until what is under way has arrived
-NFT_DROP = "table inet lab {\nchain forward {\ntype filter hook forward priority 0; policy accept;\ndrop\n}\n}\n"
 
 
 async def run(content: str, scenario: Scenario, *, clock: Clock, file: str) -> Outcome:
@@ -64,20 +60,15 @@ async def run(content: str, scenario: Scenario, *, clock: Clock, file: str) -> O
                 each.close()
         reached = await play.reached()
         wrong = unexpected(scenario, counted, reached)
-        return Outcome(
-            scenario, counted, play.states, play.note, wrong, clock.monotonic() - began, proof=await play.proof()
-        )
+        took, proof, remarks = clock.monotonic() - began, await play.proof(), tuple(lab.made.remarks)
+        return Outcome(scenario, counted, play.states, play.note, wrong, took, proof=proof, remarks=remarks)
 
 
 @dataclass
-class _Play:
+class _Play(Acts):
     """One scenario under way."""
 
-    lab: Lab
-    scenario: Scenario
-    clock: Clock
     states: tuple[str, ...] = ()
-    note: str = ""
     kills_every_stage: bool = False
     _process: subprocess.Popen[str] | None = None
     _store: Store | None = None
@@ -233,155 +224,10 @@ class _Play:
         log = self.lab.folder / "controller.log"
         return log.read_text(errors="replace")[-1500:] if log.exists() else ""
 
-    # our edges, where nothing migrates
-
-    async def everything_is_up(self) -> None:
-        """Wait until every session stands and the far router has each way in."""
-        deadline = self.clock.monotonic() + ARROW_S
-        intent = self.lab.intent
-        inet = self.lab.bird("inet")
-        while True:
-            ways = [len(await inet.routes(str(own.prefix))) for own in intent.prefixes]
-            watched = await self._unwatched()
-            if all(each == len(intent.upstreams) for each in ways) and not watched:
-                await inet.close()
-                await self.clock.sleep(1.0)
-                return
-            if self.clock.monotonic() > deadline:
-                text = f"the far router has {ways} ways in; without BFD: {', '.join(watched) or 'none'}"
-                raise UnavailableError(f"the lab's sessions do not come up: {text}")
-            await self.clock.sleep(0.1)
-
-    async def _unwatched(self) -> list[str]:
-        """The neighbours whose BFD is wanted and not up."""
-        found = []
-        for edge in self.lab.intent.edges:
-            async with self.lab.bird(edge.name) as daemon:
-                seen = await daemon.bfd()
-            for upstream in self.lab.intent.upstreams_of(edge.name):
-                if upstream.bfd is not None:
-                    found += [str(each.neighbor) for each in upstream.links if seen.get(str(each.neighbor)) != "Up"]
-        return found
-
-    async def _wait(self, seconds: object) -> None:
-        await self.clock.sleep(float(str(seconds)))
-
-    async def _cut(self, asked: Any) -> None:
-        link, how = _link(asked)
-        if how == "silent":
-            self.lab.spaces.batch("sw", [f"link set dev b_{link} nomaster"])
-        elif how == "carrier":
-            self.lab.spaces.batch("sw", [f"link set dev a_{link} down", f"link set dev b_{link} down"])
-        elif how == "ours":
-            self.lab.spaces.batch(self.lab.intent.upstream(link).edge, [f"link set dev up_{link} down"])
-        else:
-            self.lab.spaces.batch("inet", [f"link set dev {link} down"])
-
-    async def _mend(self, asked: Any) -> None:
-        link, _ = _link(asked if isinstance(asked, dict) else {"link": asked})
-        self.lab.spaces.batch(
-            "sw", [f"link set dev {end}_{link} up" for end in "ab"] + [f"link set dev b_{link} master br_{link}"]
-        )
-        self.lab.spaces.batch("inet", [f"link set dev {link} up"])
-        self.lab.spaces.batch(self.lab.intent.upstream(link).edge, [f"link set dev up_{link} up"])
-
-    def _edge_bird(self, upstream: str) -> Bird:
-        return self.lab.bird(self.lab.intent.upstream(upstream).edge)
-
-    async def _sessions(self, upstream: object, word: str) -> None:
-        async with self._edge_bird(str(upstream)) as edge:
-            for family in self.lab.intent.upstream(str(upstream)).families:
-                await edge.ask(f'{word} "up_{upstream}_ipv{family}"')
-
-    async def _disable(self, upstream: object) -> None:
-        await self._sessions(upstream, "disable")
-
-    async def _enable(self, upstream: object) -> None:
-        await self._sessions(upstream, "enable")
-
-    async def _restart(self, upstream: object) -> None:
-        await self._sessions(upstream, "restart")
-
-    async def _drain(self, upstream: object) -> None:
-        await self._push(self._posture(drained=str(upstream)))
-        await self.clock.sleep(1.0)
-        await self._sessions(upstream, "disable")
-
-    async def _steer_away(self, upstream: object) -> None:
-        await self._push(self._posture(drained=str(upstream)))
-
-    async def _configure(self, times: object) -> None:
-        last = self.lab.intent.upstreams[-1].name
-        for number in range(int(str(times))):
-            await self._push(self._posture(drained=last if number % 2 == 0 else ""))
-            await self.clock.sleep(0.3)
-
-    async def _hold_time(self, seconds: object) -> None:
-        upstreams = tuple(
-            dataclasses.replace(each, timers=dataclasses.replace(each.timers, hold_s=int(str(seconds))))
-            for each in self.lab.intent.upstreams
-        )
-        intent = dataclasses.replace(self.lab.intent, upstreams=upstreams)
-        await self._push(self._posture(), intent=intent)
-
-    def _posture(self, drained: str = "") -> Posture:
-        ties = {each.name: Tie(is_up=True, is_drained=each.name == drained) for each in self.lab.intent.upstreams}
-        return Posture(ties, has_default=False)
-
-    async def _push(self, posture: Posture, intent: Intent | None = None) -> None:
-        edges = Edges(intent or self.lab.intent, self.lab.folder, self.clock)
-        try:
-            await edges.push(edges.texts(posture), words=f"scenario {self.scenario.name}")
-        finally:
-            await edges.close()
-
-    async def _kill_bird(self, edge: object) -> None:
-        self.lab.spaces.stop(f"bird {edge}", is_killed=True)
-        (self.lab.folder / f"{edge}.ctl").unlink(missing_ok=True)
-        self.lab.start_bird(str(edge))
-
-    async def _hp_phase(self, phase: object) -> None:
-        hp = self.lab.intent.historical
-        assert hp is not None
-        (self.lab.folder / "hp-phase.conf").write_text(phase_text(self.lab.intent, int(str(phase))))
-        async with self.lab.bird(hp.name) as theirs:
-            await theirs.configure()
-
-    async def _kill_frr(self, upstream: object) -> None:
-        self.lab.spaces.stop(f"bgpd {upstream}", is_killed=True)
-
-    async def _drop(self, upstream: object) -> None:
-        self.lab.spaces.run(str(upstream), "nft", "-f", "-", given=NFT_DROP)
-
-    async def _flood(self, asked: Any) -> None:
-        link, routes = str(asked["link"]), int(asked["routes"])
-        lines = []
-        for number in range(routes):
-            lines.append(f"protocol static flood{number}_ipv4 {{ ipv4; route 100.64.{number}.0/24 blackhole; }}")
-            lines.append(
-                f"protocol static flood{number}_ipv6 {{ ipv6; route 2001:db8:{0x8000 + number:x}::/48 blackhole; }}"
-            )
-        file = self.lab.folder / f"{link}.conf"
-        text = file.read_text().replace(
-            "if source = RTS_BGP then accept;", 'if source = RTS_BGP || proto ~ "flood*" then accept;'
-        )
-        file.write_text(text + "\n".join(lines) + "\n")
-        async with self.lab.bird(link) as theirs:
-            await theirs.configure()
-
 
 def _started(argv: Sequence[str], lab: Lab) -> subprocess.Popen[str]:
     with open(lab.folder / "controller.log", "ab") as out:
         return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=out, stderr=out, text=True, env=lab.environment)
-
-
-def _link(asked: Any) -> tuple[str, str]:
-    if not isinstance(asked, dict) or "link" not in asked:
-        raise InvalidError("a link is named so: {link: t1, how: silent}")
-    how = str(asked.get("how", "silent"))
-    if how not in ("silent", "carrier", "ours", "far"):
-        raise InvalidError(f"a link is cut silent, carrier, ours or far, not {how}")
-    return str(asked["link"]), how
 
 
 def proof(conn: Any, id: str) -> str:

@@ -33,10 +33,13 @@ ACTS: dict[str, str] = {
     "drain": "an upstream, and then disable it",
     "enable": "an upstream",
     "restart": "an upstream's sessions",
-    "kill_bird": "kill -9 an edge's daemon and start it again: its name",
+    "kill_bird": "kill -9 an edge's daemon and start it again: its name, or {edge, recovers: true} for `bird -R`",
+    "restart_bird": "an edge's daemon goes in a graceful restart and comes back (`bird -R`): its name",
     "drop": "an upstream forwards nothing any more, its sessions stay (grey failure)",
     "steer_away": "prefer the other upstreams to this one: what answers a grey failure",
     "configure": "push the configuration with the filters changed: how many times",
+    "reload": "have every edge read the configuration that it has already: how many times",
+    "until_used": "wait until an upstream is used again both ways; how long it took is told",
     "hold_time": "push another hold time for every session, in seconds",
     "hp_phase": "the historical provider does it unasked: 0 static preferred, 2 our route preferred, 3 static removed",
     "kill_frr": "kill -9 the BGP daemon of an upstream that runs FRR: its name",
@@ -53,13 +56,15 @@ class Act:
 @dataclass(frozen=True, slots=True)
 class Expect:
     """What has to come out: the stage at the end, and of each direction and family packets lost and the longest gap, at
-    most. None: it is not said."""
+    most; `least_`: at least, for what shows that something else is better. None: it is not said."""
 
     stage: str = ""
     lost_in: int | None = None
     lost_out: int | None = None
     gap_in_ms: float | None = None
     gap_out_ms: float | None = None
+    least_gap_in_ms: float | None = None
+    least_gap_out_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

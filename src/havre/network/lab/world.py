@@ -6,10 +6,10 @@ client are made to fit it. What a scenario changes about them is `Knobs`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from havre.network.lab import frr
+from havre.network.lab import frr, gobgp
 from havre.network.model import FAMILIES, Family, Intent, Upstream, family_of
 
 INTERNET_ASN = 64496
@@ -18,6 +18,10 @@ REMOTE_GATEWAY = {4: "203.0.113.1", 6: "2001:db8:f::1"}
 REMOTE_NET = {4: "203.0.113.0/24", 6: "2001:db8:f::/48"}
 REMOTE_LENGTH = {4: 24, 6: 64}
 BIG = {4: 32, 6: 128}
+LACKING = {
+    "frr": "FRR is not installed (apt install frr)",
+    "gobgp": "GoBGP and FRR are not both installed (apt install gobgpd frr)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +38,16 @@ class Knobs:
     hp_is_managed: bool = True  # we configure it, or a person there does what we ask for
     hp_person_s: float = 0.3  # how long that person takes
     frr: tuple[str, ...] = ("t2",)  # who runs FRR where it is installed; the others run BIRD
+    gobgp: tuple[str, ...] = ("t3",)  # who runs GoBGP where it and FRR are installed
     extra_routes: int = 0  # that each transit sends beyond the remote client's
     soak_s: float = 1.0  # of every stage
     has_bfd: bool = True  # all sessions with upstreams are watched
     forgets_bfd: tuple[str, ...] = ()  # upstreams that did not configure theirs
     hold_s: int = 0  # of every session; 0: what the intent says
     import_limit: int = 0  # ours on transits; 0: what the intent says
+    graceful_s: int = 0  # graceful restart of every session with upstreams, on both sides; 0: off
+    kernel_is_graceful: bool = True  # with graceful restart: our kernel protocol keeps what is there until BGP is back
+    bfd_is_graceful: bool = True  # with graceful restart: BFD that goes down begins one, on both sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +61,17 @@ class Wire:
 
 @dataclass
 class World:
-    """nodes: namespaces; wires; addresses: (node, interface) -> with their lengths; configs: of each node's BIRD; frr:
-    of the nodes that run FRR instead, by daemon."""
+    """nodes: namespaces; wires; addresses: (node, interface) -> with their lengths; configs: of each node's BIRD; frr,
+    gobgp: of the nodes that run these instead, by daemon; remarks: what is not as it was wanted, in words."""
 
     nodes: list[str] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
     addresses: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     configs: dict[str, str] = field(default_factory=dict)
     frr: dict[str, dict[str, str]] = field(default_factory=dict)
+    gobgp: dict[str, dict[str, str]] = field(default_factory=dict)
     routes: dict[str, list[str]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
 
 def customer(intent: Intent, family: Family) -> str:
@@ -69,8 +79,9 @@ def customer(intent: Intent, family: Family) -> str:
     return str(intent.own(family)[0].prefix.network.network_address + (10 if family == 4 else 16))
 
 
-def world(intent: Intent, knobs: Knobs, folder: str) -> World:
-    """Everything but the edges' daemons. folder: where the parts that change later are included from."""
+def world(intent: Intent, knobs: Knobs, folder: str, *, installed: Collection[str] = ("frr", "gobgp")) -> World:
+    """Everything but the edges' daemons. folder: where the parts that change later are included from; installed: what
+    there is besides BIRD, which stands in for what there is not."""
     made = World(nodes=[each.name for each in intent.edges])
     made.nodes += ["sw", "cust", "inet", "rem", *(each.name for each in intent.upstreams)]
     inside = {family_of(each): each for each in intent.edges[0].inside}
@@ -92,8 +103,14 @@ def world(intent: Intent, knobs: Knobs, folder: str) -> World:
         made.addresses[upstream.name, "cust"] = [_on(each.neighbor) for each in upstream.links]
         made.addresses[upstream.name, "inet"] = [f"{_far(number, each, 1)}/{_link(each)}" for each in FAMILIES]
         made.addresses["inet", upstream.name] = [f"{_far(number, each, 2)}/{_link(each)}" for each in FAMILIES]
-        if upstream.name in knobs.frr and frr.is_there():
-            far = {each: (_far(number, each, 1), _far(number, each, 2)) for each in FAMILIES}
+        far = {each: (_far(number, each, 1), _far(number, each, 2)) for each in FAMILIES}
+        wanted = next((each for each in ("gobgp", "frr") if upstream.name in getattr(knobs, each)), "")
+        if wanted and wanted not in installed:
+            made.remarks.append(f"{upstream.name} runs BIRD: {LACKING[wanted]}")
+        elif wanted == "gobgp":
+            made.gobgp[upstream.name] = gobgp.texts(intent, upstream, far=far, internet=INTERNET_ASN)
+            continue
+        elif wanted == "frr":
             made.frr[upstream.name] = frr.texts(intent, upstream, far=far, internet=INTERNET_ASN)
             continue
         made.configs[upstream.name] = "\n".join(_neighbor(intent, upstream, number, knobs, folder)) + "\n"
@@ -123,6 +140,7 @@ def _base(router_id: str) -> Iterator[str]:
 
 
 SESSION = "connect delay time 1; connect retry time 2; error wait time 1, 5; graceful restart off;"
+GRACEFUL = SESSION.replace(" off;", " on; graceful restart time {};")
 
 
 def _own(intent: Intent, family: Family) -> str:
@@ -147,12 +165,14 @@ def _neighbor(intent: Intent, upstream: Upstream, number: int, knobs: Knobs, fol
         told = "if source = RTS_BGP then accept;" + (' if proto ~ "extra*" then accept;' if knobs.extra_routes else "")
         bfd = upstream.bfd if upstream.name not in knobs.forgets_bfd else None
         intervals = f"min rx interval {bfd.interval_ms} ms; min tx interval {bfd.interval_ms} ms;" if bfd else ""
-        watch = f"bfd {{ {intervals} multiplier {bfd.multiplier}; }};" if bfd else ""
+        graceful = " graceful;" if knobs.graceful_s and knobs.bfd_is_graceful else ""
+        watch = f"bfd {{ {intervals} multiplier {bfd.multiplier};{graceful} }};" if bfd else ""
+        timers = GRACEFUL.format(knobs.graceful_s) if knobs.graceful_s else SESSION
         if knobs.extra_routes and not is_hp:
             yield f"protocol static extra_{net} {{ {net}; {' '.join(_extra(family, knobs.extra_routes))} }}"
         yield (
             f"protocol bgp customer_{net} {{ local {link.neighbor} as {upstream.asn};"
-            f" neighbor {link.local} as {intent.asn}; {SESSION} {watch} {net} {{"
+            f" neighbor {link.local} as {intent.asn}; {timers} {watch} {net} {{"
             f" import filter {{ {taken} reject; }}; import keep filtered on;"
             f" export filter {{ if net ~ {own} then reject; {told} reject; }}; }}; }}"
         )

@@ -3,6 +3,7 @@
 `prober.py stream DIR NAME IN OUT LOCAL4 REMOTE4 LOCAL6 REMOTE6` sends a numbered packet every 2 ms in each family and
 writes when each was sent and received into mapped files, which others read as it goes: `<OUT>-<family>.sent` and
 `<IN>-<family>.recv`, 8 bytes for each number, nanoseconds of the monotonic clock, the first being how many there are.
+New ones take the place of old ones as a whole. When they are full it ends, and both ends are started anew.
 `prober.py echo …` inside the same program answers what `prober.py bound MARK SOURCE TARGET COUNT` sends through one
 neighbour alone. Standard library only; nothing of ours is imported.
 """
@@ -25,8 +26,9 @@ SO_MARK = 36
 
 
 def mapped(path: str) -> memoryview:
-    with open(path, "w+b") as file:
+    with open(f"{path}.new", "w+b") as file:
         file.truncate(8 * CAPACITY)
+        os.rename(f"{path}.new", path)  # who reads the old one goes on with it
         return memoryview(mmap.mmap(file.fileno(), 8 * CAPACITY)).cast("Q")
 
 
@@ -55,7 +57,7 @@ def stream(folder: str, name: str, incoming: str, outgoing: str, ends: list[str]
     with open(f"{folder}/{name}.started", "w") as file:
         file.write(str(os.getpid()))
     number, due = 0, time.monotonic_ns()
-    while True:
+    while number < CAPACITY - 2:
         now = time.monotonic_ns()
         is_sending = not os.path.exists(f"{folder}/stop") if number % 50 == 0 else True
         while is_sending and now >= due and number < CAPACITY - 2:

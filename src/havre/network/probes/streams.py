@@ -10,6 +10,7 @@ from havre.network.probes.prober import CAPACITY
 
 NAMES = ("in-4", "out-4", "in-6", "out-6")
 NS_PER_MS = 1_000_000
+SILENT_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Stream:
     """The two mapped files of one direction and family."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.name = name
+        self.name, self._folder = name, folder
+        self._files = _identities(folder, name)
         self._sent = _mapped(folder / f"{name}.sent")
         self._received = _mapped(folder / f"{name}.recv")
 
@@ -69,6 +71,16 @@ class Stream:
             number += 1
         return lost, number
 
+    def is_silent(self, *, now_ns: int) -> bool:
+        """Whether nothing has been sent for a while: then nothing can be said of packets."""
+        return now_ns - self._sent[self._sent[0]] > SILENT_NS
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the probers have begun anew, both of them."""
+        found = _identities(self._folder, self.name)
+        return all(one != other for one, other in zip(found, self._files, strict=True))
+
     def close(self) -> None:
         self._sent.release()
         self._received.release()
@@ -86,6 +98,10 @@ def is_flowing(folder: Path, name: str) -> bool:
         return False
     last = stream.sent - 10
     return last > 100 and stream.count(last - 100, last).lost == 0
+
+
+def _identities(folder: Path, name: str) -> list[int]:
+    return [(folder / f"{name}.{end}").stat().st_ino for end in ("sent", "recv")]
 
 
 def _mapped(file: Path) -> memoryview:

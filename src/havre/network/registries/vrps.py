@@ -20,6 +20,8 @@ from havre.drivers.rtr import pdus
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MOST_BYTES = 512 * 1024 * 1024
 MOST_ASN = 2**32 - 1
+MARK = 1 << 40  # beside a value: what the last full answer had
+VALUE = MARK - 1
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,9 +39,11 @@ class Vrp:
 
 
 class Vrps:
-    """The table: what is announced and withdrawn by a cache, and looked up by prefix."""
+    """The table: what is announced and withdrawn by a cache, and looked up by prefix. Each value has a mark, the same
+    one but while a full answer comes: see `Renewal`."""
 
     def __init__(self) -> None:
+        self._mark, self._is_between = 0, False
         self._found: dict[int, dict[int, int | tuple[int, ...]]] = {4: {}, 6: {}}
         self._counts: dict[int, list[int]] = {4: [0] * 33, 6: [0] * 129}
         self._lengths: dict[int, tuple[int, ...]] = {4: (), 6: ()}
@@ -57,23 +61,27 @@ class Vrps:
         for family, found in self._found.items():
             for key, held in found.items():
                 for value in held if isinstance(held, tuple) else (held,):
-                    yield family, key, value
+                    yield family, key, value & VALUE
+
+    def renewal(self) -> Renewal:
+        """What takes a full answer in, beside what counts until then."""
+        return Renewal(self)
 
     def announce(self, family: int, key: int, value: int) -> bool:
         """Add one; False when it is there already."""
-        found = self._found[family]
+        found, marked = self._found[family], value | self._mark
         held = found.get(key)
         if held is None:
-            found[key] = value
+            found[key] = marked
             self._count(family, key.bit_length() - 1, 1)
         elif isinstance(held, tuple):
-            if value in held:
+            if any(each & VALUE == value for each in held):
                 return False
-            found[key] = (*held, value)
-        elif held == value:
+            found[key] = (*held, marked)
+        elif held & VALUE == value:
             return False
         else:
-            found[key] = (held, value)
+            found[key] = (held, marked)
         self._size += 1
         return True
 
@@ -81,10 +89,12 @@ class Vrps:
         """Take one away; False when it is not there."""
         found = self._found[family]
         held = found.get(key)
-        if isinstance(held, tuple) and value in held:
-            left = tuple(each for each in held if each != value)
+        if isinstance(held, tuple):
+            left = tuple(each for each in held if each & VALUE != value)
+            if len(left) == len(held):
+                return False
             found[key] = left if len(left) > 1 else left[0]
-        elif held == value and held is not None:
+        elif held is not None and held & VALUE == value:
             del found[key]
             self._count(family, key.bit_length() - 1, -1)
         else:
@@ -94,7 +104,9 @@ class Vrps:
 
     def has(self, family: int, key: int, value: int) -> bool:
         held = self._found[family].get(key)
-        return value in held if isinstance(held, tuple) else held == value
+        if isinstance(held, tuple):
+            return any(each & VALUE == value for each in held)
+        return held is not None and held & VALUE == value
 
     def covering(self, family: int, key: int) -> Iterator[tuple[int, int]]:
         """Length and value of each VRP that covers the prefix of `key`, the widest first."""
@@ -107,15 +119,76 @@ class Vrps:
                 continue
             if isinstance(held, tuple):
                 for value in held:
-                    yield length, value
+                    yield length, value & VALUE
             else:
-                yield length, held
+                yield length, held & VALUE
 
     def _count(self, family: int, length: int, change: int) -> None:
         counts = self._counts[family]
         counts[length] += change
         if counts[length] == (1 if change > 0 else 0):
             self._lengths[family] = tuple(at for at, count in enumerate(counts) if count)
+
+
+class Renewal:
+    """A full answer on its way to a table that has one already. What is in both gets the other mark, which means
+    nothing to who looks up; what is new is kept aside. `commit` takes away what has the old mark, so that nothing is
+    held twice: a cache that comes back has nearly all that it had."""
+
+    def __init__(self, table: Vrps) -> None:
+        self._table, self._new, self._same = table, Vrps(), 0
+        self._mark = table._mark ^ MARK
+        if table._is_between:  # an answer before this one never ended
+            _all_marked(table)
+        table._is_between = True
+
+    def __len__(self) -> int:
+        return self._same + len(self._new)
+
+    def announce(self, family: int, key: int, value: int) -> bool:
+        """Take one in; False when it came already."""
+        found = self._table._found[family]
+        held = found.get(key)
+        if isinstance(held, tuple):
+            at = next((at for at, each in enumerate(held) if each & VALUE == value), -1)
+            if at < 0:
+                return self._new.announce(family, key, value)
+            if held[at] & MARK == self._mark:
+                return False
+            found[key] = (*held[:at], value | self._mark, *held[at + 1 :])
+        elif held is None or held & VALUE != value:
+            return self._new.announce(family, key, value)
+        elif held & MARK == self._mark:
+            return False
+        else:
+            found[key] = value | self._mark
+        self._same += 1
+        return True
+
+    def commit(self) -> None:
+        """From here on the table has what this answer had, and nothing else."""
+        table = self._table
+        gone = [
+            (family, key, value & VALUE)
+            for family, found in table._found.items()
+            for key, held in found.items()
+            for value in (held if isinstance(held, tuple) else (held,))
+            if value & MARK != self._mark
+        ]
+        for each in gone:
+            table.withdraw(*each)
+        table._mark, table._is_between = self._mark, False
+        for each in self._new.records():
+            table.announce(*each)
+
+
+def _all_marked(table: Vrps) -> None:
+    """Give everything the table's own mark again."""
+    for found in table._found.values():
+        for key, held in found.items():
+            values = held if isinstance(held, tuple) else (held,)
+            marked = tuple(each & VALUE | table._mark for each in values)
+            found[key] = marked if len(marked) > 1 else marked[0]
 
 
 def network(family: int, key: int) -> Network:
