@@ -7,7 +7,6 @@ host's package tools are configured with is taken here too, as a plain mapping.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import os
 import sys
@@ -315,6 +314,8 @@ def _build(kind: Any, tree: Mapping[str, Any], *, at: str, prefix: str) -> Any:
     values: dict[str, Any] = {}
     for key, value in tree.items():
         if key not in known:
+            import difflib
+
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
             hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known here: {', '.join(sorted(known))}"
             raise InvalidError(f"{at}: there is no setting {prefix}{key}{hint}")
