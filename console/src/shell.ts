@@ -295,6 +295,12 @@ class Shell extends LitElement {
         entry('/users/me/sessions', 'hv-sessions', 'list'),
       ];
     }
+    if (place.area === 'operator') {
+      return [
+        entry('/installation', 'hv-installation', 'gauge'),
+        entry('/installation/people', 'hv-people', 'people'),
+      ];
+    }
     return [];
   }
 

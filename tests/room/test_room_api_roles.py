@@ -155,6 +155,8 @@ ROUTES: dict[str, Who] = {
     f"GET {S}/metrics": "member",
     f"GET {S}/requests": "member",
     "GET /v2/havre/status": "operator",
+    "GET /v2/havre/doctor": "operator",
+    "GET /v2/havre/disk": "operator",
     "GET /v2/havre/people": "operator",
     "POST /v2/havre/people": "operator",
     "DELETE /v2/havre/people/{person_id}": "operator",

@@ -191,7 +191,7 @@ def _drop(tab: Tab, text: str, button: str) -> None:
 
 def test_a_member_of_a_lesser_role_sees_what_they_may(before: Desk, shop: str) -> None:
     tab = before.operator()
-    tab.open("/installation")
+    tab.open("/installation/people")
     tab.page.get_by_label("E-mail address").fill("ann@example.test")
     tab.page.get_by_label("Name").fill("Ann")
     shown = tab.page.locator(".notice code")
@@ -216,6 +216,26 @@ def test_a_member_of_a_lesser_role_sees_what_they_may(before: Desk, shop: str) -
     ann.open(shop + "/settings")
     expect(ann.page.get_by_label("Name")).to_be_disabled()
     assert ann.violations() == ann.outside == ann.broken == []
+
+
+def test_an_operator_sees_the_machine_and_what_is_under_way_step_by_step(before: Desk, shop: str) -> None:
+    tab = before.operator()
+    page = tab.page
+    tab.open("/installation")
+    printed = json.loads(before.havre.havre("doctor", "--json", check=False).stdout)
+    expect(page.locator(".findings li")).to_have_count(len(printed))
+    for each in printed:
+        expect(page.locator(".findings li", has_text=each["follows"] or each["seen"]).first).to_be_visible()
+    row = page.locator("tr", has_text="Releases")
+    expect(row).to_contain_text("for each release")
+    expect(row.locator("td").nth(1)).to_have_text(re.compile(r"\d"))
+    if page.locator(".stacks summary").count():
+        page.locator(".stacks summary").first.click()
+        expect(page.locator(".stacks td", has_text="libc6").first).to_be_visible()
+    expect(page.get_by_text("Nothing is under way")).to_be_visible()
+    before.havre.clever("restart", "--quiet", "--app", app_in(shop), cwd=before.havre.home)
+    expect(page.get_by_text("Nothing is under way")).to_be_visible()
+    assert tab.violations() == tab.outside == tab.broken == []
 
 
 def test_a_session_elsewhere_is_ended_at_once(before: Desk, shop: str) -> None:
@@ -258,7 +278,7 @@ PAGES = """/ /organisations/{o} /organisations/{o}/applications/new /organisatio
 /organisations/{o}/notifications /organisations/{o}/oauth-consumers /organisations/{o}/settings {a} {a}/activity {a}/logs
 {a}/access-logs {a}/environment-variables {a}/domain-names {a}/tcp-redirections {a}/scalability {a}/service-dependencies
 {a}/log-drains {a}/settings /users/me/information /users/me/emails /users/me/ssh-keys /users/me/api-tokens
-/users/me/sessions /installation /users/me/security"""
+/users/me/sessions /installation /installation/people /users/me/security"""
 
 
 def test_every_page_is_fit_for_everybody_in_both_themes_narrow_and_wide(before: Desk, shop: str) -> None:

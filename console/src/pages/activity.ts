@@ -10,7 +10,8 @@ import { empty, Page, waiting } from '../kit/page';
 import { deploymentState } from '../kit/parts';
 import { go } from '../kit/router';
 import { shared } from '../kit/state';
-import type { LastDeployment, Progress, Step } from '../kit/types';
+import { stepsList, type Outcome } from '../kit/steps';
+import type { LastDeployment, Progress } from '../kit/types';
 import { w } from '../words';
 
 interface Row extends Omit<LastDeployment, 'id' | 'author' | 'startedAt' | 'number'> {
@@ -168,13 +169,7 @@ class Activity extends Page<Shown> {
           <time datetime=${new Date(each.startedAt).toISOString()}>${moment(each.startedAt)}</time> ·
           ${took((each.endedAt ?? this.now) - each.startedAt)}
         </p>
-        ${
-          each.steps.length
-            ? html`<ol class="steps" aria-label=${w.steps}>
-                ${each.steps.map(step => this.step(step, each))}
-              </ol>`
-            : nothing
-        }
+        ${stepsList(each.steps, outcomeOf(each), this.now)}
         ${each.note ? html`<p class="soft" role="status">${each.note}</p>` : nothing}
         ${each.error && each.state !== 'WIP' ? html`<p class="notice bad" role="alert">${icon('alert')}<span>${each.error}</span></p>` : nothing}
       </section>
@@ -183,27 +178,6 @@ class Activity extends Page<Shown> {
         ${logView({ renderers: { instance: { hidden: true }, service: { hidden: true } } })}
         ${this.hasLines ? nothing : html`<p class="soft over">${each.state === 'WIP' ? w.waitingForLines : w.noLines}</p>`}
       </section>`;
-  }
-
-  private step(step: Step, of: Progress): TemplateResult {
-    const isFailed =
-      step.state === 'undone' || (step.state === 'begun' && of.state !== 'WIP' && of.state !== 'OK');
-    const tone = isFailed
-      ? 'bad'
-      : step.state === 'done' || of.state === 'OK'
-        ? 'good'
-        : step.state === 'begun'
-          ? 'busy'
-          : 'idle';
-    const ms =
-      step.beganAt === null
-        ? null
-        : (step.endedAt ?? (of.state === 'WIP' ? this.now : step.beganAt)) - step.beganAt;
-    const glyph = tone === 'good' ? icon('check') : tone === 'bad' ? icon('cross') : nothing;
-    return html`<li class=${tone} aria-current=${tone === 'busy' ? 'step' : 'false'}>
-      <i>${glyph}</i><span>${w.stepNames[step.name] ?? step.name}</span
-      ><small>${ms === null ? '\u00a0' : took(ms)}</small>
-    </li>`;
   }
 
   private cancel(id: string): void {
@@ -217,6 +191,10 @@ class Activity extends Page<Shown> {
     );
     if (made) go(`/organisations/${this.params.owner}/applications/${this.params.app}/activity`);
   }
+}
+
+function outcomeOf(each: Progress): Outcome {
+  return each.state === 'WIP' ? 'under way' : each.state === 'OK' ? 'well' : 'badly';
 }
 
 customElements.define('hv-activity', Activity);

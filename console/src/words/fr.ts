@@ -31,6 +31,7 @@ const fr: Words = {
     'hv-tokens': 'Jetons d’API',
     'hv-sessions': 'Sessions',
     'hv-installation': 'Installation',
+    'hv-people': 'Personnes et quotas',
   },
 
   skip: 'Aller à la page',
@@ -387,6 +388,111 @@ const fr: Words = {
   inUse: 'utilisée',
   outbox: 'Lettres',
   noLetters: 'Aucune lettre n’a été écrite.',
+  roomsOfThis: 'Pièces de l’installation',
+  operationKinds: {
+    'apps.deploy': 'Déploiement',
+    'apps.task': 'Tâche',
+    'apps.scale': 'Changement d’échelle',
+    'apps.undeploy': 'Arrêt',
+    'apps.delete': 'Suppression',
+    'apps.upgrade': 'Passage à des paquets plus récents',
+    'network.advance': 'Migration d’un préfixe, en avant',
+    'network.retreat': 'Migration d’un préfixe, en arrière',
+  },
+  operationStates: { running: 'en cours', undoing: 'en cours d’annulation', stuck: 'bloquée' },
+  machine: 'Ce que cette machine sait faire',
+  machineHint: 'La même chose dans un terminal :',
+  able: 'oui',
+  unable: 'non',
+  limited: 'pas tout',
+  lacking: n => `${n} à regarder`,
+  findings: {
+    git: ['Git', 'Installez git.'],
+    bubblewrap: ['Bac à sable', 'Aucune application ne peut démarrer.'],
+    namespaces: [
+      'Isolation',
+      'Les applications ne peuvent être isolées : autorisez les espaces de noms d’utilisateurs (sysctl user.max_user_namespaces).',
+    ],
+    'own users': [
+      'Utilisateurs propres',
+      'Seuls des espaces de noms séparent les applications ; démarrez en root pour que chacune ait son utilisateur.',
+    ],
+    limits: [
+      'Limites de mémoire et de processeur',
+      'Ce qui manque n’est pas limité : démarrez en root, ou sous systemd avec Delegate=yes.',
+    ],
+    'system calls': ['Appels système', ''],
+    'way out': ['Sortie vers le réseau', ''],
+    node: ['Node.js', 'Les applications Node ne peuvent être construites.'],
+    'https port': ['Port HTTPS', 'Libérez-le, ou prenez-en un autre.'],
+    'http port': ['Port HTTP', 'Libérez-le, ou prenez-en un autre.'],
+    'ssh port': ['Port SSH', 'Pas de clever ssh : réglez [ssh] port.'],
+    disk: ['Disque', 'Les builds échoueront : libérez de la place.'],
+    stacks: [
+      'Paquets',
+      'Les types d’applications dont les programmes manquent ici sont refusés : installez-les, ou apt et dpkg.',
+    ],
+  },
+  asSeen: text =>
+    text
+      .replace(/^(\d+), ours$/, '$1, le nôtre')
+      .replace(/^(\d+) MiB free at /, '$1 Mio libres sur ')
+      .replace(/^(\d+) in (.*), lists of packages: /, '$1 dans $2, listes de paquets : ')
+      .replace('not fetched yet', 'pas encore prises')
+      .replace(
+        /apps see the host.s own .usr, read-only/,
+        'les applications voient le /usr de l’hôte, en lecture',
+      )
+      .replace(/^a user for each app$/, 'un utilisateur par application')
+      .replace(/^one user for all apps$/, 'un utilisateur pour toutes les applications')
+      .replace(/^user, pid, mount, network$/, 'utilisateurs, processus, montages, réseau')
+      .replace(/^filtered$/, 'filtrés')
+      .replace(/^no filter for this architecture$/, 'aucun filtre pour cette architecture')
+      .replace(' (our own, whatever the host has)', ' (le nôtre, quoi qu’ait l’hôte)')
+      .replace(/^not found$/, 'introuvable')
+      .replace(/^none$/, 'aucune'),
+  disk: 'Disque',
+  freeOf: all => `libres sur ${all}`,
+  usedOf: (used, all) => `${used} sur ${all}`,
+  reserve: size => `Les builds laissent ${size} libres pour tous les autres.`,
+  measured: text => `Mesuré ${text}.`,
+  notMeasured: 'trop à mesurer',
+  part: 'Partie',
+  size: 'Taille',
+  limit: 'Limite',
+  dataFolder: 'Le dossier de données',
+  besides: 'à côté du dossier de données',
+  diskLow: 'presque plein',
+  diskParts: {
+    git: 'Dépôts',
+    releases: 'Versions construites',
+    cache: 'Caches des builds',
+    units: 'Instances et leurs fichiers',
+    deployments: 'Déploiements',
+    edge: 'Bordure : certificats, journaux d’accès',
+    logs: 'Journaux et chiffres',
+    state: 'État',
+    stacks: 'Socles',
+    toolchains: 'Outils',
+    rest: 'Le reste',
+  },
+  limits: {
+    all: size => size,
+    app: size => `${size} par application`,
+    release: size => `${size} par version`,
+  },
+  stacksHint:
+    'Des paquets Debian que les builds et les applications voient comme leur racine. Ce dont personne ne se sert disparaît de lui-même.',
+  noStacks: 'Aucun : le premier build en fait un.',
+  idle: 'inutilisé',
+  usedBy: 'Utilisé par',
+  nobody: 'personne',
+  lastUsed: 'Dernier usage',
+  madeAt: 'Fait',
+  askedFor: 'Demandé',
+  nothingMore: 'rien de plus',
+  package: 'Paquet',
+  version: 'Version',
 };
 
 export default fr;

@@ -29,6 +29,7 @@ from havre.api import (
     events,
     hooks,
     links,
+    machine,
     migrations,
     oauth,
     operators,
@@ -50,6 +51,7 @@ from havre.api.git import GitDoor
 from havre.api.limits import Limits
 from havre.apps import Apps
 from havre.kernel.kernel import Kernel
+from havre.kernel.machine import Machine
 from havre.kernel.rooms import Room
 
 __all__ = ["create_app"]
@@ -72,6 +74,7 @@ WHOLE = (
     orchestration.router,
     catalogue.router,
     operators.router,
+    machine.router,
     stacks.router,
     migrations.router,
     stats.router,
@@ -91,7 +94,7 @@ def create_app(kernel: Kernel, rooms: tuple[Room, ...], apps: Apps, *, pages: Pa
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    ctx = app.state.context = Context(kernel, rooms, apps, Limits(kernel.clock), Known(kernel))
+    ctx = app.state.context = Context(kernel, rooms, apps, Limits(kernel.clock), Known(kernel), Machine(kernel))
     errors.install(app)
     for each in WHOLE:
         app.include_router(each)

@@ -23,6 +23,7 @@ from havre.governance import Actor, Pair
 from havre.governance.signatures import Asked
 from havre.kernel.config import Config
 from havre.kernel.kernel import Kernel
+from havre.kernel.machine import Machine
 from havre.kernel.rooms import Room
 from havre.kernel.store import Tx
 
@@ -75,6 +76,7 @@ class Context:
     apps: Apps
     limits: Limits
     known: Known
+    machine: Machine
 
     async def read(self, work: Callable[[sa.Connection], T]) -> T:
         return await self.kernel.store.read(work)

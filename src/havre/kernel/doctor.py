@@ -1,4 +1,4 @@
-"""`havre doctor`: what this machine can and cannot do, and what follows."""
+"""What this machine can and cannot do, and what follows: `havre doctor`, and the page of the operator."""
 
 from __future__ import annotations
 
