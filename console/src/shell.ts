@@ -155,7 +155,7 @@ class Shell extends LitElement {
     const seen = shared.overview?.id === owner || shared.me?.id === owner ? shared.overview : null;
     const found = app ? shared.app(app) : undefined;
     return html`<header class="bar">
-      <a class="brand" href="/">${mark()}<span>Havre</span></a>
+      <a class="brand" href="/" aria-label="Havre">${mark()}<span>Havre</span></a>
       ${
         owner
           ? html`<nav class="crumbs" aria-label=${w.whereYouAre}>

@@ -16,6 +16,11 @@ from tests.system.rig import Installation, installation, until
 
 pytestmark = pytest.mark.timeout(600)
 WRITTEN = "asked to log"
+STEPS_SEEN = """
+window.__steps = new Set();
+new MutationObserver(() => document.querySelectorAll('.operations .steps .busy span').forEach(
+  each => window.__steps.add(each.textContent))).observe(document.body, {childList: true, subtree: true, attributes: true});
+"""
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIJ6t0Uzv8pX5mVtdTQv0m2nJkq7xE4c1y3wS9bA5dFgh"
 
 
@@ -233,8 +238,10 @@ def test_an_operator_sees_the_machine_and_what_is_under_way_step_by_step(before:
         page.locator(".stacks summary").first.click()
         expect(page.locator(".stacks td", has_text="libc6").first).to_be_visible()
     expect(page.get_by_text("Nothing is under way")).to_be_visible()
-    before.havre.clever("restart", "--quiet", "--app", app_in(shop), cwd=before.havre.home)
+    page.evaluate(STEPS_SEEN)
+    before.havre.clever("restart", "--without-cache", "--quiet", "--app", app_in(shop), cwd=before.havre.home)
     expect(page.get_by_text("Nothing is under way")).to_be_visible()
+    assert page.evaluate("[...window.__steps].sort()") != [], "no step was seen on its way"
     assert tab.violations() == tab.outside == tab.broken == []
 
 

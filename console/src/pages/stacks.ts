@@ -48,7 +48,7 @@ export class StacksPanel {
         @toggle=${(event: Event) => (event.target as HTMLDetailsElement).open && void this.open(each.id)}
       >
         <summary>
-          <code>${each.id.slice(0, 12)}</code>
+          <code>${each.id.slice(0, 18)}</code>
           ${badge(each.needed ? w.inUse : w.idle, each.needed ? 'good' : 'idle')}
           <span class="soft"
             >${[bytes(each.bytes), w.packages(each.packageCount), users].filter(Boolean).join(' · ')}</span
