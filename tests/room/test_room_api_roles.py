@@ -117,6 +117,8 @@ ROUTES: dict[str, Who] = {
     f"DELETE {A}/vhosts/favourite": "developer",
     f"PUT {A}/vhosts/{{fqdn}}": "developer",
     f"DELETE {A}/vhosts/{{fqdn}}": "developer",
+    f"GET {A}/domains": "member",
+    f"GET {A}/domains/{{host}}/proof": "developer",
     f"GET {ORG}/namespaces": "member",
     f"GET {A}/tcpRedirs": "member",
     f"POST {A}/tcpRedirs": "developer",
@@ -274,7 +276,13 @@ async def make_world(rig: ApiRig) -> World:
     app = await rig.create_app(admin, owner)
     await admin.do("PUT", f"/v2/organisations/{owner}/applications/{app}/env/SECRET", {"value": "s3cret"})
     made = await admin.do("POST", f"/v2/organisations/{owner}/consumers", {"name": "portal"})
-    names = {"owner_id": owner, "app_id": app, "key": made["key"], "person_id": (await rig.person("extra")).id}
+    names = {
+        "host": "x.example.test",
+        "owner_id": owner,
+        "app_id": app,
+        "key": made["key"],
+        "person_id": (await rig.person("extra")).id,
+    }
     names |= {"fqdn": "x.example.test", "name": "X", "tag": "x", "id": "unknown", "token": "unknown"}
     names |= {"deployment_id": "unknown", "instance_id": "unknown", "dependency_id": "unknown", "address": "a@b.test"}
     names |= {"port": "5001", "certificate_id": "unknown", "resource_id": app}

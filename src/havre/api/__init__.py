@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from havre import __version__
+from havre import __version__, edge
 from havre.api import (
     account,
     api_tokens,
@@ -94,7 +94,9 @@ def create_app(kernel: Kernel, rooms: tuple[Room, ...], apps: Apps, *, pages: Pa
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    ctx = app.state.context = Context(kernel, rooms, apps, Limits(kernel.clock), Known(kernel), Machine(kernel))
+    ctx = app.state.context = Context(
+        kernel, rooms, apps, Limits(kernel.clock), Known(kernel), Machine(kernel), edge.Names(kernel)
+    )
     errors.install(app)
     for each in WHOLE:
         app.include_router(each)

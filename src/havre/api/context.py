@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
-from havre import governance
+from havre import edge, governance
 from havre.api.limits import Limits
 from havre.apps import App, Apps, views
 from havre.base.errors import DeniedError, InvalidError
@@ -77,6 +77,7 @@ class Context:
     limits: Limits
     known: Known
     machine: Machine
+    names: edge.Names
 
     async def read(self, work: Callable[[sa.Connection], T]) -> T:
         return await self.kernel.store.read(work)
