@@ -131,6 +131,7 @@ ROUTES: dict[str, Who] = {
     f"GET {A}/deployments/{{deployment_id}}/progress": "member",
     f"GET {A}/usage": "member",
     f"DELETE {A}/deployments/{{deployment_id}}/instances": "developer",
+    f"GET {A}/commits": "insider",
     f"GET {A}/instances": "member",
     f"POST {A}/instances": "developer",
     f"DELETE {A}/instances": "developer",

@@ -1,12 +1,13 @@
 /** What was done to an application: each deployment with its steps as they happen, and its build log beside it. */
 import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
+import { say } from '../cc/core';
 import { logView, type LogView } from '../cc/logs';
 import { call, get } from '../kit/api';
 import { ago, moment, short, took } from '../kit/format';
 import { icon } from '../kit/icons';
 import type { Change } from '../kit/live';
 import { LogStream } from '../kit/log-stream';
-import { empty, Page, waiting } from '../kit/page';
+import { empty, Page, reason, waiting } from '../kit/page';
 import { deploymentState } from '../kit/parts';
 import { go } from '../kit/router';
 import { shared } from '../kit/state';
@@ -19,6 +20,13 @@ interface Row extends Omit<LastDeployment, 'id' | 'author' | 'startedAt' | 'numb
   uuid: string;
   date: number;
   author: { name: string };
+}
+
+interface Commit {
+  id: string;
+  subject: string;
+  author: string;
+  at: number;
 }
 
 interface Shown {
@@ -35,10 +43,12 @@ class Activity extends Page<Shown> {
     limit: { state: true },
     now: { state: true },
     hasLines: { state: true },
+    commits: { state: true },
   };
   declare limit: number;
   declare now: number;
   declare hasLines: boolean;
+  declare commits: Commit[] | null;
   private stream: LogStream | null = null;
   private followed = '';
   private timer = 0;
@@ -48,6 +58,7 @@ class Activity extends Page<Shown> {
     this.limit = MORE;
     this.now = Date.now();
     this.hasLines = false;
+    this.commits = null;
   }
 
   get heading(): string {
@@ -137,6 +148,36 @@ class Activity extends Page<Shown> {
       </div>
       <div class="stack">${chosen ? this.deployment(chosen) : waiting()}</div>
     </div>`;
+  }
+
+  protected override actions(): TemplateResult | typeof nothing {
+    if (!this.data?.rows.length || !shared.can('write')) return nothing;
+    return html`<details class="menu right" @toggle=${this.listCommits}>
+      <summary class="button">${icon('restart')} ${w.deployCommit}</summary>
+      <div class="sheet commits">
+        ${
+          this.commits === null
+            ? waiting()
+            : this.commits.map(
+                each =>
+                  html`<button @click=${() => void this.again(each.id)}>
+                    <span><code>${short(each.id)}</code> ${each.subject}</span
+                    ><small>${each.author} · ${ago(each.at)}</small>
+                  </button>`,
+              )
+        }
+      </div>
+    </details>`;
+  }
+
+  private async listCommits(event: Event): Promise<void> {
+    if (!(event.target as HTMLDetailsElement).open) return;
+    try {
+      this.commits = await get<Commit[]>(`${this.base}/commits`);
+    } catch (error) {
+      this.commits = [];
+      say(reason(error), 'danger');
+    }
   }
 
   private more(): void {

@@ -106,27 +106,63 @@ class People extends Page<Shown> {
     )}
     ${panel(
       w.quotas,
-      html`<div class="scroll" tabindex="0" role="region" aria-label=${w.quotas}>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">${w.organisation}</th>
-              <th scope="col">${w.sections['hv-apps']}</th>
-              <th scope="col">${w.instances}</th>
-            </tr>
-          </thead>
-          <tbody>
-            ${quotas.map(
-              each =>
-                html`<tr>
-                  <td>${each.name}</td>
-                  <td>${each.usedApps} / ${each.apps || '∞'}</td>
-                  <td>${each.instances || '∞'}</td>
-                </tr>`,
-            )}
-          </tbody>
-        </table>
-      </div>`,
+      html`<p class="soft">${w.quotaHint}</p>
+        <div class="scroll" tabindex="0" role="region" aria-label=${w.quotas}>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">${w.organisation}</th>
+                <th scope="col">${w.sections['hv-apps']}</th>
+                <th scope="col">${w.instances}</th>
+              </tr>
+            </thead>
+            <tbody>
+              ${quotas.map(
+                each =>
+                  html`<tr>
+                    <td>${each.name}</td>
+                    <td>
+                      <label class="quota"
+                        >${each.usedApps} /<input
+                          form="quota-${each.id}"
+                          name="apps"
+                          type="number"
+                          min="0"
+                          max="1000000"
+                          placeholder="∞"
+                          .value=${each.apps ? String(each.apps) : ''}
+                          aria-label="${w.sections['hv-apps']}: ${each.name}"
+                      /></label>
+                    </td>
+                    <td>
+                      <form
+                        class="quota"
+                        id="quota-${each.id}"
+                        @submit=${(event: SubmitEvent) => this.limit(event, each)}
+                      >
+                        <input
+                          name="instances"
+                          type="number"
+                          min="0"
+                          max="1000000"
+                          placeholder="∞"
+                          .value=${each.instances ? String(each.instances) : ''}
+                          aria-label="${w.instances}: ${each.name}"
+                        />
+                        <button
+                          class="button small"
+                          aria-label="${w.save}: ${each.name}"
+                          ?disabled=${this.isBusy}
+                        >
+                          ${w.save}
+                        </button>
+                      </form>
+                    </td>
+                  </tr>`,
+              )}
+            </tbody>
+          </table>
+        </div>`,
       { glyph: 'gauge' },
     )}
     ${panel(
@@ -160,6 +196,12 @@ class People extends Page<Shown> {
       });
     }, w.created);
     if (done) form.reset();
+  }
+
+  private limit(event: SubmitEvent, each: Quota): void {
+    const found = fields(event);
+    const body = { apps: Number(found.apps ?? 0), instances: Number(found.instances ?? 0) };
+    void this.act(() => call('PUT', `/v2/havre/quotas/${each.id}`, body), w.saved);
   }
 
   private async reset(each: PersonSeen): Promise<void> {

@@ -219,6 +219,7 @@ const en = {
   } as Record<string, string>,
   buildLog: 'Log of this deployment',
   older: 'Older ones',
+  deployCommit: 'Deploy a commit',
   redeploy: (commit: string) => `Deploy ${commit} again`,
 
   // logs
@@ -354,6 +355,7 @@ const en = {
   result: 'Result',
   allowed: 'done',
   refused: 'refused',
+  searchAudit: 'Filter: person, action, address…',
   webhooks: 'Webhooks',
   emailhooks: 'E-mails',
   events: 'Events',
@@ -431,6 +433,7 @@ const en = {
   inUse: 'in use',
   outbox: 'Letters',
   noLetters: 'No letter was written.',
+  quotaHint: 'What an organisation may have; empty is no limit.',
   roomsOfThis: 'Rooms of the installation',
   operationKinds: {
     'apps.deploy': 'Deployment',

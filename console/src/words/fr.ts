@@ -211,6 +211,7 @@ const fr: Words = {
   },
   buildLog: 'Journal de ce déploiement',
   older: 'Plus anciens',
+  deployCommit: 'Déployer un commit',
   redeploy: commit => `Redéployer ${commit}`,
 
   range: 'Période',
@@ -344,6 +345,7 @@ const fr: Words = {
   result: 'Résultat',
   allowed: 'fait',
   refused: 'refusé',
+  searchAudit: 'Filtrer : personne, action, adresse…',
   webhooks: 'Webhooks',
   emailhooks: 'Courriels',
   events: 'Événements',
@@ -419,6 +421,7 @@ const fr: Words = {
   inUse: 'utilisée',
   outbox: 'Lettres',
   noLetters: 'Aucune lettre n’a été écrite.',
+  quotaHint: 'Ce qu’une organisation peut avoir ; vide : sans limite.',
   roomsOfThis: 'Pièces de l’installation',
   operationKinds: {
     'apps.deploy': 'Déploiement',
