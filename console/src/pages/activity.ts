@@ -157,7 +157,7 @@ class Activity extends Page<Shown> {
       <div class="sheet commits">
         ${
           this.commits === null
-            ? waiting()
+            ? html`<p class="soft" role="status">${w.loading}</p>`
             : this.commits.map(
                 each =>
                   html`<button @click=${() => void this.again(each.id)}>

@@ -9,6 +9,7 @@ import { fields, Page, reason } from '../kit/page';
 import { badge, confirmed, copyable, panel } from '../kit/parts';
 import { shared } from '../kit/state';
 import { w } from '../words';
+import { certificatesPanel, type Uploaded } from './certificates';
 
 interface Dns {
   lead: 'here' | 'partly' | 'elsewhere' | 'nowhere' | 'unanswered' | 'local' | 'unknown';
@@ -45,6 +46,7 @@ interface Proof {
 
 interface Shown {
   domains: Domain[];
+  uploaded: Uploaded[];
   dns: { cname: string; a: string[]; aaaa?: string[] };
 }
 
@@ -100,14 +102,15 @@ class Domains extends Page<Shown> {
 
   protected async load(): Promise<Shown> {
     const { owner, app } = this.params;
-    const [domains, balancers] = await Promise.all([
+    const [domains, uploaded, balancers] = await Promise.all([
       get<Domain[]>(`${this.base}/domains`),
+      get<Uploaded[]>(`/v2/organisations/${owner}/certificates`),
       get<{ dns: Shown['dns'] }[]>(
         `/v4/load-balancers/organisations/${owner}/applications/${app}/load-balancers/default`,
       ),
     ]);
     this.lookAgain(domains);
-    return { domains, dns: balancers[0]?.dns ?? { cname: '', a: [] } };
+    return { domains, uploaded, dns: balancers[0]?.dns ?? { cname: '', a: [] } };
   }
 
   /** Nobody tells us when somebody's DNS changes: look now and then, more often while something is to be mended. */
@@ -118,7 +121,7 @@ class Domains extends Page<Shown> {
     this.timer = window.setTimeout(() => void this.look(), isSettled ? SETTLED_MS : UNSETTLED_MS);
   }
 
-  protected view({ domains, dns }: Shown): TemplateResult {
+  protected view({ domains, uploaded, dns }: Shown): TemplateResult {
     const may = shared.can('write');
     return html`${panel(
       w.names,
@@ -164,7 +167,26 @@ class Domains extends Page<Shown> {
           )}
         </dl>`,
       { glyph: 'link' },
-    )}`;
+    )}
+    ${certificatesPanel(uploaded, {
+      may,
+      isBusy: this.isBusy,
+      add: event => void this.upload(event),
+      drop: each => void this.dropCertificate(each),
+    })}`;
+  }
+
+  private async upload(event: SubmitEvent): Promise<void> {
+    const { certificate, key } = fields(event);
+    const form = event.target as HTMLFormElement;
+    const path = `/v2/organisations/${this.params.owner}/certificates`;
+    if (await this.act(() => call('POST', path, { certificate, key }), w.created)) form.reset();
+  }
+
+  private async dropCertificate(each: Uploaded): Promise<void> {
+    if (!(await confirmed(w.dropCertificate(each.names.join(', ')), w.remove))) return;
+    const path = `/v2/organisations/${this.params.owner}/certificates/${each.id}`;
+    void this.act(() => call('DELETE', path), w.removed);
   }
 
   private proving(found: Proof): TemplateResult {

@@ -140,15 +140,16 @@ class People extends Page<Shown> {
                         id="quota-${each.id}"
                         @submit=${(event: SubmitEvent) => this.limit(event, each)}
                       >
-                        <input
-                          name="instances"
-                          type="number"
-                          min="0"
-                          max="1000000"
-                          placeholder="∞"
-                          .value=${each.instances ? String(each.instances) : ''}
-                          aria-label="${w.instances}: ${each.name}"
-                        />
+                        <label
+                          ><input
+                            name="instances"
+                            type="number"
+                            min="0"
+                            max="1000000"
+                            placeholder="∞"
+                            .value=${each.instances ? String(each.instances) : ''}
+                            aria-label="${w.instances}: ${each.name}"
+                        /></label>
                         <button
                           class="button small"
                           aria-label="${w.save}: ${each.name}"
