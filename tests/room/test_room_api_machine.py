@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from havre import observe
 from havre.kernel import doctor, machine
 from havre.kernel.operations import Operation, Run, Step
+from havre.observe.model import AccessLine
 from tests.room.api_rig import ApiRig, api_rig
 
 pytestmark = pytest.mark.anyio
@@ -76,3 +79,20 @@ async def test_an_operation_under_way_is_told_with_its_steps(rig: ApiRig) -> Non
     (seen,) = (await rig.operator.get("/v2/havre/status"))["operations"]
     assert (seen["kind"], seen["key"]) == ("trial.wait", "thing")
     assert [(each["name"], each["state"]) for each in seen["steps"]] == [("first", "waiting"), ("second", "waiting")]
+
+
+async def test_who_looks_at_an_app_is_told_its_figures_and_then_what_changes(rig: ApiRig) -> None:
+    owner = await rig.organisation(rig.operator)
+    app = await rig.create_app(rig.operator, owner)
+    path = f"/v4/stats/organisations/{owner}/resources/{app}"
+    line = AccessLine(
+        app_id=app, at=rig.clock.now(), host="x.test", method="GET", path="/", scheme="https", protocol="HTTP/2.0",
+        status=404, duration_ms=1, bytes_in=1, bytes_out=1, source_ip="192.0.2.1", source_port=1,
+    )  # fmt: skip
+    observe._room(rig.kernel).signals.keep_access([line], cursors=[])
+    answer = await rig.operator.call("GET", path + "/live?interval=PT1H&span=PT30M&limit=2")
+    first, second = answer.text.strip().split("\n\n")
+    assert first.startswith("event: REQUESTS\n") and second.startswith("event: HEARTBEAT\n")
+    told = json.loads(first.partition("data: ")[2])["spans"]
+    assert told == await rig.operator.get(path + "/requests?interval=PT1H&span=PT30M")
+    assert told[-1]["statusCodes"] == {"404": 1}

@@ -157,6 +157,7 @@ ROUTES: dict[str, Who] = {
     "GET /v4/accesslogs/organisations/{owner_id}/applications/{app_id}/accesslogs": "insider",
     f"GET {S}/metrics": "member",
     f"GET {S}/requests": "member",
+    f"GET {S}/live": "member",
     "GET /v2/havre/status": "operator",
     "GET /v2/havre/doctor": "operator",
     "GET /v2/havre/disk": "operator",
@@ -253,7 +254,7 @@ class World:
             LIVE
             if found.endswith("logs")
             else "?limit=0"
-            if found.endswith("changes")
+            if found.endswith(("changes", "/live"))
             else "?cli_token=x"
             if found.endswith("cli_tokens")
             else ""

@@ -300,6 +300,21 @@ def test_a_session_elsewhere_is_ended_at_once(before: Desk, shop: str) -> None:
     expect(here.page.locator("main h1")).to_have_text("Organisations")
 
 
+def test_requests_are_counted_on_the_page_as_they_are_answered(before: Desk, shop: str) -> None:
+    tab = before.operator()
+    tab.open(shop)
+    count = tab.page.locator(".figure", has_text="in the last 24 hours")
+    expect(count).to_be_visible()
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    seen = int(re.sub(r"\D.*", "", count.inner_text().replace(",", "")))
+    for _ in range(3):
+        assert before.havre.get("shop.havre.localhost", "/counted")[0] == 200
+    expect(count).to_contain_text(f"{seen + 3:,} ")
+    assert [each for each in asked if each.endswith("span=PT30M")] == [], "it was told, it did not ask"
+    assert tab.violations() == tab.outside == tab.broken == []
+
+
 def test_the_platform_is_killed_and_the_page_says_so_and_comes_back_by_itself(before: Desk, shop: str) -> None:
     tab = before.operator()
     tab.open(shop)

@@ -12,7 +12,7 @@ from havre.api.context import Caller, Context, Ctx, OwnerParam, shown_fqdn
 from havre.apps import Deployment, Instance, glances, pretty_name, runtimes, views
 from havre.base.flavors import flavor
 from havre.base.ids import OperationId, UnitId
-from havre.governance import Right
+from havre.governance import Actor, Right
 from havre.wire import overview
 
 router = APIRouter(tags=["overviews"])
@@ -94,6 +94,10 @@ async def progress(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, depl
 @of_an_app.get(APP + "/usage")
 async def usage(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> list[overview.Usage]:
     """What the instances of an app use right now."""
+    return await used_by(ctx, actor, owner, app_id)
+
+
+async def used_by(ctx: Context, actor: Actor, owner: str, app_id: str) -> list[overview.Usage]:
     rows = await ctx.read(
         lambda conn: [each.instance for each in views.instances(conn, found(conn, actor, owner, app_id))]
     )
