@@ -51,7 +51,7 @@ export function findingsPanel(found: Finding[]): TemplateResult {
 
 function finding(each: Finding): TemplateResult {
   const tone = each.ok ? 'good' : each.fatal ? 'bad' : 'busy';
-  const follows = each.follows && (w.findings[each.what]?.[1] || each.follows);
+  const follows = each.follows && (w.findings[each.what]?.[1] || w.asSeen(each.follows));
   return html`<li>
     <span class="name"
       >${icon(each.ok ? 'check' : 'alert')}<strong>${w.findings[each.what]?.[0] || each.what}</strong>

@@ -491,6 +491,18 @@ const fr: Words = {
       .replace(/^a user for each app$/, 'un utilisateur par application')
       .replace(/^one user for all apps$/, 'un utilisateur pour toutes les applications')
       .replace(/^user, pid, mount, network$/, 'utilisateurs, processus, montages, réseau')
+      .replace(
+        /^apps and builds have a network of their own/,
+        'les applications et les builds ont leur propre réseau',
+      )
+      .replace(', masqueraded (IPv4)', ', masqué (IPv4)')
+      .replace(', through pasta', ', par pasta')
+      .replace(
+        'apps and builds leave through an HTTP(S) proxy, which programs must honour',
+        'les applications et les builds sortent par un mandataire HTTP(S), que les programmes doivent respecter',
+      )
+      .replace('pasta is not installed', 'pasta n’est pas installé')
+      .replace('/dev/net/tun cannot be opened', '/dev/net/tun ne peut être ouvert')
       .replace(/^filtered$/, 'filtrés')
       .replace(/^no filter for this architecture$/, 'aucun filtre pour cette architecture')
       .replace(' (our own, whatever the host has)', ' (le nôtre, quoi qu’ait l’hôte)')
