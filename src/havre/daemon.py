@@ -30,8 +30,8 @@ import uvicorn
 from havre import __version__, api, apps, console, edge, governance, network, notifications, observe, ssh
 from havre.base.errors import HavreError
 from havre.drivers.bwrap import identity
-from havre.kernel import backup, housekeeping, units
 from havre.kernel import config as settings
+from havre.kernel import housekeeping, units
 from havre.kernel.clock import SystemClock
 from havre.kernel.config import Config, Paths
 from havre.kernel.context import RotatingLog, configure_log
@@ -42,6 +42,7 @@ from havre.kernel.operations import SCHEMA as OPERATIONS_SCHEMA
 from havre.kernel.operations import Operations
 from havre.kernel.reconcile import run_reconciler
 from havre.kernel.rooms import Loop, Room
+from havre.kernel.settle import settle
 from havre.kernel.store import Store, events_schema
 
 log = structlog.get_logger()
@@ -88,7 +89,7 @@ async def serve(kernel: Kernel, file: Path | None = None) -> None:
     await kernel.store.migrate([events_schema(), OPERATIONS_SCHEMA, *schemas])
     for room in rooms:
         kernel.operations.register(room.operations)
-    await backup.settle(kernel.store, rooms)
+    await settle(kernel.store, rooms)
     await _write_credentials(kernel)
     for room in rooms:
         if room.start is not None:

@@ -13,6 +13,8 @@ WHEN_NEEDED = {
     "asyncssh": "the first visitor of the SSH gateway",
     "jinja2.environment": "the first page of signing in",
     "sqlalchemy.orm": "never: SQLAlchemy Core",
+    "havre.network.work": "the first arrow of a migration",
+    "yaml": "the first intent of the network",
     "havre.network.lab": "the lab is a program of its own",
 }
 

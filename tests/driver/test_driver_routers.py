@@ -18,10 +18,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from havre import network
 from havre.base.errors import InvalidError, UnavailableError
 from havre.drivers import bird, frr, netns
-from havre.network import decide, engines
+from havre.network import decide, engines, now
 from havre.network.model import Intent
 from tests.decide.network_rig import GOLDEN, example, parsed
 
@@ -194,7 +193,7 @@ async def test_what_runs_is_adopted(rig: Rig) -> None:
         while "2001:db8:100::/48" not in await rig.edge.exported("up_hp_ipv6"):
             await anyio.sleep(0.1)
     aut_num = "aut-num: AS64510\nimport: from AS64500 accept ANY\n"
-    text = await network.adopt_now(rig.edge.socket, engine=engine, edge="par1", site="paris", aut_num=aut_num)
+    text = await now.adopt_now(rig.edge.socket, engine=engine, edge="par1", site="paris", aut_num=aut_num)
     loopbacks = 'loopbacks: [10.255.0.1, "fd00:255::1"]'
     found = parsed(re.sub(r"loopbacks: .*", loopbacks, text))  # of iBGP, which nobody speaks here
     assert (found.asn, {str(each.prefix) for each in found.prefixes}) == (

@@ -63,7 +63,7 @@ class World:
     made: operations.Operations = field(init=False)
 
     def __post_init__(self) -> None:
-        self.made = operations.operations(self.work)
+        self.made = operations.operations(lambda: self.work)
 
     def operations(self, around: Any) -> Engine:
         engine = Engine(store=self.store, bus=self.bus, clock=FastClock(), node="test", around=around)

@@ -12,10 +12,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from havre import network
 from havre.base.errors import ConflictError, InvalidError, NotFoundError
 from havre.drivers import bird, netns
 from havre.kernel.clock import SystemClock
+from havre.network import now
 from havre.network.act import Edges, Historical, request
 from tests.decide.network_rig import example, parsed
 
@@ -47,7 +47,7 @@ async def test_a_version_keeps_what_each_edge_had(tmp_path: Path) -> None:
 async def test_a_plan_touches_nothing(tmp_path: Path) -> None:
     file = tmp_path / "intent.yaml"
     file.write_text(tree(tmp_path))
-    made = await network.plan_now(file, tmp_path / "state", stage="", clock=SystemClock())
+    made = await now.plan_now(file, tmp_path / "state", stage="", clock=SystemClock())
     assert set(made.differences) == {"par1", "lyo1", "lil1"}
     assert sorted(each.name for each in tmp_path.iterdir()) == ["intent.yaml"]
 
@@ -56,7 +56,7 @@ async def test_a_plan_of_a_wrong_file_names_it(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(tree(tmp_path).replace("asn: 64510", "asn: ten"))
     with pytest.raises(InvalidError, match=r"mine\.yaml:4: asn: 'ten' is not"):
-        await network.plan_now(file, tmp_path / "state", stage="", clock=SystemClock())
+        await now.plan_now(file, tmp_path / "state", stage="", clock=SystemClock())
 
 
 async def test_a_provider_that_is_not_ours_to_configure_is_asked_in_words_and_in_its_daemons_language(
@@ -121,16 +121,16 @@ def daemons() -> Iterator[Path]:
 async def test_an_intent_is_applied_changed_and_taken_back_by_version(daemons: Path) -> None:
     file, state, clock = daemons / "intent.yaml", daemons / "state", SystemClock()
     file.write_text(tree(daemons))
-    assert await network.apply_now(file, state, stage="FLIPPED", clock=clock) == 2
-    assert await network.apply_now(file, state, stage="FLIPPED", clock=clock) == 0
-    assert await network.apply_now(file, state, stage="MULTI(1)", clock=clock) == 3
+    assert await now.apply_now(file, state, stage="FLIPPED", clock=clock) == 2
+    assert await now.apply_now(file, state, stage="FLIPPED", clock=clock) == 0
+    assert await now.apply_now(file, state, stage="MULTI(1)", clock=clock) == 3
     async with bird.Bird(daemons / "par1.ctl") as par1:
         await _until_sessions(par1, {"up_hp_ipv4", "up_hp_ipv6", "up_t1_ipv4", "up_t1_ipv6"})
-        assert await network.go_back(file, state, number=2, clock=clock) == 4
+        assert await now.go_back(file, state, number=2, clock=clock) == 4
         await _until_sessions(par1, {"up_hp_ipv4", "up_hp_ipv6"})
-        assert await network.go_back(file, state, number=1, clock=clock) == 5  # what was there before us
+        assert await now.go_back(file, state, number=1, clock=clock) == 5  # what was there before us
         await _until_sessions(par1, set())
-    assert list((await network.versions(file, state, clock=clock)).values()) == [
+    assert list((await now.versions(file, state, clock=clock)).values()) == [
         "what was there before Havre", "intent.yaml at FLIPPED", "intent.yaml at MULTI(1)", "back to version 2",
         "back to version 1",
     ]  # fmt: skip
@@ -140,7 +140,7 @@ async def test_a_tree_with_an_old_origin_is_not_applied_in_one_go(tmp_path: Path
     file = tmp_path / "intent.yaml"
     file.write_text(tree(tmp_path))
     with pytest.raises(ConflictError, match="gate by gate"):
-        await network.apply_now(file, tmp_path / "state", stage="", clock=SystemClock())
+        await now.apply_now(file, tmp_path / "state", stage="", clock=SystemClock())
     assert sorted(each.name for each in tmp_path.iterdir()) == ["intent.yaml"]
 
 
@@ -149,7 +149,7 @@ async def test_a_file_stays_as_readable_as_it_was(daemons: Path) -> None:
     (daemons / "par1.conf").chmod(0o640)
     file = daemons / "intent.yaml"
     file.write_text(tree(daemons))
-    await network.apply_now(file, daemons / "state", stage="FLIPPED", clock=SystemClock())
+    await now.apply_now(file, daemons / "state", stage="FLIPPED", clock=SystemClock())
     assert (daemons / "par1.conf").stat().st_mode & 0o777 == 0o640
     made = edges(daemons)
     await made.ready(made.present())
@@ -169,7 +169,7 @@ async def test_what_the_daemon_refuses_is_nowhere_brought_out(daemons: Path) -> 
 
 @needs_bird
 async def test_a_running_bird_is_adopted(daemons: Path) -> None:
-    text = await network.adopt_now(daemons / "par1.ctl", edge="par1", site="paris", aut_num=AUT_NUM)
+    text = await now.adopt_now(daemons / "par1.ctl", edge="par1", site="paris", aut_num=AUT_NUM)
     assert "asn: 64510" in text and "router_id: 10.255.0.1" in text
     assert "kind: transit # aut-num: accept ANY" in text
     assert "hp:" in text and 'neighbor: "127.0.0.3"' in text

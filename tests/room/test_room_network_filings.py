@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from havre import network
 from havre.base.errors import UnavailableError
 from havre.kernel.clock import SystemClock
-from havre.network import decide
+from havre.network import decide, now
 from havre.network.lab import registers
 from havre.network.lab.world import Knobs
 from havre.network.work import Work
@@ -33,14 +32,14 @@ async def test_what_is_there_is_not_filed_again(tmp_path: Path) -> None:
     objects.write_text(registers.objects(parsed(example()), Knobs(irr_has_new_origin=False)))
     with server("irr", objects) as port:
         file, clock = tree(port, tmp_path), SystemClock()
-        found = await network.filings_now(file, is_cleaning=False, clock=clock)
+        found = await now.filings_now(file, is_cleaning=False, clock=clock)
         assert [each.splitlines()[0] for each in found if not each.startswith("# ROA")] == [
             "# create route 198.51.100.0/24AS64510", "# create route6 2001:db8:100::/48AS64510",
         ]  # fmt: skip
         objects.write_text(registers.objects(parsed(example()), Knobs()))
-        found = await network.filings_now(file, is_cleaning=False, clock=clock)
+        found = await now.filings_now(file, is_cleaning=False, clock=clock)
         assert [each for each in found if not each.startswith("# ROA")] == []
-        cleaning = await network.filings_now(file, is_cleaning=True, clock=clock)
+        cleaning = await now.filings_now(file, is_cleaning=True, clock=clock)
         assert [each.splitlines()[0] for each in cleaning] == [
             "# delete route 198.51.100.0/24AS64500", "# delete route6 2001:db8:100::/48AS64500",
         ]  # fmt: skip
@@ -48,14 +47,14 @@ async def test_what_is_there_is_not_filed_again(tmp_path: Path) -> None:
 
 async def test_a_registry_that_is_silent_is_not_taken_for_empty(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError):
-        await network.filings_now(tree(1, tmp_path), is_cleaning=False, clock=SystemClock())
+        await now.filings_now(tree(1, tmp_path), is_cleaning=False, clock=SystemClock())
 
 
 async def test_preflight_asks_the_same_registry(tmp_path: Path) -> None:
     objects = tmp_path / "irr.db"
     objects.write_text(registers.objects(parsed(example()), Knobs(irr_has_new_origin=False)))
     with server("irr", objects) as port:
-        report = await network.preflight_now(tree(port, tmp_path), tmp_path / "state", clock=SystemClock())
+        report = await now.preflight_now(tree(port, tmp_path), tmp_path / "state", clock=SystemClock())
     stopped = [each for each in report.stops if each.check == "route-object"]
     assert len(stopped) == 2 and all("not there: AS64500" in each.evidence for each in stopped)
 

@@ -1,5 +1,5 @@
 """A whole installation as its users see it: `havre up`, the stock `clever`, git, HTTPS. Nothing of ours is imported
-but what an operator's script could use."""
+but what an operator's script could use, and what tells whether this machine has limits."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from havre.drivers import cgroup
+
 HAVRE = str(Path(sys.executable).parent / "havre")
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NODE_APP = {
@@ -43,6 +47,7 @@ server.listen(8080, "0.0.0.0")
 }
 
 
+NEEDS_LIMITS = pytest.mark.skipif(bool(cgroup.probe().missing), reason="doctor says: limits NO")
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 PORTS = itertools.count(20_000 + 6_000 * (WORKER % 2) + os.getpid() * 97 % 5_500)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.rig import Installation, Load, commit, installation, until, write_files
+from tests.system.rig import NEEDS_LIMITS, Installation, Load, commit, installation, until, write_files
 
 HOST = "moody.havre.localhost"
 APPS = {
@@ -120,6 +120,7 @@ def test_a_crash_loop_backs_off_for_ever_and_says_so_each_time(havre: Installati
     assert len(activity(havre, folder, "REPLACE")) == 1, "a series of crashes is one line of activity"
 
 
+@NEEDS_LIMITS
 def test_an_app_out_of_memory_is_told_which_flavor_to_take(havre: Installation, folder: Path) -> None:
     forget_crashes(havre)
     before = answer(havre)["instance"]

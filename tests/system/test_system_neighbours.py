@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.rig import NODE_APP, Installation, Load, installation, until
+from tests.system.rig import NEEDS_LIMITS, NODE_APP, Installation, Load, installation, until
 
 APPS = {"health_timeout_s": 60.0, "drain_s": 2.0, "grace_s": 1.0, "health_every_s": 0.5, "health_probe_s": 20.0}
 CALM, WILD = "calm.havre.localhost", "wild.havre.localhost"
@@ -72,7 +72,12 @@ def told(havre: Installation, bound: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "bound", [each if each == "bytes" else pytest.param(each, marks=pytest.mark.soak) for each in TOLD]
+    "bound",
+    [
+        "bytes",
+        *(pytest.param(each, marks=pytest.mark.soak) for each in ("processes", "files", "output")),
+        pytest.param("memory", marks=[pytest.mark.soak, NEEDS_LIMITS]),
+    ],
 )
 def test_a_bomb_is_told_to_its_owner_and_its_neighbour_answers(havre: Installation, bound: str) -> None:
     with Load(havre, CALM, clients=2).running() as load:

@@ -1,6 +1,7 @@
 /** An application: what it is, what runs of it, what it was asked and what it uses. */
 import { html, nothing, type TemplateResult } from 'lit';
 import { call, get } from '../kit/api';
+import { Counting } from '../kit/counting';
 import { ago, bytes, moment, number, short, took } from '../kit/format';
 import { icon } from '../kit/icons';
 import type { Change } from '../kit/live';
@@ -23,12 +24,13 @@ interface Figures {
   metrics: Series[];
 }
 
-const FIGURES_MS = 20_000;
+const FIGURES_MS = 60_000; // how often what an application used is kept
 
 class OverviewPage extends Page<Shown> {
   static override properties = { ...Page.properties, figures: { state: true } };
   declare figures: Figures | undefined;
   private timer = 0;
+  private counting: Counting | null = null;
 
   get heading(): string {
     return this.data?.app.name ?? shared.app(this.params?.app ?? '')?.name ?? w.sections['hv-overview'] ?? '';
@@ -50,6 +52,26 @@ class OverviewPage extends Page<Shown> {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     window.clearInterval(this.timer);
+    this.counting?.close();
+  }
+
+  protected override willUpdate(changed: Map<string, unknown>): void {
+    super.willUpdate(changed);
+    if (changed.has('params')) this.count();
+  }
+
+  /** What it is asked and what its instances use: told by the platform while this page is looked at. */
+  private count(): void {
+    this.counting?.close();
+    const stats = `/v4/stats/organisations/${this.params.owner}/resources/${this.params.app}`;
+    this.counting = new Counting(`${stats}/live?interval=P1D&span=PT30M`, {
+      requests: requests => {
+        if (this.figures) this.figures = { ...this.figures, requests };
+      },
+      usage: usage => {
+        if (this.data) this.data = { ...this.data, usage };
+      },
+    });
   }
 
   protected async load(): Promise<Shown> {

@@ -6,7 +6,6 @@ variables are in the runtime.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -107,5 +106,7 @@ def notes(names: Iterable[str], own: Collection[str]) -> tuple[str, ...]:
 
 
 def _hinted(name: str, known: list[str]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
     return f"{name} (did you mean {near[0]}?)" if near else name

@@ -39,6 +39,7 @@ from havre.apps.packages import open_toolchains
 from havre.apps.runtimes import Command, Plan
 from havre.apps.scaling import Scale
 from havre.apps.stacks import Roots
+from havre.apps.turns import Turns
 from havre.base.errors import ConflictError, InvalidError, NotFoundError
 from havre.base.flavors import flavor
 from havre.base.ids import DeploymentId, InstanceId, UnitId, new_instance_id
@@ -79,6 +80,7 @@ class Work:
         self.kernel = kernel
         self.toolchains = open_toolchains(kernel.paths.toolchains, kernel.config.build.packages, kernel.environment)
         self.stacks = stacks.open_stacks(kernel.paths.stacks, kernel.environment, now=kernel.clock.now)
+        self.turns = Turns(kernel.config.build.at_once)
 
     async def read(self, app_id: str, deployment_id: str) -> tuple[App, Deployment]:
         def look(conn: sa.Connection) -> tuple[App | None, Deployment | None]:
@@ -230,9 +232,11 @@ class Work:
             log = logbook.file_of(paths, deployment.id, "build")
             source = self.build_source(app, deployment, names.build_unit, log)
             await kernel.store.write(lambda tx: observe.add_source(tx, source))
-            if await kernel.units.get(names.build_unit) is None:
-                await self._start_build(app, deployment, names, plan, log, stacks.tree_of(self.stacks, roots.build))
-            ended = await kernel.units.wait(names.build_unit)
+            is_running = await kernel.units.get(names.build_unit) is not None
+            async with self.turns.one(is_running=is_running, tell=partial(self.say, deployment.id)):
+                if not is_running:
+                    await self._start_build(app, deployment, names, plan, log, stacks.tree_of(self.stacks, roots.build))
+                ended = await kernel.units.wait(names.build_unit)
             await kernel.store.write(lambda tx: observe.end_source(tx, names.build_unit))
             if not ended.is_success:
                 hint = starting.larger_build(app, kernel.config) if ended.oom else ""

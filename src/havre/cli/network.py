@@ -12,11 +12,11 @@ from typing import IO, TypeVar
 import anyio
 import click
 
-from havre import network as room
 from havre.base.errors import HavreError, InvalidError
 from havre.cli import options
 from havre.client import Client
 from havre.kernel.clock import SystemClock
+from havre.network import now
 from havre.wire import network as wire
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ def network() -> None:
 @click.option("--quiet", is_flag=True, help="Words alone, without the configurations.")
 def plan(intent: Path, data: Path | None, stage: str, as_json: bool, quiet: bool) -> None:
     """What would change at our edges if INTENT were applied, and what the neighbours would have to do."""
-    made = _run(lambda: room.plan_now(intent, _folder(data), stage=stage, clock=SystemClock()))
+    made = _run(lambda: now.plan_now(intent, _folder(data), stage=stage, clock=SystemClock()))
     if as_json:
         told = {"words": made.words, "turns": made.turns, "restarts": made.restarts}
         click.echo(
@@ -68,7 +68,7 @@ def plan(intent: Path, data: Path | None, stage: str, as_json: bool, quiet: bool
 @click.option("--stage", default="", help="Of a migration: what the edges do at this stage.")
 def apply(intent: Path, data: Path | None, stage: str) -> None:
     """Bring INTENT to our edges: checked by the daemons, kept as a version, one neighbour at a time where need be."""
-    version = _run(lambda: room.apply_now(intent, _folder(data), stage=stage, clock=SystemClock()))
+    version = _run(lambda: now.apply_now(intent, _folder(data), stage=stage, clock=SystemClock()))
     click.echo(f"Version {version} is in force" if version else "Nothing changed")
 
 
@@ -79,10 +79,10 @@ def apply(intent: Path, data: Path | None, stage: str) -> None:
 def versions(intent: Path, data: Path | None, number: int | None) -> None:
     """What was brought to the edges, and going back to one of them."""
     if number is not None:
-        made = _run(lambda: room.go_back(intent, _folder(data), number=number, clock=SystemClock()))
+        made = _run(lambda: now.go_back(intent, _folder(data), number=number, clock=SystemClock()))
         click.echo(f"Version {number} is in force again" + (f", as version {made}" if made else "; nothing differed"))
         return
-    for each, words in _run(lambda: room.versions(intent, _folder(data), clock=SystemClock())).items():
+    for each, words in _run(lambda: now.versions(intent, _folder(data), clock=SystemClock())).items():
         click.echo(f"{each:4}  {words}")
 
 
@@ -94,7 +94,7 @@ def versions(intent: Path, data: Path | None, number: int | None) -> None:
 )
 def preflight(intent: Path, data: Path | None, evidence: Path | None) -> None:
     """What registries, RPKI, the daemon, probes and the intent itself say against going on, and what to do about it."""
-    report = _run(lambda: room.preflight_now(intent, _folder(data), evidence_file=evidence, clock=SystemClock()))
+    report = _run(lambda: now.preflight_now(intent, _folder(data), evidence_file=evidence, clock=SystemClock()))
     click.echo(str(report))
     sys.exit(0 if report.is_clear else 1)
 
@@ -104,7 +104,7 @@ def preflight(intent: Path, data: Path | None, evidence: Path | None) -> None:
 @click.option("--clean", is_flag=True, help="What is taken away at the end instead.")
 def objects(intent: Path, clean: bool) -> None:
     """The ROAs and objects that INTENT needs and the registry lacks, ready to be submitted, in the safe order."""
-    found = _run(lambda: room.filings_now(intent, is_cleaning=clean, clock=SystemClock()))
+    found = _run(lambda: now.filings_now(intent, is_cleaning=clean, clock=SystemClock()))
     click.echo("\n".join(found) if found else "Nothing has to be filed")
 
 
@@ -117,7 +117,7 @@ def objects(intent: Path, clean: bool) -> None:
 def adopt(engine: str, socket: Path | None, edge: str, site: str, aut_num: IO[str] | None) -> None:
     """Print the intent that a running BIRD's or FRR's sessions, and an aut-num, amount to."""
     text = aut_num.read() if aut_num is not None else ""
-    made = _run(lambda: room.adopt_now(socket, engine=engine, edge=edge, site=site, aut_num=text))
+    made = _run(lambda: now.adopt_now(socket, engine=engine, edge=edge, site=site, aut_num=text))
     click.echo(made, nl=False)
 
 
@@ -181,7 +181,7 @@ _id = click.argument("id")
 @options.data
 def begin(id: str, intent: Path, goal: str, data: Path | None) -> None:
     """Begin the migration ID of INTENT. It stops wherever something is not as it must be, and says why."""
-    room.check(intent)  # its mistakes are told of the file
+    now.check(intent)  # its mistakes are told of the file
     _tell(Client.of_data(options.place(data)).begin_migration(id, intent.read_text(), goal))
 
 

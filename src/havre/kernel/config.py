@@ -7,7 +7,6 @@ host's package tools are configured with is taken here too, as a plain mapping.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import os
 import sys
@@ -78,6 +77,7 @@ class ImagesConfig:
 
 @dataclass(frozen=True)
 class BuildConfig:
+    at_once: int = 0
     timeout_s: float = 1800.0
     memory_mib: int = 4096
     cpus: float = 2.0
@@ -314,6 +314,8 @@ def _build(kind: Any, tree: Mapping[str, Any], *, at: str, prefix: str) -> Any:
     values: dict[str, Any] = {}
     for key, value in tree.items():
         if key not in known:
+            import difflib
+
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
             hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known here: {', '.join(sorted(known))}"
             raise InvalidError(f"{at}: there is no setting {prefix}{key}{hint}")

@@ -42,7 +42,7 @@ async def serve(folder: Path, kill_at: str = "") -> None:
         engine = Engine(store=store, bus=bus, clock=clock, node="lab", around=_killer(kill_at) if kill_at else None)
         await store.migrate([events_schema(), OPERATIONS_SCHEMA, tables.SCHEMA])
         work = Work(store, engine, clock, folder)
-        made = operations.operations(work)
+        made = operations.operations(lambda: work)
         engine.register((made.advance, made.retreat))
         async with anyio.create_task_group() as group:
             group.start_soon(engine.run)

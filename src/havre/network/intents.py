@@ -5,15 +5,23 @@ from __future__ import annotations
 from havre.base.errors import ConflictError, InvalidError, NotFoundError
 from havre.kernel.operations import Operations as Engine
 from havre.kernel.store import Tx
-from havre.network import decide, intent, tables
+from havre.network import decide, tables
 from havre.network.decide import State
+from havre.network.model import Intent
 from havre.network.operations import ArrowArgs, Operations, key_of
+
+
+def parsed(content: str) -> Intent:
+    """The tree, whose reader is loaded when there is one to read. Raises InvalidError with file and line."""
+    from havre.network import intent
+
+    return intent.parse(content)
 
 
 def begin(tx: Tx, *, id: str, content: str, goal: str = "CLEANED", is_paused: bool = False) -> None:
     """Write a migration down, at DRAFT and on its way unless it `is_paused`. Raises InvalidError and ConflictError when
     there is one of the name."""
-    wanted = intent.parse(content)
+    wanted = parsed(content)
     if wanted.historical is None or not any(each.old_origin for each in wanted.prefixes):
         raise InvalidError(
             "there is nothing to migrate: no upstream of kind historical, or no prefix with an old_origin"
@@ -31,7 +39,7 @@ def begin(tx: Tx, *, id: str, content: str, goal: str = "CLEANED", is_paused: bo
 def confirm(tx: Tx, *, id: str, what: str, words: str) -> None:
     """A person says that an upstream's filters have us (`t1`), or that the registries do (`registered`)."""
     found = _found(tx, id)
-    known = ["registered", *(each.name for each in intent.parse(found.intent).upstreams)]
+    known = ["registered", *(each.name for each in parsed(found.intent).upstreams)]
     if what not in known:
         raise InvalidError(f"what is confirmed is one of {', '.join(known)}")
     tables.confirm(tx, id, what=what, words=words)
@@ -48,7 +56,7 @@ def pause(tx: Tx, *, id: str) -> None:
 
 def resume(tx: Tx, *, id: str, goal: str = "") -> None:
     found = _found(tx, id)
-    changes = {"goal": str(decide.stage_named(intent.parse(found.intent), goal))} if goal else {}
+    changes = {"goal": str(decide.stage_named(parsed(found.intent), goal))} if goal else {}
     tables.change(tx, id, is_paused=False, note="", **changes)
     tx.emit("network.migration.resumed", subject=id)
 
@@ -77,7 +85,7 @@ def drive(tx: Tx, engine: Engine, made: Operations) -> int:
             continue
         if any(not live.has_ended for live in engine.of_key(tx.conn, key_of(each.id), limit=5)):
             continue
-        wanted = intent.parse(each.intent)
+        wanted = parsed(each.intent)
         way = [str(stage) for stage in decide.stages(wanted)]
         if way.index(each.stage) >= way.index(each.goal):
             continue

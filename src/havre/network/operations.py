@@ -6,13 +6,17 @@ migration's row says which stage is reached. The arrows of one migration have on
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from havre.base.errors import ConflictError
 from havre.kernel.operations import Operation, Run, Step
 from havre.kernel.store import Tx
 from havre.network import decide, tables
-from havre.network.work import Work
+
+if TYPE_CHECKING:
+    from havre.network.work import Work
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class Operations:
     retreat: Operation[ArrowArgs]
 
 
-def operations(work: Work) -> Operations:
+def operations(work: Callable[[], Work]) -> Operations:
+    """work: made when the first arrow flies; a control plane without a migration does without all that it needs."""
     return Operations(_advance(work), _retreat(work))
 
 
@@ -37,21 +42,21 @@ def key_of(migration_id: str) -> str:
     return f"network.migration:{migration_id}"
 
 
-def _advance(work: Work) -> Operation[ArrowArgs]:
+def _advance(work: Callable[[], Work]) -> Operation[ArrowArgs]:
     async def preflight(run: Run[ArrowArgs]) -> None:
-        await work.preflight(run.args.migration_id, run.args.stage)
+        await work().preflight(run.args.migration_id, run.args.stage)
 
     async def join(run: Run[ArrowArgs]) -> None:
-        await work.join(run.args.migration_id, run.args.stage)
+        await work().join(run.args.migration_id, run.args.stage)
 
     async def probe(run: Run[ArrowArgs]) -> None:
-        await work.probe(run.args.migration_id, run.args.stage)
+        await work().probe(run.args.migration_id, run.args.stage)
 
     async def switch(run: Run[ArrowArgs]) -> str:
-        return await work.switch(run.args.migration_id, run.args.stage)
+        return await work().switch(run.args.migration_id, run.args.stage)
 
     async def undo(run: Run[ArrowArgs]) -> None:
-        await work.undo_switch(run.args.migration_id, run.args.stage)
+        await work().undo_switch(run.args.migration_id, run.args.stage)
 
     def on_done(tx: Tx, run: Run[ArrowArgs]) -> None:
         id, stage = run.args.migration_id, run.args.stage
@@ -75,12 +80,12 @@ def _advance(work: Work) -> Operation[ArrowArgs]:
     return Operation("network.advance", ArrowArgs, steps, on_done=on_done, on_undone=on_undone)
 
 
-def _retreat(work: Work) -> Operation[ArrowArgs]:
+def _retreat(work: Callable[[], Work]) -> Operation[ArrowArgs]:
     async def leave(run: Run[ArrowArgs]) -> str:
-        return await work.retreat(run.args.migration_id, run.args.stage)
+        return await work().retreat(run.args.migration_id, run.args.stage)
 
     async def settle(run: Run[ArrowArgs]) -> str:
-        _, intent = await work.read(run.args.migration_id)
+        _, intent = await work().read(run.args.migration_id)
         before = decide.preceding(intent, decide.stage_named(intent, run.args.stage))
         if before is None:
             raise ConflictError("there is no stage before the first")

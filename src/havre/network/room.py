@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -12,15 +14,17 @@ from havre.kernel.kernel import Kernel
 from havre.kernel.reconcile import Pass, Reconciler
 from havre.kernel.rooms import Health, Loop, Room
 from havre.kernel.store import Tx
-from havre.network import intent, intents, operations, proof, tables
+from havre.network import intents, operations, proof, tables
 from havre.network.model import Observers
 from havre.network.operations import Operations
-from havre.network.probes.keeper import Keeper
+from havre.network.probes.keeper import STREAMS, Keeper
 from havre.network.tables import Evidence, Migration
-from havre.network.work import Work
+
+if TYPE_CHECKING:
+    from havre.network.work import Work
 
 PASS_S = 30.0
-PROBERS_S = 0.5  # between two looks at who has to run
+PROBERS_S = 0.5  # between two looks at who has to run, while somebody has
 
 
 def setup(kernel: Kernel) -> Room:
@@ -35,14 +39,18 @@ def setup(kernel: Kernel) -> Room:
         return Pass(changed=begun)
 
     async def keep_probers() -> None:
-        keeper, known = Keeper(_work(kernel).streams), dict[str, Observers]()
+        keeper, known = Keeper(_folder(kernel) / STREAMS), dict[str, Observers]()
         try:
-            while True:
-                found = await kernel.store.read(tables.migrations)
-                under_way = [each for each in found if not each.is_paused and each.stage != each.goal]
-                known = {each.id: known.get(each.id) or intent.parse(each.intent).observers for each in under_way}
-                keeper.keep(known)
-                await kernel.clock.sleep(PROBERS_S)
+            async with kernel.bus.subscribe("network.") as wakes:
+                while True:
+                    found = await kernel.store.read(tables.migrations)
+                    under_way = [each for each in found if not each.is_paused and each.stage != each.goal]
+                    known = {each.id: known.get(each.id) or intents.parsed(each.intent).observers for each in under_way}
+                    keeper.keep(known)
+                    if known:
+                        await kernel.clock.sleep(PROBERS_S)
+                    else:
+                        await wakes.receive()
         finally:
             keeper.end()
 
@@ -64,12 +72,18 @@ def setup(kernel: Kernel) -> Room:
     )
 
 
-def _work(kernel: Kernel) -> Work:
-    return Work(kernel.store, kernel.operations, kernel.clock, kernel.paths.data / "network")
+def _folder(kernel: Kernel) -> Path:
+    return kernel.paths.data / "network"
 
 
 def _operations(kernel: Kernel) -> Operations:
-    return operations.operations(_work(kernel))
+    @cache
+    def work() -> Work:
+        from havre.network.work import Work
+
+        return Work(kernel.store, kernel.operations, kernel.clock, _folder(kernel))
+
+    return operations.operations(work)
 
 
 def migrations(conn: sa.Connection, actor: Actor) -> list[Migration]:

@@ -25,6 +25,7 @@ from havre.network.decide import Stage, State
 from havre.network.judge import Wanted, judge
 from havre.network.model import Family, Intent, Upstream
 from havre.network.preflight import Finding
+from havre.network.probes.keeper import STREAMS
 from havre.network.sight import Sight
 
 FAST_S = 3.0  # looked at as often as can be for so long after something was done
@@ -65,7 +66,7 @@ class Work:
     @property
     def streams(self) -> Path:
         """Where our probers count, each migration's in a folder of its name."""
-        return self.folder / "streams"
+        return self.folder / STREAMS
 
     def historical(self, intent: Intent) -> Historical:
         return Historical(intent, self.folder, self.clock)

@@ -11,7 +11,6 @@ very process that becomes it; a program is taken for ours by pid, start time and
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
@@ -28,8 +27,6 @@ LIVED_S = 10.0  # who lived so long is started again without a pause
 PAUSE_FIRST_S, PAUSE_MOST_S = 0.05, 5.0
 GRACE_S = 5.0
 PIDFD_GETFD = 438
-
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def identity(pid):
@@ -116,9 +113,11 @@ class Program:
         return True
 
     def fetch_doors(self):
-        found = []
+        import ctypes  # in a keeper that adopts alone
+
+        libc, found = ctypes.CDLL(None, use_errno=True), []
         for number, door in enumerate(self.told["doors"]):
-            fd = _LIBC.syscall(PIDFD_GETFD, self.pidfd, FIRST_FD + number, 0)
+            fd = libc.syscall(PIDFD_GETFD, self.pidfd, FIRST_FD + number, 0)
             if fd < 0:
                 return None
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import smtplib
 import ssl
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -37,6 +36,8 @@ class Server:
         await anyio.to_thread.run_sync(self._hand_over, letter)
 
     def _hand_over(self, letter: EmailMessage) -> None:
+        import smtplib
+
         kind = smtplib.SMTP_SSL if self.tls == "tls" else smtplib.SMTP
         try:
             with kind(self.host, self.port, timeout=TIMEOUT_S) as server:

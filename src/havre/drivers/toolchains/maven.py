@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +104,8 @@ def sbt(root: Path, repository: Repository) -> Path:
 
 def unpacked(root: Path, name: str, artifact: Artifact, repository: Repository) -> Path:
     """The one directory that the artifact's archive holds."""
+    import tarfile
+
     place = root / name
     if not place.exists():
         with scratch(root) as folder:

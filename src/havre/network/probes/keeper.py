@@ -19,6 +19,7 @@ from havre.network.model import FAMILIES, Observers
 from havre.network.probes import prober
 
 log = structlog.get_logger()
+STREAMS = "streams"  # the folder of the probers, in the room's own
 PROBE = Path(prober.__file__)
 AHEAD = ("nice", "-n", "-20")  # of others, where we may: what is measured is the network
 WAYS = {"inside": ("in", "out"), "outside": ("out", "in")}  # of each end: what comes to it, what it sends
