@@ -18,16 +18,19 @@ interface Linked {
 interface Shown {
   own: Variable[];
   linked: Linked[];
+  published: Variable[];
 }
 
+type Part = 'own' | 'published';
+
 class Environment extends Page<Shown> {
-  static override properties = { ...Page.properties, isSaving: { state: true }, isStale: { state: true } };
-  declare isSaving: boolean;
+  static override properties = { ...Page.properties, saving: { state: true }, isStale: { state: true } };
+  declare saving: Part | null;
   declare isStale: boolean;
 
   constructor() {
     super();
-    this.isSaving = false;
+    this.saving = null;
     this.isStale = false;
   }
 
@@ -44,24 +47,25 @@ class Environment extends Page<Shown> {
   }
 
   protected async load(): Promise<Shown> {
-    const [own, linked] = await Promise.all([
+    const [own, linked, published] = await Promise.all([
       get<Variable[]>(`${this.base}/env`),
       get<Linked[]>(`${this.base}/dependencies/env`),
+      get<Record<string, string>>(`${this.base}/exposed_env`),
     ]);
-    return { own, linked };
+    return { own, linked, published: Object.entries(published).map(([name, value]) => ({ name, value })) };
   }
 
-  protected view({ own, linked }: Shown): TemplateResult {
-    const state: FormState = {
-      type: this.isSaving ? 'saving' : 'loaded',
-      validationMode: 'strict',
-      variables: own,
-    };
-    return html`${variablesForm(state, {
-      name: shared.app(this.params.app ?? '')?.name ?? '',
+  protected view({ own, linked, published }: Shown): TemplateResult {
+    const state = (part: Part, variables: Variable[]): FormState => ({
+      type: this.saving === part ? 'saving' : 'loaded',
+      validationMode: part === 'own' ? 'strict' : 'simple',
+      variables,
+    });
+    const form = { name: shared.app(this.params.app ?? '')?.name ?? '', readonly: !shared.can('write') };
+    return html`${variablesForm(state('own', own), {
+      ...form,
       restart: shared.can('write'),
-      readonly: !shared.can('write'),
-      save: found => void this.save(found),
+      save: found => void this.save('own', found),
       start: () => void this.restart(),
     })}
     ${this.isStale ? html`<p class="notice" role="status"><span>${w.restartToUse}</span><button class="button small" @click=${() => void this.restart()}>${w.restart}</button></p>` : nothing}
@@ -81,22 +85,23 @@ class Environment extends Page<Shown> {
           : html`<p class="soft">${w.nothingPublished}</p>`,
       ),
     )}
-    ${publishedForm()}`;
+    ${publishedForm(state('published', published), { ...form, save: found => void this.save('published', found) })}`;
   }
 
-  private async save(found: Variable[]): Promise<void> {
+  private async save(part: Part, found: Variable[]): Promise<void> {
     if (!this.data) return;
-    this.isSaving = true;
-    const before = this.data;
-    this.data = { ...before, own: found };
+    this.saving = part;
+    this.data = { ...this.data, [part]: found };
+    const path = part === 'own' ? 'env' : 'exposed_env';
     try {
-      await call('PUT', `${this.base}/env`, Object.fromEntries(found.map(each => [each.name, each.value])));
-      this.isStale = true;
+      const body = Object.fromEntries(found.map(each => [each.name, each.value]));
+      await call('PUT', `${this.base}/${path}`, body);
+      if (part === 'own') this.isStale = true;
       say(w.saved);
     } catch (error) {
       say(reason(error), 'danger');
     } finally {
-      this.isSaving = false;
+      this.saving = null;
     }
   }
 

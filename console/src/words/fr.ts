@@ -55,6 +55,7 @@ const fr: Words = {
   denied: 'Votre rôle ne le permet pas',
   wrong: 'Quelque chose s’est mal passé',
   tryAgain: 'Réessayer',
+  askedAgain: 'La page redemande d’elle-même.',
   copy: 'Copier',
   copied: 'Copié',
   cancel: 'Annuler',
@@ -125,6 +126,8 @@ const fr: Words = {
   searchApplications: 'Nom, type, état, étiquette…',
   shownOf: (shown, all) => (shown === all ? `${all} application${s(all)}` : `${shown} sur ${all}`),
   nothingFound: 'Rien de tel',
+  nothingRuns:
+    'Rien ne tourne encore ici : ouvrez un espace, ou créez une organisation pour travailler à plusieurs, puis créez-y une application.',
   nothingFoundHint: 'Cherchez une partie d’un nom, un type, un état ou une étiquette.',
   openApp: name => `Ouvrir ${name}`,
   never: 'Jamais déployée',
@@ -213,13 +216,18 @@ const fr: Words = {
   redeploy: commit => `Redéployer ${commit}`,
 
   range: 'Période',
-  ranges: { live: 'En direct', hour: '1 h', day: '24 h', week: '7 jours' },
+  ranges: { live: 'En direct', hour: '1 h', day: '24 h', week: '7 jours', between: 'Du… au…' },
+  fromMoment: 'Du',
+  toMoment: 'Au',
+  show: 'Afficher',
+  momentsTurned: 'La fin vient après le début.',
   filterLines: 'Filtrer les lignes…',
   filterRequests: 'Filtrer : chemin, 500, adresse…',
   lines: n => `${n} ligne${s(n)}`,
   requestsCount: n => `${n} requête${s(n)}`,
   waitingForLines: 'En attente de lignes…',
   waitingForRequests: 'Aucune requête cette dernière heure. Les nouvelles apparaissent dès leur réponse.',
+  noRequestsThen: 'Il n’y a pas de requêtes dans cette période.',
   noLines: 'Il n’y a pas de lignes dans cette période.',
 
   variablesFrom: name => `Variables venant de ${name}`,
@@ -288,7 +296,8 @@ const fr: Words = {
 
   needs: 'Applications dont celle-ci a besoin',
   needsHint: 'Ce qu’elles publient devient ses variables à son prochain démarrage.',
-  noDependencies: 'Elle n’a besoin d’aucune.',
+  noDependencies:
+    'Elle n’en a besoin d’aucune. Liez une autre application : ce qu’elle publie devient ici des variables.',
   unlinkQuestion: name => `Délier ${name} ? Ses variables disparaîtront au prochain démarrage.`,
 
   newDrain: 'Envoyer les lignes ailleurs aussi',
@@ -300,7 +309,7 @@ const fr: Words = {
     apiKey: 'Clé d’API',
     rfc5424StructuredDataParameters: 'Données structurées (RFC 5424)',
   },
-  noDrains: 'Les lignes ne sont envoyées nulle part ailleurs.',
+  noDrains: 'Les lignes ne vont nulle part ailleurs. Dites ci-dessus où elles vont désormais.',
   waitingLines: n => `${n} lignes en attente`,
   dropDrain: 'Retirer le drain ? Les lignes en attente ne seront pas envoyées.',
 
@@ -319,12 +328,14 @@ const fr: Words = {
   format: 'Format',
   emailAddress: 'Adresse e-mail',
   everyMember: 'chaque membre',
-  nobodyTold: 'Personne n’est prévenu.',
+  nobodyTold:
+    'Personne n’est prévenu. Ajoutez l’adresse d’un programme, ou de personnes : chaque déploiement leur est dit.',
   failures: n => `${n} échec${s(n)}`,
   inOrder: 'en ordre',
   deliveries: 'Envois',
   dropHook: 'Le retirer ? Plus rien n’y sera envoyé.',
-  noConsumers: 'Aucun programme ne peut demander encore.',
+  noConsumers:
+    'Aucun programme ne peut demander encore. Celui qui identifie des personnes par Havre, ou agit pour elles, s’enregistre d’abord ici.',
   newConsumer: 'Nouveau consommateur',
   homePage: 'Page d’accueil',
   baseUrl: 'Où il peut renvoyer les gens',
@@ -343,6 +354,8 @@ const fr: Words = {
   theme: 'Thème',
   themes: { system: 'Comme le système', light: 'Clair', dark: 'Sombre' },
   language: 'Langue',
+  letterSent: 'Une lettre est en route.',
+  confirmationSent: 'Une lettre est en route vers cette adresse : son lien l’ajoute.',
   newToken: 'Nouveau jeton',
   lasts: 'Durée',
   days: n => `${n} jour${s(n)}`,
@@ -350,7 +363,8 @@ const fr: Words = {
   tokenMade: 'Votre jeton.',
   tokenOnce: 'Il n’est montré que cette fois : gardez-le maintenant.',
   tokenStates: { ACTIVE: 'actif', EXPIRED: 'expiré' },
-  noTokens: 'Aucun jeton.',
+  noTokens:
+    'Aucun jeton. Créez-en un pour des scripts : qui le détient agit en votre nom, jusqu’à son échéance ou sa révocation.',
   revoke: 'Révoquer',
   revokeQuestion: name => `Révoquer ${name} ? Ce qui s’en sert cessera de marcher.`,
   browsers: 'Navigateurs',
@@ -358,7 +372,8 @@ const fr: Words = {
   signOutThere: 'Déconnecter là-bas',
   signedOutThere: 'Déconnecté là-bas',
   programs: 'Lignes de commande et programmes',
-  noPrograms: 'Aucun.',
+  noPrograms:
+    'Aucun. Qui s’identifie avec clever login, ou laisse un programme agir en son nom, le voit ici.',
 
   rooms: {
     kernel: 'Noyau',
