@@ -48,14 +48,15 @@ ROUTES = {
     f"{A}/log-drains": ("The lines are sent nowhere else", "Address"),
     f"{A}/settings": ("Force HTTPS", "Save"),
     "/users/me/information": ("Signing in", "Password and two-step sign-in"),
-    "/users/me/emails": ("Secondary", "Add address"),
+    "/users/me/emails": ("Secondary", "Add"),
     "/users/me/ssh-keys": ("No key", "The content of a file such as"),
     "/users/me/api-tokens": ("No token", "for scripts"),
-    "/users/me/oauth-tokens": ("Browsers", "clever login"),
-    "/users/me/sessions": ("Browsers", "clever login"),
+    "/users/me/oauth-tokens": ("Browsers", "this one"),
+    "/users/me/sessions": ("Browsers", "this one"),
     "/installation": ("Nothing is under way", "Add"),
 }
 STATUSES = {
+    400: ("Something went wrong", 4000),
     403: ("Your role does not allow this", 4003),
     404: ("There is nothing here", 4004),
     500: ("Something went wrong", 5000),
@@ -192,7 +193,7 @@ def test_each_page_says_what_the_api_refused_and_shows_itself_when_asked_again(w
     for route in ROUTES:
         walk.answers.status = 403
         walk.go(route)
-        for status, (title, _) in STATUSES.items():
+        for status, (title, _) in reversed(STATUSES.items()):
             walk.answers.status = status
             again.click()
             expect(alert, f"{route}, answered with {status}").to_contain_text(title)
@@ -201,6 +202,42 @@ def test_each_page_says_what_the_api_refused_and_shows_itself_when_asked_again(w
         expect(alert, f"{route}, answered").to_have_count(0 if route not in MISSING else 1)
         expect(main.locator(".page"), f"{route}, answered").not_to_contain_text(STATUSES[500][0])
     assert walk.tab.violations() == walk.tab.outside == walk.tab.broken == []
+
+
+def test_the_frame_says_that_it_waits_and_what_is_wrong_before_anybody_is_known(before: Desk, walk: Walk) -> None:
+    page, answers = walk.tab.page.context.new_page(), Answers()
+    page.route(API, answers)
+    with answers.holding():
+        page.goto(walk.tab.origin, wait_until="commit")
+        expect(page.get_by_role("status", name="Loading")).to_be_visible()
+        answers.status = 500
+    expect(page.get_by_role("alert")).to_contain_text("Something went wrong")
+    answers.status = 0
+    expect(page.locator("main h1")).to_have_text("Organisations")  # by itself
+    page.close()
+
+
+def test_what_the_api_refuses_is_said_in_french(before: Desk, walk: Walk) -> None:
+    tab = before.operator(language="fr-FR")
+    tab.page.route(API, walk.answers)
+    for route, text in (
+        (f"{EMPTY}/oauth-consumers/:key", "Le consommateur OAuth est introuvable"),
+        ("/organisations/orga_nobodys", "L’organisation est introuvable"),
+    ):
+        tab.page.goto(tab.origin + walk.path(route))
+        expect(tab.page.get_by_role("alert")).to_contain_text(text)
+    tab.open(walk.path(f"{A}/domain-names"))
+    tab.page.locator("input[name=domain]").fill("boutique")
+    tab.page.keyboard.press("Enter")
+    expect(tab.page.get_by_text("Le domaine 'boutique' n’est pas valable : il y faut un point")).to_be_visible()
+    with_english = "La demande n’est pas valable (as was asked for)"  # what the table does not know
+    walk.answers.status = 400
+    try:
+        tab.page.goto(tab.origin)
+        expect(tab.page.get_by_role("alert")).to_contain_text(with_english)
+    finally:
+        walk.answers.status = 0
+    assert tab.violations() == tab.outside == tab.broken == []
 
 
 def test_every_page_says_that_the_platform_is_killed_and_comes_back_by_itself(before: Desk, walk: Walk) -> None:

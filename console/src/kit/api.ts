@@ -1,5 +1,7 @@
 /** Asking the API, as the person who is signed in at this browser. */
 
+import { inWords } from './refusals';
+
 /** The API said no: `status` and its sentence. Status 0: nobody answered. */
 export class Refused extends Error {
   constructor(
@@ -36,7 +38,8 @@ const isJson = (answer: Response): boolean =>
 
 async function refused(answer: Response): Promise<Refused> {
   const said = isJson(answer) ? await answer.json().catch(() => ({})) : {};
-  return new Refused(answer.status, String(said.message ?? said.error ?? ''), said.id ?? said.code);
+  const code = said.code ?? said.id;
+  return new Refused(answer.status, await inWords(String(said.message ?? said.error ?? ''), code), code);
 }
 
 /** Why a stream does not come: its `EventSource` does not tell. Null when it would come now. */

@@ -171,7 +171,10 @@ const en = {
   requestsTold: (n: number) => `${n} request${s(n)} in the last 24 hours`,
   noRequests: 'No request in the last 24 hours.',
   statusCodes: 'Status codes',
-  noFigures: 'The first figures come within a minute of a start.',
+  noFigures: 'Nothing ran in this time. The first figures come within a minute of a start.',
+  figuresRange: 'Range of processor and memory',
+  figuresTold: (what: string, range: string, now: string, most: string) =>
+    `${what}, ${range}: ${now} % now, ${most} % at most`,
   ofTheFlavor: 'of its size',
   start: 'Start',
   stop: 'Stop',

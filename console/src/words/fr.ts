@@ -167,7 +167,10 @@ const fr: Words = {
   requestsTold: n => `${n} requête${s(n)} ces dernières 24 heures`,
   noRequests: 'Aucune requête ces dernières 24 heures.',
   statusCodes: 'Codes de réponse',
-  noFigures: 'Les premiers chiffres arrivent dans la minute qui suit un démarrage.',
+  noFigures:
+    'Rien n’a tourné dans cette période. Les premiers chiffres viennent dans la minute d’un démarrage.',
+  figuresRange: 'Période du processeur et de la mémoire',
+  figuresTold: (what, range, now, most) => `${what}, ${range} : ${now} % maintenant, ${most} % au plus`,
   ofTheFlavor: 'de sa taille',
   start: 'Démarrer',
   stop: 'Arrêter',
