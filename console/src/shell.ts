@@ -1,7 +1,6 @@
 /** The frame of every page: the bar, where one is, the way around, whether the platform answers. */
 import { LitElement, html, nothing, type TemplateResult } from 'lit';
 import { unsafeStatic, html as staticHtml } from 'lit/static-html.js';
-import { show } from './cc/core';
 import { answers, call, Refused } from './kit/api';
 import { choose, language, setTheme, isDark } from './kit/choices';
 import { icon, mark, type IconName } from './kit/icons';
@@ -100,8 +99,7 @@ class Shell extends LitElement {
       return;
     }
     if (turn !== this.turn) return;
-    const { owner, app } = place.params;
-    show({ ownerId: owner, appId: app });
+    const { owner } = place.params;
     this.isOpen = false;
     this.place = place;
     if (owner) void shared.of(owner).catch(() => undefined);

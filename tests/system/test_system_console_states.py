@@ -29,7 +29,7 @@ ROUTES = {
     EMPTY: ("No application yet", "New application"),
     f"{EMPTY}/applications": ("No application yet", "New application"),
     f"{EMPTY}/applications/new": ("What kind of application", "Create the application"),
-    f"{EMPTY}/members": ("you", "Somebody with an account here is a member at once"),
+    f"{EMPTY}/members": ("Your account", "Somebody with an account here is a member at once"),
     f"{EMPTY}/audit": ("Result", "done"),
     f"{EMPTY}/notifications": ("Nobody is told", "Add the address of a program"),
     f"{EMPTY}/oauth-consumers": ("No program may ask yet", "is registered here first"),

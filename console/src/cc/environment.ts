@@ -1,5 +1,6 @@
 /** The forms of variables: simple, expert and JSON. What they show is the page's to ask for and to save. */
 import '@clevercloud/components/dist/cc-env-var-form.js';
+import '@clevercloud/components/dist/cc-env-var-linked-services.js';
 import { html, type TemplateResult } from 'lit';
 
 export interface Variable {
@@ -43,4 +44,17 @@ export function publishedForm(
     .state=${state}
     @cc-env-var-form:submit=${(event: CustomEvent<Variable[]>) => options.save(event.detail)}
   ></cc-env-var-form>`;
+}
+
+/** What other applications publish for this one: to read, and to copy as text or JSON. */
+export function linkedVariables(
+  name: string,
+  found: { name: string; variables: Variable[] }[],
+): TemplateResult {
+  const servicesStates = found.map(each => ({ type: 'loaded', ...each }));
+  return html`<cc-env-var-linked-services
+    type="app"
+    app-name=${name}
+    .state=${{ type: 'loaded', servicesStates }}
+  ></cc-env-var-linked-services>`;
 }

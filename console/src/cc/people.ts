@@ -1,4 +1,4 @@
-/** A person's addresses: the component. What it shows is the page's to ask for and to change. */
+/** People: a person's addresses, an organisation's members. What the components show is the page's to ask for and to change. */
 import '@clevercloud/components/dist/cc-email-list.js';
 import { html, type TemplateResult } from 'lit';
 

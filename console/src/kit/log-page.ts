@@ -4,7 +4,7 @@ import { logView, type Line, type LogView } from '../cc/logs';
 import { w } from '../words';
 import { choose, chosen } from './choices';
 import { localMoment } from './format';
-import { icon } from './icons';
+import { search } from './lists';
 import { LogStream } from './log-stream';
 import { fields, Page } from './page';
 import { shared } from './state';
@@ -138,15 +138,7 @@ export abstract class LogPage<T> extends Page<T> {
               </button>`,
           )}
         </div>
-        ${options.also ?? nothing}
-        <label class="search"
-          >${icon('search')}<span class="hidden">${w.search}</span>
-          <input
-            type="search"
-            placeholder=${options.filter}
-            .value=${this.wanted}
-            @input=${(event: InputEvent) => (this.wanted = (event.target as HTMLInputElement).value)}
-        /></label>
+        ${options.also ?? nothing} ${search(options.filter, this.wanted, value => (this.wanted = value))}
         <span class="soft num" role="status">${options.told}</span>
       </div>
       ${this.range === BETWEEN ? this.moments() : nothing}

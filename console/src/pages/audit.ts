@@ -1,7 +1,7 @@
 /** Who did what, from where, and whether it was allowed. */
 import { html, type TemplateResult } from 'lit';
+import { since } from '../cc/core';
 import { get } from '../kit/api';
-import { ago, moment } from '../kit/format';
 import type { Change } from '../kit/live';
 import { empty, Page } from '../kit/page';
 import { badge } from '../kit/parts';
@@ -57,7 +57,7 @@ class Audit extends Page<{ entries: Entry[]; names: Map<string, string> }> {
           ${entries.map(
             each =>
               html`<tr>
-                <td title=${moment(each.at)}>${ago(each.at)}</td>
+                <td>${since(each.at)}</td>
                 <td>${names.get(each.actor_id ?? '') ?? each.actor_id ?? w.platform}</td>
                 <td><code>${each.action}</code></td>
                 <td class="wide"><code>${each.subject ?? ''}</code></td>

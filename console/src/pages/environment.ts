@@ -1,11 +1,16 @@
 /** The variables of an application, those that others give it, and what it publishes. */
 import { html, nothing, type TemplateResult } from 'lit';
-import { publishedForm, variablesForm, type FormState, type Variable } from '../cc/environment';
+import {
+  linkedVariables,
+  publishedForm,
+  variablesForm,
+  type FormState,
+  type Variable,
+} from '../cc/environment';
 import { say } from '../cc/core';
 import { call, get } from '../kit/api';
 import type { Change } from '../kit/live';
 import { Page, reason } from '../kit/page';
-import { panel } from '../kit/parts';
 import { shared } from '../kit/state';
 import { w } from '../words';
 
@@ -69,22 +74,14 @@ class Environment extends Page<Shown> {
       start: () => void this.restart(),
     })}
     ${this.isStale ? html`<p class="notice" role="status"><span>${w.restartToUse}</span><button class="button small" @click=${() => void this.restart()}>${w.restart}</button></p>` : nothing}
-    ${linked.map(each =>
-      panel(
-        w.variablesFrom(each.app_name),
-        each.env.length
-          ? html`<dl class="variables">
-              ${each.env.map(
-                found =>
-                  html`<div>
-                    <dt><code>${found.name}</code></dt>
-                    <dd><code>${found.value}</code></dd>
-                  </div>`,
-              )}
-            </dl>`
-          : html`<p class="soft">${w.nothingPublished}</p>`,
-      ),
-    )}
+    ${
+      linked.length
+        ? linkedVariables(
+            form.name,
+            linked.map(each => ({ name: each.app_name, variables: each.env })),
+          )
+        : nothing
+    }
     ${publishedForm(state('published', published), { ...form, save: found => void this.save('published', found) })}`;
   }
 

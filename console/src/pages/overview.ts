@@ -1,8 +1,9 @@
 /** An application: what it is, what runs of it, what it was asked and what it uses. */
 import { html, nothing, type TemplateResult } from 'lit';
+import { since as timeSince } from '../cc/core';
 import { call, get } from '../kit/api';
 import { choose, chosen } from '../kit/choices';
-import { ago, bytes, moment, number, short, took } from '../kit/format';
+import { ago, bytes, number, short, took } from '../kit/format';
 import { icon } from '../kit/icons';
 import type { Change } from '../kit/live';
 import { Page, waiting } from '../kit/page';
@@ -215,8 +216,8 @@ class OverviewPage extends Page<Shown> {
               ${deploymentState(each.state)}<span
                 >${w.actions[each.action] ?? each.action} <code>${short(each.commit)}</code></span
               >
-              <span class="soft" title=${moment(each.startedAt)}
-                >${ago(each.startedAt)}${each.endedAt ? ` · ${took(each.endedAt - each.startedAt)}` : ''}</span
+              <span class="soft"
+                >${timeSince(each.startedAt)}${each.endedAt ? ` · ${took(each.endedAt - each.startedAt)}` : ''}</span
               >
             </a>
           </li>`,

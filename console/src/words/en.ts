@@ -104,10 +104,6 @@ const en = {
     string,
     string
   >,
-  invite: 'Invite',
-  inviteHint:
-    'Somebody with an account here is a member at once; anybody else is sent an invitation by e-mail.',
-  you: 'you',
   dropMember: (name: string) => `Remove ${name}? They no longer see this organisation.`,
   personalHint: 'A personal space has one person. Make an organisation to work with others.',
   whatRolesMay: 'What each role may do',
@@ -249,8 +245,6 @@ const en = {
   noLines: 'There are no lines in this range.',
 
   // environment
-  variablesFrom: (name: string) => `Variables from ${name}`,
-  nothingPublished: 'It publishes nothing.',
   restartToUse: 'The variables are saved. The running instances have the old ones until a restart.',
 
   // domains

@@ -104,10 +104,6 @@ const fr: Words = {
     DEVELOPER: 'Développeur',
     ACCOUNTING: 'Comptable',
   },
-  invite: 'Inviter',
-  inviteHint:
-    'Qui a un compte ici devient membre aussitôt ; toute autre personne reçoit une invitation par courriel.',
-  you: 'vous',
   dropMember: name => `Retirer ${name} ? Cette personne ne verra plus l’organisation.`,
   personalHint:
     'Un espace personnel a une seule personne. Créez une organisation pour travailler à plusieurs.',
@@ -233,8 +229,6 @@ const fr: Words = {
   noRequestsThen: 'Il n’y a pas de requêtes dans cette période.',
   noLines: 'Il n’y a pas de lignes dans cette période.',
 
-  variablesFrom: name => `Variables venant de ${name}`,
-  nothingPublished: 'Elle ne publie rien.',
   restartToUse:
     'Les variables sont enregistrées. Les instances en marche gardent les anciennes jusqu’à un redémarrage.',
 
