@@ -18,7 +18,8 @@ from tests.system.console_rig import Desk, Tab, desk
 from tests.system.rig import Installation, installation
 
 pytestmark = pytest.mark.timeout(600)
-MAIN = Path(__file__).resolve().parents[2] / "console" / "src" / "main.ts"
+ROOT = Path(__file__).resolve().parents[2]
+MAIN, WEB = ROOT / "console" / "src" / "main.ts", ROOT / "src" / "havre" / "console" / "web"
 API = re.compile(r"^https://[^/]+/(v2|v4|api-tokens)\b(?!/havre/changes)")
 EMPTY, A = "/organisations/{e}", "/organisations/{o}/applications/{a}"
 # What each page says when there is nothing yet: the first half that it is so, the second half what to do about it. Pages
@@ -241,13 +242,14 @@ def test_what_the_api_refuses_is_said_in_french(before: Desk, walk: Walk) -> Non
 
 
 def test_every_page_says_that_the_platform_is_killed_and_comes_back_by_itself(before: Desk, walk: Walk) -> None:
-    """All of them open at once, each in a tab of its own; one kill for all."""
+    """All of them open at once, each in a tab of its own; one kill for all. None weighs more than it may."""
     context = walk.tab.page.context
     pages = {route: context.new_page() for route in ROUTES if route not in ALIASES}
     for route, page in pages.items():
         page.goto(walk.tab.origin + walk.path(route), wait_until="commit")
     for route, page in pages.items():
         _is_shown(route, page)
+        assert _weight_kb(page) <= (150 if route == A else 110), route
         page.evaluate("window.__here = true")
     before.havre.kill_control_plane()
     for route, page in pages.items():
@@ -258,6 +260,16 @@ def test_every_page_says_that_the_platform_is_killed_and_comes_back_by_itself(be
         _is_shown(route, page)
         assert page.evaluate("window.__here"), f"{route} was loaded again"
         page.close()
+
+
+def _weight_kb(page: Page) -> float:
+    """Of the files that the page loaded, compressed as it may get them at worst."""
+    names: list[str] = page.evaluate(
+        "performance.getEntriesByType('resource').map(each => new URL(each.name).pathname)"
+    )
+    files = [WEB / name.lstrip("/") for name in set(names) if name.startswith("/assets/")]
+    packed = [each.with_name(each.name + ".gz") for each in (*files, WEB / "index.html")]
+    return sum((each if each.exists() else each.with_suffix("")).stat().st_size for each in packed) / 1000
 
 
 def _is_shown(route: str, page: Page) -> None:

@@ -54,7 +54,7 @@ export async function speak(language: Language): Promise<void> {
 
 /** How long ago, in words that go on by themselves; the moment itself when one points at it. */
 export const since = (at: number): TemplateResult =>
-  html`<cc-datetime-relative datetime=${at}></cc-datetime-relative>`;
+  html`<cc-datetime-relative .datetime=${at}></cc-datetime-relative>`;
 
 interface Toaster extends HTMLElement {
   show(toast: { message: string; title?: string; intent: string }): void;
