@@ -4,9 +4,7 @@
  * This folder is the only one that knows the package. See docs/decisions on the console.
  */
 import { addTranslations, setLanguage } from '@clevercloud/components/dist/i18n.js';
-import '@clevercloud/components/dist/cc-datetime-relative.js';
 import '@clevercloud/components/dist/cc-toaster.js';
-import { html, type TemplateResult } from 'lit';
 import type { Language } from '../kit/choices';
 
 /** What the components say here instead of what they say: they name their maker's service. */
@@ -51,10 +49,6 @@ export async function speak(language: Language): Promise<void> {
   addTranslations(found.lang, OURS[language]);
   setLanguage(found.lang);
 }
-
-/** How long ago, in words that go on by themselves; the moment itself when one points at it. */
-export const since = (at: number): TemplateResult =>
-  html`<cc-datetime-relative .datetime=${at}></cc-datetime-relative>`;
 
 interface Toaster extends HTMLElement {
   show(toast: { message: string; title?: string; intent: string }): void;

@@ -1,6 +1,6 @@
 /** An organisation's applications: the state of each at a glance, and a search. */
 import { html, nothing, type TemplateResult } from 'lit';
-import { since } from '../cc/core';
+import { since } from '../kit/since';
 import { short } from '../kit/format';
 import { icon } from '../kit/icons';
 import { search } from '../kit/lists';

@@ -1,6 +1,6 @@
 /** Who did what, from where, and whether it was allowed. */
 import { html, type TemplateResult } from 'lit';
-import { since } from '../cc/core';
+import { since } from '../kit/since';
 import { get } from '../kit/api';
 import type { Change } from '../kit/live';
 import { empty, Page } from '../kit/page';

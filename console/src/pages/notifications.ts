@@ -1,6 +1,6 @@
 /** Whom an organisation tells of what happens: addresses of the web, and of people. */
 import { html, nothing, type TemplateResult } from 'lit';
-import { since } from '../cc/core';
+import { since } from '../kit/since';
 import { call, get } from '../kit/api';
 import { icon } from '../kit/icons';
 import { fields, Page } from '../kit/page';

@@ -1,6 +1,6 @@
 /** An application: what it is, what runs of it, what it was asked and what it uses. */
 import { html, nothing, type TemplateResult } from 'lit';
-import { since as timeSince } from '../cc/core';
+import { since } from '../kit/since';
 import { call, get } from '../kit/api';
 import { choose, chosen } from '../kit/choices';
 import { ago, bytes, number, short, took } from '../kit/format';
@@ -217,7 +217,7 @@ class OverviewPage extends Page<Shown> {
                 >${w.actions[each.action] ?? each.action} <code>${short(each.commit)}</code></span
               >
               <span class="soft"
-                >${timeSince(each.startedAt)}${each.endedAt ? ` · ${took(each.endedAt - each.startedAt)}` : ''}</span
+                >${since(each.startedAt)}${each.endedAt ? ` · ${took(each.endedAt - each.startedAt)}` : ''}</span
               >
             </a>
           </li>`,
