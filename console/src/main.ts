@@ -40,6 +40,7 @@ rule('/users/me/api-tokens', 'person', 'hv-tokens', () => import('./pages/tokens
 rule('/users/me/oauth-tokens', 'person', 'hv-sessions', () => import('./pages/sessions'));
 rule('/users/me/sessions', 'person', 'hv-sessions', () => import('./pages/sessions'));
 rule('/installation', 'operator', 'hv-installation', () => import('./pages/installation'));
+rule('/installation/people', 'operator', 'hv-people', () => import('./pages/people'));
 
 async function begin(): Promise<void> {
   document.documentElement.lang = language();

@@ -157,7 +157,7 @@ class Shell extends LitElement {
     const seen = shared.overview?.id === owner || shared.me?.id === owner ? shared.overview : null;
     const found = app ? shared.app(app) : undefined;
     return html`<header class="bar">
-      <a class="brand" href="/">${mark()}<span>Havre</span></a>
+      <a class="brand" href="/" aria-label="Havre">${mark()}<span>Havre</span></a>
       ${
         owner
           ? html`<nav class="crumbs" aria-label=${w.whereYouAre}>
@@ -295,6 +295,12 @@ class Shell extends LitElement {
         entry('/users/me/ssh-keys', 'hv-keys', 'key'),
         entry('/users/me/api-tokens', 'hv-tokens', 'shield'),
         entry('/users/me/sessions', 'hv-sessions', 'list'),
+      ];
+    }
+    if (place.area === 'operator') {
+      return [
+        entry('/installation', 'hv-installation', 'gauge'),
+        entry('/installation/people', 'hv-people', 'people'),
       ];
     }
     return [];

@@ -328,3 +328,18 @@ def test_nothing_of_the_host_reaches_git() -> None:
     count = int(told["GIT_CONFIG_COUNT"])
     assert told[f"GIT_CONFIG_KEY_{count - 1}"] == "core.hooksPath"
     assert told[f"GIT_CONFIG_VALUE_{count - 1}"] == "/somewhere/it's here"
+
+
+async def test_what_can_be_deployed_is_told_with_what_a_forced_push_left_behind(rig: GitRig) -> None:
+    assert await git.commits(rig.git_dir, limit=10) == []
+    clone = rig.base / "clone"
+    first = await new_clone(clone, FILES)
+    await run(clone, "push", "-q", rig.url, "HEAD:master")
+    await run(clone, "commit", "-q", "--amend", "--allow-empty", "-m", "Another | one\n\nwith a body")
+    await run(clone, "push", "-q", "--force", rig.url, "HEAD:master")
+    second = (await run(clone, "rev-parse", "HEAD")).stdout.strip()
+    found = await git.commits(rig.git_dir, limit=10)
+    assert {each.id for each in found} == {first, second}
+    told = next(each for each in found if each.id == second)
+    assert (told.author, told.subject) == ("Dev", "Another | one") and told.at > 1_600_000_000_000
+    assert len(await git.commits(rig.git_dir, limit=1)) == 1

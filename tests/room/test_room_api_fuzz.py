@@ -24,7 +24,7 @@ from havre.governance import signatures
 from havre.governance.accounts import parse_key
 from tests.room.api_rig import ApiRig, api_rig, plaintext
 
-STREAMS = "/(logs|accesslogs|changes)$"
+STREAMS = "/(logs|accesslogs|changes|live)$"
 ODD = [
     "",
     " ",
@@ -162,7 +162,7 @@ def call_at_random(running: Running, count: int, seed: int) -> None:
     paths = [
         each
         for each in paths
-        if not each[1].endswith(("logs", "changes")) and each != ("DELETE", "/v2/self/tokens/{token}")
+        if not each[1].endswith(("logs", "changes", "/live")) and each != ("DELETE", "/v2/self/tokens/{token}")
     ]
     for _ in range(count):
         method, path, body, headers = random_call(rng, paths, running)

@@ -117,6 +117,8 @@ ROUTES: dict[str, Who] = {
     f"DELETE {A}/vhosts/favourite": "developer",
     f"PUT {A}/vhosts/{{fqdn}}": "developer",
     f"DELETE {A}/vhosts/{{fqdn}}": "developer",
+    f"GET {A}/domains": "member",
+    f"GET {A}/domains/{{host}}/proof": "developer",
     f"GET {ORG}/namespaces": "member",
     f"GET {A}/tcpRedirs": "member",
     f"POST {A}/tcpRedirs": "developer",
@@ -129,6 +131,7 @@ ROUTES: dict[str, Who] = {
     f"GET {A}/deployments/{{deployment_id}}/progress": "member",
     f"GET {A}/usage": "member",
     f"DELETE {A}/deployments/{{deployment_id}}/instances": "developer",
+    f"GET {A}/commits": "insider",
     f"GET {A}/instances": "member",
     f"POST {A}/instances": "developer",
     f"DELETE {A}/instances": "developer",
@@ -154,7 +157,10 @@ ROUTES: dict[str, Who] = {
     "GET /v4/accesslogs/organisations/{owner_id}/applications/{app_id}/accesslogs": "insider",
     f"GET {S}/metrics": "member",
     f"GET {S}/requests": "member",
+    f"GET {S}/live": "member",
     "GET /v2/havre/status": "operator",
+    "GET /v2/havre/doctor": "operator",
+    "GET /v2/havre/disk": "operator",
     "GET /v2/havre/people": "operator",
     "POST /v2/havre/people": "operator",
     "DELETE /v2/havre/people/{person_id}": "operator",
@@ -248,7 +254,7 @@ class World:
             LIVE
             if found.endswith("logs")
             else "?limit=0"
-            if found.endswith("changes")
+            if found.endswith(("changes", "/live"))
             else "?cli_token=x"
             if found.endswith("cli_tokens")
             else ""
@@ -272,7 +278,13 @@ async def make_world(rig: ApiRig) -> World:
     app = await rig.create_app(admin, owner)
     await admin.do("PUT", f"/v2/organisations/{owner}/applications/{app}/env/SECRET", {"value": "s3cret"})
     made = await admin.do("POST", f"/v2/organisations/{owner}/consumers", {"name": "portal"})
-    names = {"owner_id": owner, "app_id": app, "key": made["key"], "person_id": (await rig.person("extra")).id}
+    names = {
+        "host": "x.example.test",
+        "owner_id": owner,
+        "app_id": app,
+        "key": made["key"],
+        "person_id": (await rig.person("extra")).id,
+    }
     names |= {"fqdn": "x.example.test", "name": "X", "tag": "x", "id": "unknown", "token": "unknown"}
     names |= {"deployment_id": "unknown", "instance_id": "unknown", "dependency_id": "unknown", "address": "a@b.test"}
     names |= {"port": "5001", "certificate_id": "unknown", "resource_id": app}

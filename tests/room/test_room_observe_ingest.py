@@ -409,3 +409,18 @@ async def test_what_is_no_file_is_not_followed_and_stops_nobody(tmp_path: Path) 
             await rig.end(name)
         await rig.take()
         assert [await observe.drained(rig.kernel, name) for name in ("link", "pipe", "folder")] == [True] * 3
+
+
+async def test_a_file_that_was_read_to_its_end_is_not_behind_however_long_nothing_comes(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with opened(tmp_path, clock=clock) as rig:
+        await rig.add("i1")
+        rig.append("i1", "one\n")
+        await rig.take()
+        rig.append("i1", "two\n")
+        await rig.take()
+        clock.forward(600)
+        await rig.take()
+        assert rig.room.health is not None
+        seen = await rig.room.health()
+        assert (seen.error, (seen.figures or {})["lag_s"]) == ("", 0.0)

@@ -10,18 +10,30 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
+from tests.driver.dns_rig import NameServer, name_server
 from tests.system.browser import credentials
 from tests.system.console_rig import Desk, Tab, app_in, desk, owner_of
 from tests.system.rig import Installation, installation, until
 
 pytestmark = pytest.mark.timeout(600)
 WRITTEN = "asked to log"
+STEPS_SEEN = """
+new MutationObserver(() => {
+  if (document.querySelector('.operations .steps .busy')) document.body.dataset.saw = 'a step on its way';
+}).observe(document.querySelector('main'), {childList: true, subtree: true, attributes: true});
+"""
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIJ6t0Uzv8pX5mVtdTQv0m2nJkq7xE4c1y3wS9bA5dFgh"
 
 
 @pytest.fixture(scope="module")
-def havre() -> Iterator[Installation]:
-    with installation() as made:
+def names() -> Iterator[NameServer]:
+    with name_server() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def havre(names: NameServer) -> Iterator[Installation]:
+    with installation(edge={"resolver": names.address}) as made:
         made.up()
         yield made
 
@@ -122,6 +134,31 @@ def test_a_domain_is_added_opened_and_taken_away(before: Desk, shop: str) -> Non
     assert before.havre.get(name)[0] == 404
 
 
+def test_a_domain_of_somebody_else_is_taken_over_by_proof_and_its_dns_is_watched(
+    before: Desk, shop: str, names: NameServer
+) -> None:
+    name, rival = "www.taken.example", before.havre.new_repository("rival")
+    before.havre.clever("create", "-t", "node", "rival", cwd=rival)
+    before.havre.clever("domain", "add", name, cwd=rival)
+    names.lost.add(name)
+    tab = before.operator()
+    page = tab.page
+    tab.open(shop + "/domain-names")
+    page.get_by_label("Domain, with a path").fill(name)
+    page.get_by_role("button", name="Add").click()
+    record = page.locator(".notice .record code")
+    expect(record).to_have_count(2)
+    assert tab.axe() == []
+    names.texts[record.first.inner_text()] = [record.last.inner_text()]
+    page.get_by_role("button", name="The record is there").click()
+    row = page.locator(".domains > li", has_text=name)
+    expect(row.locator(".badge.bad")).to_have_text("leads nowhere")
+    expect(row.get_by_text("by this installation")).to_be_visible()
+    names.lost.clear()
+    expect(row.locator(".badge.good")).to_have_text("leads here")
+    assert tab.violations() == tab.outside == tab.broken == []
+
+
 def test_an_application_is_scaled_and_its_instances_are_seen(before: Desk, shop: str) -> None:
     tab = before.operator()
     tab.open(shop + "/scalability")
@@ -191,7 +228,7 @@ def _drop(tab: Tab, text: str, button: str) -> None:
 
 def test_a_member_of_a_lesser_role_sees_what_they_may(before: Desk, shop: str) -> None:
     tab = before.operator()
-    tab.open("/installation")
+    tab.open("/installation/people")
     tab.page.get_by_label("E-mail address").fill("ann@example.test")
     tab.page.get_by_label("Name").fill("Ann")
     shown = tab.page.locator(".notice code")
@@ -220,6 +257,36 @@ def test_a_member_of_a_lesser_role_sees_what_they_may(before: Desk, shop: str) -
     assert ann.violations() == ann.outside == ann.broken == []
 
 
+def test_an_operator_sees_the_machine_and_what_is_under_way_step_by_step(before: Desk, shop: str) -> None:
+    tab = before.operator()
+    page = tab.page
+    tab.open("/installation")
+    printed = json.loads(
+        before.havre.havre("doctor", "--json", "--config", str(before.havre.config), check=False).stdout
+    )
+    expect(page.locator(".findings li")).to_have_count(len(printed))
+    for each in printed:
+        said = re.sub(r"\d+ MiB", "MiB", each["follows"] or each["seen"])  # how much is free changes
+        expect(page.locator(".findings li", has_text=said.removeprefix("MiB ")).first).to_be_visible()
+    row = page.locator("tr", has_text="Releases")
+    expect(row).to_contain_text("for each release")
+    expect(row.locator("td").nth(1)).to_have_text(re.compile(r"\d"))
+    if page.locator(".stacks summary").count():
+        page.locator(".stacks summary").first.click()
+        expect(page.locator(".stacks td", has_text="libc6").first).to_be_visible()
+    expect(page.get_by_text("Nothing is under way")).to_be_visible()
+    page.evaluate(STEPS_SEEN)
+    other = before.operator()
+    other.open(shop + "/activity")
+    other.page.get_by_text("Deploy a commit").click()
+    other.press(
+        other.page.locator(".commits button", has_text="first"), then=other.page.get_by_text("A deployment has begun")
+    )
+    expect(page.locator("body[data-saw]")).to_have_count(1)
+    expect(page.get_by_text("Nothing is under way")).to_be_visible()
+    assert tab.violations() == tab.outside == tab.broken == []
+
+
 def test_a_session_elsewhere_is_ended_at_once(before: Desk, shop: str) -> None:
     elsewhere, here = before.operator(again=True), before.operator()
     expect(elsewhere.page.locator("main h1")).to_have_text("Organisations")
@@ -233,6 +300,21 @@ def test_a_session_elsewhere_is_ended_at_once(before: Desk, shop: str) -> None:
     expect(elsewhere.page).to_have_url(re.compile("/login"))
     here.open("/")
     expect(here.page.locator("main h1")).to_have_text("Organisations")
+
+
+def test_requests_are_counted_on_the_page_as_they_are_answered(before: Desk, shop: str) -> None:
+    tab = before.operator()
+    tab.open(shop)
+    count = tab.page.locator(".figure", has_text="in the last 24 hours")
+    expect(count).to_be_visible()
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    seen = int(re.sub(r"\D.*", "", count.inner_text().replace(",", "")))
+    for _ in range(3):
+        assert before.havre.get("shop.havre.localhost", "/counted")[0] == 200
+    expect(count).to_contain_text(f"{seen + 3:,} ")
+    assert [each for each in asked if each.endswith("span=PT30M")] == [], "it was told, it did not ask"
+    assert tab.violations() == tab.outside == tab.broken == []
 
 
 def test_the_platform_is_killed_and_the_page_says_so_and_comes_back_by_itself(before: Desk, shop: str) -> None:
@@ -260,7 +342,7 @@ PAGES = """/ /organisations/{o} /organisations/{o}/applications/new /organisatio
 /organisations/{o}/notifications /organisations/{o}/oauth-consumers /organisations/{o}/settings {a} {a}/activity {a}/logs
 {a}/access-logs {a}/environment-variables {a}/domain-names {a}/tcp-redirections {a}/scalability {a}/service-dependencies
 {a}/log-drains {a}/settings /users/me/information /users/me/emails /users/me/ssh-keys /users/me/api-tokens
-/users/me/sessions /installation /users/me/security"""
+/users/me/sessions /installation /installation/people /users/me/security"""
 
 
 def test_every_page_is_fit_for_everybody_in_both_themes_narrow_and_wide(before: Desk, shop: str) -> None:

@@ -48,6 +48,14 @@ export function ago(at: number): string {
   return words.format(Math.min(0, seconds), 'second');
 }
 
+/** In how long, in words. */
+export function ahead(at: number): string {
+  const seconds = Math.max(0, Math.round((at - Date.now()) / 1000));
+  const words = new Intl.RelativeTimeFormat(language(), { numeric: 'auto' });
+  const [unit, size] = UNITS.find(each => seconds >= each[1]) ?? ['second', 1];
+  return words.format(Math.trunc(seconds / size), unit);
+}
+
 /** 0.4 s, 12.1 s, 3 min 05 s. */
 export function took(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;

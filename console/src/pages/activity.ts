@@ -1,16 +1,18 @@
 /** What was done to an application: each deployment with its steps as they happen, and its build log beside it. */
 import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
+import { say } from '../cc/core';
 import { logView, type LogView } from '../cc/logs';
 import { call, get } from '../kit/api';
 import { ago, moment, short, took } from '../kit/format';
 import { icon } from '../kit/icons';
 import type { Change } from '../kit/live';
 import { LogStream } from '../kit/log-stream';
-import { empty, Page, waiting } from '../kit/page';
+import { empty, Page, reason, waiting } from '../kit/page';
 import { deploymentState } from '../kit/parts';
 import { go } from '../kit/router';
 import { shared } from '../kit/state';
-import type { LastDeployment, Progress, Step } from '../kit/types';
+import { stepsList, type Outcome } from '../kit/steps';
+import type { LastDeployment, Progress } from '../kit/types';
 import { w } from '../words';
 
 interface Row extends Omit<LastDeployment, 'id' | 'author' | 'startedAt' | 'number'> {
@@ -18,6 +20,13 @@ interface Row extends Omit<LastDeployment, 'id' | 'author' | 'startedAt' | 'numb
   uuid: string;
   date: number;
   author: { name: string };
+}
+
+interface Commit {
+  id: string;
+  subject: string;
+  author: string;
+  at: number;
 }
 
 interface Shown {
@@ -34,10 +43,12 @@ class Activity extends Page<Shown> {
     limit: { state: true },
     now: { state: true },
     hasLines: { state: true },
+    commits: { state: true },
   };
   declare limit: number;
   declare now: number;
   declare hasLines: boolean;
+  declare commits: Commit[] | null;
   private stream: LogStream | null = null;
   private followed = '';
   private timer = 0;
@@ -47,6 +58,7 @@ class Activity extends Page<Shown> {
     this.limit = MORE;
     this.now = Date.now();
     this.hasLines = false;
+    this.commits = null;
   }
 
   get heading(): string {
@@ -147,6 +159,36 @@ class Activity extends Page<Shown> {
     </div>`;
   }
 
+  protected override actions(): TemplateResult | typeof nothing {
+    if (!this.data?.rows.length || !shared.can('write')) return nothing;
+    return html`<details class="menu right" @toggle=${this.listCommits}>
+      <summary class="button">${icon('restart')} ${w.deployCommit}</summary>
+      <div class="sheet commits">
+        ${
+          this.commits === null
+            ? html`<p class="soft" role="status">${w.loading}</p>`
+            : this.commits.map(
+                each =>
+                  html`<button @click=${() => void this.again(each.id)}>
+                    <span><code>${short(each.id)}</code> ${each.subject}</span
+                    ><small>${each.author} · ${ago(each.at)}</small>
+                  </button>`,
+              )
+        }
+      </div>
+    </details>`;
+  }
+
+  private async listCommits(event: Event): Promise<void> {
+    if (!(event.target as HTMLDetailsElement).open) return;
+    try {
+      this.commits = await get<Commit[]>(`${this.base}/commits`);
+    } catch (error) {
+      this.commits = [];
+      say(reason(error), 'danger');
+    }
+  }
+
   private more(): void {
     this.limit += MORE;
     void this.look();
@@ -177,13 +219,7 @@ class Activity extends Page<Shown> {
           <time datetime=${new Date(each.startedAt).toISOString()}>${moment(each.startedAt)}</time> ·
           ${took((each.endedAt ?? this.now) - each.startedAt)}
         </p>
-        ${
-          each.steps.length
-            ? html`<ol class="steps" aria-label=${w.steps}>
-                ${each.steps.map(step => this.step(step, each))}
-              </ol>`
-            : nothing
-        }
+        ${stepsList(each.steps, outcomeOf(each), this.now)}
         ${each.note ? html`<p class="soft" role="status">${each.note}</p>` : nothing}
         ${each.error && each.state !== 'WIP' ? html`<p class="notice bad" role="alert">${icon('alert')}<span>${each.error}</span></p>` : nothing}
       </section>
@@ -192,27 +228,6 @@ class Activity extends Page<Shown> {
         ${logView({ renderers: { instance: { hidden: true }, service: { hidden: true } } })}
         ${this.hasLines ? nothing : html`<p class="soft over">${each.state === 'WIP' ? w.waitingForLines : w.noLines}</p>`}
       </section>`;
-  }
-
-  private step(step: Step, of: Progress): TemplateResult {
-    const isFailed =
-      step.state === 'undone' || (step.state === 'begun' && of.state !== 'WIP' && of.state !== 'OK');
-    const tone = isFailed
-      ? 'bad'
-      : step.state === 'done' || of.state === 'OK'
-        ? 'good'
-        : step.state === 'begun'
-          ? 'busy'
-          : 'idle';
-    const ms =
-      step.beganAt === null
-        ? null
-        : (step.endedAt ?? (of.state === 'WIP' ? this.now : step.beganAt)) - step.beganAt;
-    const glyph = tone === 'good' ? icon('check') : tone === 'bad' ? icon('cross') : nothing;
-    return html`<li class=${tone} aria-current=${tone === 'busy' ? 'step' : 'false'}>
-      <i>${glyph}</i><span>${w.stepNames[step.name] ?? step.name}</span
-      ><small>${ms === null ? '\u00a0' : took(ms)}</small>
-    </li>`;
   }
 
   private cancel(id: string): void {
@@ -226,6 +241,10 @@ class Activity extends Page<Shown> {
     );
     if (made) go(`/organisations/${this.params.owner}/applications/${this.params.app}/activity`);
   }
+}
+
+function outcomeOf(each: Progress): Outcome {
+  return each.state === 'WIP' ? 'under way' : each.state === 'OK' ? 'well' : 'badly';
 }
 
 customElements.define('hv-activity', Activity);

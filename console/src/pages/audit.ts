@@ -1,7 +1,8 @@
 /** Who did what, from where, and whether it was allowed. */
-import { html, type TemplateResult } from 'lit';
-import { since } from '../kit/since';
+import { html, nothing, type TemplateResult } from 'lit';
 import { get } from '../kit/api';
+import { icon } from '../kit/icons';
+import { since } from '../kit/since';
 import type { Change } from '../kit/live';
 import { empty, Page } from '../kit/page';
 import { badge } from '../kit/parts';
@@ -21,7 +22,20 @@ interface Member {
   member: { id: string; name: string };
 }
 
+const MORE = 200;
+const MOST = 1000;
+
 class Audit extends Page<{ entries: Entry[]; names: Map<string, string> }> {
+  static override properties = { ...Page.properties, sought: { state: true }, limit: { state: true } };
+  declare sought: string;
+  declare limit: number;
+
+  constructor() {
+    super();
+    this.sought = '';
+    this.limit = MORE;
+  }
+
   get heading(): string {
     return w.sections['hv-audit'] ?? '';
   }
@@ -33,7 +47,7 @@ class Audit extends Page<{ entries: Entry[]; names: Map<string, string> }> {
   protected async load(): Promise<{ entries: Entry[]; names: Map<string, string> }> {
     const base = `/v2/organisations/${this.params.owner}`;
     const [entries, members] = await Promise.all([
-      get<Entry[]>(`${base}/audit?limit=200`),
+      get<Entry[]>(`${base}/audit?limit=${this.limit}`),
       get<Member[]>(`${base}/members`),
     ]);
     return { entries, names: new Map(members.map(each => [each.member.id, each.member.name])) };
@@ -41,6 +55,30 @@ class Audit extends Page<{ entries: Entry[]; names: Map<string, string> }> {
 
   protected view({ entries, names }: { entries: Entry[]; names: Map<string, string> }): TemplateResult {
     if (!entries.length) return empty(w.nothingYet);
+    const name = (each: Entry): string => names.get(each.actor_id ?? '') ?? each.actor_id ?? w.platform;
+    const words = this.sought.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = entries.filter(each => {
+      const text = [name(each), each.action, each.subject, each.source, each.result].join(' ').toLowerCase();
+      return words.every(word => text.includes(word));
+    });
+    return html`<label class="search"
+        >${icon('search')}<span class="hidden">${w.search}</span
+        ><input
+          type="search"
+          placeholder=${w.searchAudit}
+          .value=${this.sought}
+          @input=${(event: Event) => (this.sought = (event.target as HTMLInputElement).value)}
+      /></label>
+      ${found.length ? this.table(found, name) : empty(w.nothingFound)}
+      ${entries.length >= this.limit && this.limit < MOST ? html`<div class="row"><button class="button" @click=${this.more}>${w.older}</button></div>` : nothing}`;
+  }
+
+  private more(): void {
+    this.limit = Math.min(MOST, this.limit + MORE);
+    void this.look();
+  }
+
+  private table(entries: Entry[], name: (each: Entry) => string): TemplateResult {
     return html`<div class="panel scroll" tabindex="0" role="region" aria-label=${this.heading}>
       <table>
         <thead>
@@ -58,7 +96,7 @@ class Audit extends Page<{ entries: Entry[]; names: Map<string, string> }> {
             each =>
               html`<tr>
                 <td>${since(each.at)}</td>
-                <td>${names.get(each.actor_id ?? '') ?? each.actor_id ?? w.platform}</td>
+                <td>${name(each)}</td>
                 <td><code>${each.action}</code></td>
                 <td class="wide"><code>${each.subject ?? ''}</code></td>
                 <td>${each.source}</td>

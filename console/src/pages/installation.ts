@@ -1,13 +1,15 @@
-/** For operators: how the installation is, what is under way, what it holds. */
+/** For operators: how the installation is, what is under way, what its machine can, how full its disk is. */
 import { html, nothing, type TemplateResult } from 'lit';
-import { call, get } from '../kit/api';
-import { ago, bytes, moment, number } from '../kit/format';
-import { icon } from '../kit/icons';
+import { get, Refused } from '../kit/api';
+import { ago, bytes, number } from '../kit/format';
 import type { Change } from '../kit/live';
-import { fields, Page } from '../kit/page';
-import { badge, confirmed, copyable, panel } from '../kit/parts';
-import { shared } from '../kit/state';
+import { Page } from '../kit/page';
+import { badge, panel } from '../kit/parts';
+import { stepsList } from '../kit/steps';
+import type { Step } from '../kit/types';
 import { w } from '../words';
+import { diskPanel, findingsPanel, type Disk, type Finding } from './machine';
+import { StacksPanel, type Stack } from './stacks';
 
 interface Room {
   name: string;
@@ -25,50 +27,43 @@ interface OperationSeen {
   progress: string;
   error: string;
   since: number;
+  steps: Step[];
 }
 
-interface PersonSeen {
-  id: string;
-  email: string;
-  name: string;
-  isOperator: boolean;
-  hasSecondFactor: boolean;
-  createdAt: number;
-}
-
-interface Quota {
-  id: string;
-  name: string;
-  isPersonal: boolean;
-  usedApps: number;
-  apps: number;
-  instances: number;
-}
-
-interface Stack {
-  id: string;
-  asked: string[];
-  packageCount: number;
-  bytes: number;
-  needed: boolean;
-  apps: { id: string; name: string }[];
+interface Status {
+  version: string;
+  rooms: Room[];
+  operations: OperationSeen[];
 }
 
 interface Shown {
-  status: { version: string; rooms: Room[]; operations: OperationSeen[] };
-  people: PersonSeen[];
-  quotas: Quota[];
+  status: Status;
+  findings: Finding[];
   stacks: Stack[];
-  letters: { id: number; to: string; subject: string; state: string; error: string; createdAt: number }[];
 }
 
+const TICK_MS = 500;
+const ROOMS_MS = 10_000; // how rooms are is told by no event
+const MACHINE_MS = 60_000; // as long as the server keeps what it measured
+
 class Installation extends Page<Shown> {
-  static override properties = { ...Page.properties, made: { state: true } };
-  declare made: { email: string; password: string } | null;
+  static override properties = {
+    ...Page.properties,
+    disk: { state: true },
+    noDisk: { state: true },
+    now: { state: true },
+  };
+  declare disk: Disk | undefined;
+  declare noDisk: string;
+  declare now: number;
+  private timers: number[] = [];
+  private machineAt = 0;
+  private stacks = new StacksPanel(() => this.requestUpdate());
 
   constructor() {
     super();
-    this.made = null;
+    this.noDisk = '';
+    this.now = Date.now();
   }
 
   get heading(): string {
@@ -76,202 +71,99 @@ class Installation extends Page<Shown> {
   }
 
   protected override wakes(change: Change): boolean {
-    return /^(kernel\.operation|governance\.(person|owner|quota))/.test(change.name);
+    return change.name.startsWith('kernel.operation');
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.timers = [
+      window.setInterval(() => {
+        if (this.data?.status.operations.length) this.now = Date.now();
+      }, TICK_MS),
+      window.setInterval(() => void this.look(), ROOMS_MS),
+    ];
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.timers.forEach(each => window.clearInterval(each));
   }
 
   protected async load(): Promise<Shown> {
-    const base = '/v2/havre';
-    const [status, people, quotas, stacks, letters] = await Promise.all([
-      get<Shown['status']>(`${base}/status`),
-      get<PersonSeen[]>(`${base}/people`),
-      get<Quota[]>(`${base}/quotas`),
-      get<{ stacks: Stack[] }>(`${base}/stacks`).then(found => found.stacks),
-      get<Shown['letters']>(`${base}/outbox`),
+    const status = get<Status>('/v2/havre/status');
+    const known = this.data;
+    if (known && Date.now() - this.machineAt < MACHINE_MS) return { ...known, status: await status };
+    void this.measure();
+    const [seen, findings, stacks] = await Promise.all([
+      status,
+      get<Finding[]>('/v2/havre/doctor'),
+      get<{ stacks: Stack[] }>('/v2/havre/stacks').then(found => found.stacks),
     ]);
-    return { status, people, quotas, stacks, letters };
+    this.machineAt = Date.now();
+    return { status: seen, findings, stacks };
+  }
+
+  /** Beside the rest: a look through every file takes its time. */
+  private async measure(): Promise<void> {
+    try {
+      this.disk = await get<Disk>('/v2/havre/disk');
+      this.noDisk = '';
+    } catch (error) {
+      this.noDisk = error instanceof Refused && !error.isAway ? error.message : '';
+    }
   }
 
   protected override actions(): TemplateResult | typeof nothing {
     return this.data ? badge(`Havre ${this.data.status.version}`, 'good') : nothing;
   }
 
-  protected view({ status, people, quotas, stacks, letters }: Shown): TemplateResult {
-    return html`<ul class="cards rooms">
-        ${status.rooms.map(
-          each =>
-            html`<li class="card">
-              <span class="card-head"
-                ><strong>${w.rooms[each.name] ?? each.name}</strong
-                >${each.error ? badge(w.trouble, 'bad') : each.backlog ? badge(w.backlog(each.backlog), 'busy') : badge(w.inOrder, 'good')}</span
-              >
-              ${each.error ? html`<span class="soft bad">${each.error}</span>` : nothing}
-              <span class="figures"
-                >${Object.entries(each.figures)
-                  .slice(0, 6)
-                  .map(
-                    ([name, value]) =>
-                      html`<span
-                        ><b>${/bytes/.test(name) ? bytes(value) : number(value, 1)}</b>
-                        ${name.replace(/_bytes$/, '').replaceAll('_', ' ')}</span
-                      >`,
-                  )}</span
-              >
-            </li>`,
-        )}
+  protected view({ status, findings, stacks }: Shown): TemplateResult {
+    return html`<ul class="cards rooms" aria-label=${w.roomsOfThis}>
+        ${status.rooms.map(room)}
       </ul>
       ${panel(
         w.underWay,
         status.operations.length
-          ? html`<ul class="rows names">
-              ${status.operations.map(
-                each =>
-                  html`<li>
-                    <span class="name"
-                      ><strong>${each.kind}</strong>
-                      ${badge(each.step || each.status, each.error ? 'bad' : 'busy')}
-                      <span class="soft"
-                        ><code>${each.key}</code> · ${w.since(ago(each.since))} ${each.progress}
-                        ${each.error}</span
-                      ></span
-                    >
-                  </li>`,
-              )}
+          ? html`<ul class="rows names operations">
+              ${status.operations.map(each => this.operation(each))}
             </ul>`
           : html`<p class="soft">${w.nothingUnderWay}</p>`,
         { glyph: 'activity' },
       )}
-      ${panel(
-        w.people,
-        html`${
-            this.made
-              ? html`<div class="notice good" role="status">
-                  <span>${w.firstPassword(this.made.email)} ${copyable(this.made.password)}</span>
-                </div>`
-              : nothing
-          }
-          <form class="inline" @submit=${this.add}>
-            <label>${w.emailAddress}<input name="email" type="email" required autocomplete="off" /></label>
-            <label>${w.name}<input name="name" autocomplete="off" /></label>
-            <button class="button primary" ?disabled=${this.isBusy}>${icon('plus')} ${w.add}</button>
-          </form>
-          <div class="scroll" tabindex="0" role="region" aria-label=${w.people}>
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">${w.name}</th>
-                  <th scope="col">${w.emailAddress}</th>
-                  <th scope="col">${w.twoSteps}</th>
-                  <th scope="col">${w.createdAt}</th>
-                  <th scope="col"><span class="hidden">${w.actionsWord}</span></th>
-                </tr>
-              </thead>
-              <tbody>
-                ${people.map(
-                  each =>
-                    html`<tr>
-                      <td>${each.name} ${each.isOperator ? badge(w.operator, 'good') : nothing}</td>
-                      <td>${each.email}</td>
-                      <td>${each.hasSecondFactor ? w.on : w.off}</td>
-                      <td title=${moment(each.createdAt)}>${ago(each.createdAt)}</td>
-                      <td>
-                        ${each.id === shared.me?.id ? nothing : html`<button class="button small danger" aria-label="${w.newPassword}: ${each.email}" @click=${() => void this.reset(each)}>${w.newPassword}</button>`}
-                      </td>
-                    </tr>`,
-                )}
-              </tbody>
-            </table>
-          </div>`,
-        { glyph: 'people' },
-      )}
-      ${panel(
-        w.quotas,
-        html`<div class="scroll" tabindex="0" role="region" aria-label=${w.quotas}>
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">${w.organisation}</th>
-                <th scope="col">${w.sections['hv-apps']}</th>
-                <th scope="col">${w.instances}</th>
-              </tr>
-            </thead>
-            <tbody>
-              ${quotas.map(
-                each =>
-                  html`<tr>
-                    <td>${each.name}</td>
-                    <td>${each.usedApps} / ${each.apps || '∞'}</td>
-                    <td>${each.instances || '∞'}</td>
-                  </tr>`,
-              )}
-            </tbody>
-          </table>
-        </div>`,
-        { glyph: 'gauge' },
-      )}
-      ${panel(
-        w.stacks,
-        stacks.length
-          ? html`<ul class="rows names">
-              ${stacks.map(
-                each =>
-                  html`<li>
-                    <span class="name"
-                      ><code>${each.id.slice(0, 12)}</code>
-                      ${each.needed ? badge(w.inUse, 'good') : nothing}<span class="soft"
-                        >${stackWords(each)}</span
-                      ></span
-                    >
-                  </li>`,
-              )}
-            </ul>`
-          : html`<p class="soft">${w.nothingYet}</p>`,
-        { glyph: 'box' },
-      )}
-      ${panel(
-        w.outbox,
-        letters.length
-          ? html`<ul class="rows names">
-              ${letters.slice(0, 20).map(
-                each =>
-                  html`<li>
-                    <span class="name"
-                      ><strong>${each.subject}</strong>
-                      ${badge(each.state.toLowerCase(), each.error ? 'bad' : 'idle')}<span class="soft"
-                        >${each.to} · ${ago(each.createdAt)} ${each.error}</span
-                      ></span
-                    >
-                  </li>`,
-              )}
-            </ul>`
-          : html`<p class="soft">${w.noLetters}</p>`,
-        { glyph: 'mail' },
-      )}`;
+      ${findingsPanel(findings)} ${diskPanel(this.disk, this.noDisk)} ${this.stacks.view(stacks)}`;
   }
 
-  private async add(event: SubmitEvent): Promise<void> {
-    const { email, name } = fields(event);
-    const form = event.target as HTMLFormElement;
-    const done = await this.act(async () => {
-      this.made = await call<{ email: string; password: string }>('POST', '/v2/havre/people', {
-        email,
-        name,
-      });
-    }, w.created);
-    if (done) form.reset();
-  }
-
-  private async reset(each: PersonSeen): Promise<void> {
-    if (!(await confirmed(w.resetQuestion(each.name), w.newPassword))) return;
-    await this.act(async () => {
-      const found = await call<{ password: string }>('POST', `/v2/havre/people/${each.id}/password`);
-      this.made = { email: each.email, password: found.password };
-    }, w.saved);
+  private operation(each: OperationSeen): TemplateResult {
+    const isStuck = each.status === 'stuck';
+    return html`<li>
+      <span class="name"
+        ><strong>${w.operationKinds[each.kind] ?? each.kind}</strong> <code>${each.key}</code>
+        ${badge(w.operationStates[each.status] ?? each.status, each.status === 'running' ? 'busy' : 'bad')}
+        <span class="soft">${w.since(ago(each.since))} ${each.progress}</span>
+        ${each.error ? html`<span class="soft bad">${each.error}</span>` : nothing}</span
+      >
+      ${stepsList(each.steps, isStuck ? 'badly' : 'under way', this.now)}
+    </li>`;
   }
 }
 
-function stackWords(each: Stack): string {
-  const names = each.apps.map(app => app.name).join(', ');
-  return [bytes(each.bytes), w.packages(each.packageCount), names].filter(Boolean).join(' · ');
+function room(each: Room): TemplateResult {
+  return html`<li class="card">
+    <span class="card-head"
+      ><strong>${w.rooms[each.name] ?? each.name}</strong
+      >${each.error ? badge(w.trouble, 'bad') : each.backlog ? badge(w.backlog(each.backlog), 'busy') : badge(w.inOrder, 'good')}</span
+    >
+    ${each.error ? html`<span class="soft bad">${each.error}</span>` : nothing}
+    <span class="figures"
+      >${Object.entries(each.figures).map(
+        ([name, value]) =>
+          html`<span
+            ><b>${/bytes/.test(name) ? bytes(value) : number(value, 1)}</b>
+            ${name.replace(/_bytes$/, '').replaceAll('_', ' ')}</span
+          >`,
+      )}</span
+    >
+  </li>`;
 }
 
 customElements.define('hv-installation', Installation);

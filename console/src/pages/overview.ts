@@ -3,6 +3,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { since } from '../kit/since';
 import { call, get } from '../kit/api';
 import { choose, chosen } from '../kit/choices';
+import { Counting } from '../kit/counting';
 import { ago, bytes, number, short, took } from '../kit/format';
 import { icon } from '../kit/icons';
 import type { Change } from '../kit/live';
@@ -35,7 +36,7 @@ interface Figures {
   metrics: Series[];
 }
 
-const FIGURES_MS = 20_000;
+const FIGURES_MS = 60_000; // how often what an application used is kept
 /** How much of the past is drawn, and of how many minutes a point is. */
 const RANGES: Record<string, { ms: number; interval: string; minutes: number }> = {
   hour: { ms: 3_600_000, interval: 'PT1H', minutes: 1 },
@@ -48,6 +49,7 @@ class OverviewPage extends Page<Shown> {
   declare figures: Figures | undefined;
   declare range: string;
   private timer = 0;
+  private counting: Counting | null = null;
 
   constructor() {
     super();
@@ -75,6 +77,26 @@ class OverviewPage extends Page<Shown> {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     window.clearInterval(this.timer);
+    this.counting?.close();
+  }
+
+  protected override willUpdate(changed: Map<string, unknown>): void {
+    super.willUpdate(changed);
+    if (changed.has('params')) this.count();
+  }
+
+  /** What it is asked and what its instances use: told by the platform while this page is looked at. */
+  private count(): void {
+    this.counting?.close();
+    const stats = `/v4/stats/organisations/${this.params.owner}/resources/${this.params.app}`;
+    this.counting = new Counting(`${stats}/live?interval=P1D&span=PT30M`, {
+      requests: requests => {
+        if (this.figures) this.figures = { ...this.figures, requests };
+      },
+      usage: usage => {
+        if (this.data) this.data = { ...this.data, usage };
+      },
+    });
   }
 
   protected async load(): Promise<Shown> {

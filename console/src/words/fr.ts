@@ -31,6 +31,7 @@ const fr: Words = {
     'hv-tokens': 'Jetons d’API',
     'hv-sessions': 'Sessions',
     'hv-installation': 'Installation',
+    'hv-people': 'Personnes et quotas',
   },
 
   skip: 'Aller à la page',
@@ -212,6 +213,7 @@ const fr: Words = {
   },
   buildLog: 'Journal de ce déploiement',
   older: 'Plus anciens',
+  deployCommit: 'Déployer un commit',
   redeploy: commit => `Redéployer ${commit}`,
 
   range: 'Période',
@@ -236,13 +238,55 @@ const fr: Words = {
   domain: 'Domaine, avec un chemin si seule cette partie est visée',
   primary: 'Principal',
   makePrimary: 'Rendre principal',
-  platformCertificate: 'TLS par cette installation',
-  ownCertificate: (issuer, until) => `Certificat propre de ${issuer}, jusqu’au ${until}`,
   domainAdded: name => `${name} mène ici désormais`,
   dropDomain: name => `Retirer ${name} ? Ses visiteurs n’atteindront plus cette application.`,
+  noNames: 'Elle n’a pas de nom : personne ne l’atteint de l’extérieur.',
+  leads: {
+    here: ['mène ici', ''],
+    partly: [
+      'mène ici en partie',
+      'Certaines de ses adresses ne sont pas les nôtres : des visiteurs peuvent arriver ailleurs.',
+    ],
+    elsewhere: ['mène ailleurs', 'Les visiteurs n’atteignent pas cette application par lui.'],
+    nowhere: ['ne mène nulle part', 'Il n’y a pas d’adresse pour ce nom.'],
+    unanswered: ['sans réponse', 'Les serveurs de noms n’ont pas répondu à temps. Ils sont redemandés.'],
+    local: ['sur cette machine', 'Tout navigateur trouve de lui-même les noms sous localhost.'],
+    unknown: ['mène quelque part', 'Cette installation ne connaît pas ses propres adresses.'],
+  },
+  toCreate: 'Créez cet enregistrement :',
+  privateAddresses: n => `${n} adresse${s(n)} privée${s(n)}`,
+  certificates: {
+    internal: 'par cette installation',
+    ordering: 'en cours d’émission',
+    failed: 'n’a pu être émis',
+    ordered: 'automatique',
+    renewing: 'en cours de renouvellement',
+    uploaded: 'téléversé',
+  },
+  byOperator: 'pour toute l’installation',
+  failedTimes: n => `${n} échec${s(n)} :`,
+  triedAgain: text => `Nouvel essai ${text}.`,
+  renewedAt: text => `Il est renouvelé ${text}.`,
+  takenByAnother: host => `${host} appartient à une autre organisation ici`,
+  proveHint:
+    'Si le domaine est le vôtre, prouvez-le : créez cet enregistrement TXT chez le fournisseur de votre domaine, puis reprenez le nom. L’autre organisation le perd.',
+  proveAbove: names => `L’enregistrement peut aussi se trouver sous : ${names}.`,
+  proveNow: 'L’enregistrement y est : reprendre le nom',
+  notProven: 'L’enregistrement n’a pas été trouvé. Il peut falloir un moment avant que tous le voient.',
+  ownCertificates: 'Certificats de l’organisation',
+  ownCertificatesHint:
+    'Celui que vous téléversez est montré pour les domaines qu’il couvre, avant tout autre.',
+  uploadCertificate: 'Téléverser un certificat',
+  chain: 'Chaîne (PEM, le certificat et ce qui le signe)',
+  privateKey: 'Clé privée (PEM)',
+  shownFor: names => `montré pour ${names}`,
+  shownForNone: 'montré pour aucun domaine actuellement',
+  endsAt: text => `prend fin ${text}`,
+  endedAt: text => `a pris fin ${text}`,
+  dropCertificate: names => `Retirer le certificat de ${names} ? Ses domaines en montrent aussitôt un autre.`,
   dns: 'Ce que le DNS d’un domaine doit dire',
   dnsHint:
-    'Chez le fournisseur de votre domaine : un enregistrement CNAME pour un nom sous le domaine, A et AAAA pour le domaine lui-même. Le certificat est fait à la première visite.',
+    'Chez le fournisseur de votre domaine : un enregistrement CNAME pour un nom sous le domaine, A et AAAA pour le domaine lui-même..',
   openPorts: 'Ports ouverts',
   openPort: 'Ouvrir un port',
   namespace: 'Espace de noms',
@@ -318,6 +362,7 @@ const fr: Words = {
   result: 'Résultat',
   allowed: 'fait',
   refused: 'refusé',
+  searchAudit: 'Filtrer : personne, action, adresse…',
   webhooks: 'Webhooks',
   emailhooks: 'Courriels',
   events: 'Événements',
@@ -399,6 +444,124 @@ const fr: Words = {
   inUse: 'utilisée',
   outbox: 'Lettres',
   noLetters: 'Aucune lettre n’a été écrite.',
+  quotaHint: 'Ce qu’une organisation peut avoir ; vide : sans limite.',
+  roomsOfThis: 'Pièces de l’installation',
+  operationKinds: {
+    'apps.deploy': 'Déploiement',
+    'apps.task': 'Tâche',
+    'apps.scale': 'Changement d’échelle',
+    'apps.undeploy': 'Arrêt',
+    'apps.delete': 'Suppression',
+    'apps.upgrade': 'Passage à des paquets plus récents',
+    'network.advance': 'Migration d’un préfixe, en avant',
+    'network.retreat': 'Migration d’un préfixe, en arrière',
+  },
+  operationStates: { running: 'en cours', undoing: 'en cours d’annulation', stuck: 'bloquée' },
+  machine: 'Ce que cette machine sait faire',
+  machineHint: 'La même chose dans un terminal :',
+  able: 'oui',
+  unable: 'non',
+  limited: 'pas tout',
+  lacking: n => `${n} à regarder`,
+  findings: {
+    git: ['Git', 'Installez git.'],
+    bubblewrap: ['Bac à sable', 'Aucune application ne peut démarrer.'],
+    namespaces: [
+      'Isolation',
+      'Les applications ne peuvent être isolées : autorisez les espaces de noms d’utilisateurs (sysctl user.max_user_namespaces).',
+    ],
+    'own users': [
+      'Utilisateurs propres',
+      'Seuls des espaces de noms séparent les applications ; démarrez en root pour que chacune ait son utilisateur.',
+    ],
+    limits: [
+      'Limites de mémoire et de processeur',
+      'Ce qui manque n’est pas limité : démarrez en root, ou sous systemd avec Delegate=yes.',
+    ],
+    'system calls': ['Appels système', ''],
+    'way out': ['Sortie vers le réseau', ''],
+    node: ['Node.js', 'Les applications Node ne peuvent être construites.'],
+    'https port': ['Port HTTPS', 'Libérez-le, ou prenez-en un autre.'],
+    'http port': ['Port HTTP', 'Libérez-le, ou prenez-en un autre.'],
+    'ssh port': ['Port SSH', 'Pas de clever ssh : réglez [ssh] port.'],
+    disk: ['Disque', 'Les builds échoueront : libérez de la place.'],
+    stacks: [
+      'Paquets',
+      'Les types d’applications dont les programmes manquent ici sont refusés : installez-les, ou apt et dpkg.',
+    ],
+  },
+  asSeen: text =>
+    text
+      .replace(/^(\d+), ours$/, '$1, le nôtre')
+      .replace(/^(\d+) MiB free at /, '$1 Mio libres sur ')
+      .replace(/^(\d+) in (.*), lists of packages: /, '$1 dans $2, listes de paquets : ')
+      .replace('not fetched yet', 'pas encore prises')
+      .replace(
+        /apps see the host.s own .usr, read-only/,
+        'les applications voient le /usr de l’hôte, en lecture',
+      )
+      .replace(/^a user for each app$/, 'un utilisateur par application')
+      .replace(/^one user for all apps$/, 'un utilisateur pour toutes les applications')
+      .replace(/^user, pid, mount, network$/, 'utilisateurs, processus, montages, réseau')
+      .replace(
+        /^apps and builds have a network of their own/,
+        'les applications et les builds ont leur propre réseau',
+      )
+      .replace(', masqueraded (IPv4)', ', masqué (IPv4)')
+      .replace(', through pasta', ', par pasta')
+      .replace(
+        'apps and builds leave through an HTTP(S) proxy, which programs must honour',
+        'les applications et les builds sortent par un mandataire HTTP(S), que les programmes doivent respecter',
+      )
+      .replace('pasta is not installed', 'pasta n’est pas installé')
+      .replace('/dev/net/tun cannot be opened', '/dev/net/tun ne peut être ouvert')
+      .replace(/^filtered$/, 'filtrés')
+      .replace(/^no filter for this architecture$/, 'aucun filtre pour cette architecture')
+      .replace(' (our own, whatever the host has)', ' (le nôtre, quoi qu’ait l’hôte)')
+      .replace(/^not found$/, 'introuvable')
+      .replace(/^none$/, 'aucune'),
+  disk: 'Disque',
+  freeOf: all => `libres sur ${all}`,
+  usedOf: (used, all) => `${used} sur ${all}`,
+  reserve: size => `Les builds laissent ${size} libres pour tous les autres.`,
+  measured: text => `Mesuré ${text}.`,
+  notMeasured: 'trop à mesurer',
+  part: 'Partie',
+  size: 'Taille',
+  limit: 'Limite',
+  dataFolder: 'Le dossier de données',
+  besides: 'à côté du dossier de données',
+  diskLow: 'presque plein',
+  diskParts: {
+    git: 'Dépôts',
+    releases: 'Versions construites',
+    cache: 'Caches des builds',
+    units: 'Instances et leurs fichiers',
+    deployments: 'Déploiements',
+    edge: 'Bordure : certificats, journaux d’accès',
+    logs: 'Journaux et chiffres',
+    state: 'État',
+    stacks: 'Socles',
+    toolchains: 'Outils',
+    rest: 'Le reste',
+  },
+  limits: {
+    all: size => size,
+    app: size => `${size} par application`,
+    release: size => `${size} par version`,
+  },
+  stacksHint:
+    'Des paquets Debian que les builds et les applications voient comme leur racine. Ce dont personne ne se sert disparaît de lui-même.',
+  noStacks: 'Aucun : le premier build en fait un.',
+  idle: 'inutilisé',
+  usedBy: 'Utilisé par',
+  nobody: 'personne',
+  lastUsed: 'Dernier usage',
+  madeAt: 'Fait',
+  askedFor: 'Demandé',
+  nothingMore: 'rien de plus',
+  package: 'Paquet',
+  version: 'Version',
 };
 
 export default fr;

@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from havre import __version__
+from havre import __version__, edge
 from havre.api import (
     account,
     api_tokens,
@@ -22,6 +22,7 @@ from havre.api import (
     certificates,
     changes,
     consumers,
+    counting,
     deployments,
     domains,
     drains,
@@ -29,6 +30,7 @@ from havre.api import (
     events,
     hooks,
     links,
+    machine,
     migrations,
     oauth,
     operators,
@@ -50,6 +52,7 @@ from havre.api.git import GitDoor
 from havre.api.limits import Limits
 from havre.apps import Apps
 from havre.kernel.kernel import Kernel
+from havre.kernel.machine import Machine
 from havre.kernel.rooms import Room
 
 __all__ = ["create_app"]
@@ -72,9 +75,11 @@ WHOLE = (
     orchestration.router,
     catalogue.router,
     operators.router,
+    machine.router,
     stacks.router,
     migrations.router,
     stats.router,
+    counting.router,
     streams.router,
     changes.router,
     events.router,
@@ -91,7 +96,9 @@ def create_app(kernel: Kernel, rooms: tuple[Room, ...], apps: Apps, *, pages: Pa
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    ctx = app.state.context = Context(kernel, rooms, apps, Limits(kernel.clock), Known(kernel))
+    ctx = app.state.context = Context(
+        kernel, rooms, apps, Limits(kernel.clock), Known(kernel), Machine(kernel), edge.Names(kernel)
+    )
     errors.install(app)
     for each in WHOLE:
         app.router.routes.extend(each.routes)  # as they are: what `include_router` would make of each again is 30 KB

@@ -53,7 +53,7 @@ async def _stream(ctx: Context, actor: Actor, request: Request, limit: int | Non
                 yield event("HEARTBEAT", {})
                 continue
             if found.name.startswith("governance."):
-                if not await _is_still_welcome(ctx, request):
+                if not await is_still_welcome(ctx, request):
                     return
                 await audience.learn()
             told = await audience.told(found)
@@ -64,7 +64,7 @@ async def _stream(ctx: Context, actor: Actor, request: Request, limit: int | Non
         await subscription.__aexit__(None, None, None)
 
 
-async def _is_still_welcome(ctx: Context, request: Request) -> bool:
+async def is_still_welcome(ctx: Context, request: Request) -> bool:
     """A session that was ended hears nothing more. A signed request was welcome once, for as long as it lasts."""
     if request.headers.get("authorization"):
         return True

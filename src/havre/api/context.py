@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
-from havre import governance
+from havre import edge, governance
 from havre.api.limits import Limits
 from havre.apps import App, Apps, views
 from havre.base.errors import DeniedError, InvalidError
@@ -23,6 +23,7 @@ from havre.governance import Actor, Pair
 from havre.governance.signatures import Asked
 from havre.kernel.config import Config
 from havre.kernel.kernel import Kernel
+from havre.kernel.machine import Machine
 from havre.kernel.rooms import Room
 from havre.kernel.store import Tx
 
@@ -75,6 +76,8 @@ class Context:
     apps: Apps
     limits: Limits
     known: Known
+    machine: Machine
+    names: edge.Names
 
     async def read(self, work: Callable[[sa.Connection], T]) -> T:
         return await self.kernel.store.read(work)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import sqlalchemy as sa
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 
 from havre.api import render
 from havre.api.app_route import APP, found
@@ -12,7 +14,7 @@ from havre.apps import views
 from havre.base.errors import InvalidError
 from havre.governance import Right
 from havre.kernel.store import Tx
-from havre.wire import models
+from havre.wire import models, overview
 
 router = APIRouter(tags=["applications"])
 
@@ -77,6 +79,18 @@ async def instances(
         ]
 
     return await ctx.read(look)
+
+
+@router.get(APP + "/commits")
+async def commits(
+    ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, limit: Annotated[int, Query(ge=1, le=500)] = 50
+) -> list[overview.CommitObject]:
+    """What can be deployed, newest first: each commit of the branch, and those that a forced push left behind."""
+    app = await ctx.read(lambda conn: found(conn, actor, owner, app_id, Right.LOOK_INSIDE))
+    return [
+        overview.CommitObject(id=each.id, subject=each.subject, author=each.author, at=each.at)
+        for each in await ctx.apps.repositories.commits(app.id, limit=limit)
+    ]
 
 
 @router.post(APP + "/instances")

@@ -12,11 +12,12 @@ from fastapi import APIRouter, Request, Response
 
 from havre import edge
 from havre.api import errors, render
-from havre.api.context import Caller, Ctx, OwnerParam, found_app, plain_fqdn, record, shown_fqdn
+from havre.api.context import Caller, Context, Ctx, OwnerParam, found_app, plain_fqdn, record, shown_fqdn
+from havre.apps import views
 from havre.base.errors import NotFoundError
 from havre.governance import Right
 from havre.kernel.store import Tx
-from havre.wire import models
+from havre.wire import domains, models
 
 router = APIRouter(tags=["domains"])
 balancers = APIRouter(tags=["domains"])
@@ -102,6 +103,53 @@ async def release(
     return models.Message(id=324, message=f"{wanted} has been removed", type="success")
 
 
+@router.get(APP + "/domains")
+async def states(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> list[domains.DomainObject]:
+    """Each name with where its DNS leads now, what it has to say instead, and how its certificate is."""
+    held = await ctx.read(lambda conn: edge.vhosts(conn, found_app(conn, actor, owner, app_id).id))
+    return [_domain(ctx, each) for each in await ctx.names.states(held)]
+
+
+@router.get(APP + "/domains/{host}/proof")
+async def proof(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, host: str) -> domains.DomainProof:
+    """What to publish to be given a name that another organisation has; then ask for the name again."""
+    wanted = plain_fqdn(host, ctx.kernel.config)
+
+    def look(conn: sa.Connection) -> domains.DomainProof:
+        owner_id = views.find(conn, actor, None if owner == "self" else owner, app_id, Right.WRITE).owner_id
+        asked = edge.proof_of(conn, owner_id, wanted)
+        is_of_use = edge.can_be_proven(conn, owner_id, wanted)
+        return domains.DomainProof(host=wanted, names=list(asked.names), text=asked.text, isOfUse=is_of_use)
+
+    return await ctx.read(look)
+
+
+def _domain(ctx: Context, each: edge.NameState) -> domains.DomainObject:
+    dns, certificate = each.dns, each.certificate
+    return domains.DomainObject(
+        fqdn=shown_fqdn(each.vhost.fqdn, ctx.kernel.config),
+        host=each.vhost.fqdn.partition("/")[0],
+        isDefault=each.vhost.is_default,
+        isFavourite=each.vhost.is_favourite,
+        dns=domains.DomainDns(
+            lead=dns.lead,
+            addresses=list(dns.addresses),
+            hiddenAddresses=dns.hidden,
+            cname=dns.cname,
+            records=[domains.DnsRecord(name=it.name, type=it.type, value=it.value) for it in dns.records],
+        ),
+        certificate=domains.DomainCertificate(
+            state=certificate.state,
+            issuer=certificate.issuer,
+            notAfter=certificate.not_after,
+            isOperators=certificate.is_operators,
+            error=certificate.error,
+            failures=certificate.failures,
+            nextTryAt=certificate.next_at,
+        ),
+    )
+
+
 @balancers.get("/v4/load-balancers/organisations/{owner_id}/applications/{app_id}/load-balancers/default")
 async def load_balancers(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> list[dict[str, Any]]:
     """What the records of a custom domain have to say."""
@@ -109,7 +157,7 @@ async def load_balancers(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str
     config = ctx.kernel.config.edge
     addresses = [ipaddress.ip_address(each) for each in config.binds if each not in ("", "0.0.0.0", "::")]
     dns = {
-        "cname": f"edge.{config.base_domain}.",
+        "cname": f"{edge.edge_name(ctx.kernel.config)}.",
         "a": [str(each) for each in addresses if each.version == 4],
         "aaaa": [str(each) for each in addresses if each.version == 6],
     }

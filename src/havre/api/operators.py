@@ -7,11 +7,12 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from havre import __version__, apps, edge, governance, notifications
+from havre.api import render
 from havre.api.context import Caller, Ctx, record
 from havre.base.errors import NotFoundError
 from havre.governance import Quota, accounts, organisations
 from havre.kernel.store import Tx
-from havre.wire import models, people
+from havre.wire import machine, models, people
 
 router = APIRouter()
 
@@ -22,7 +23,7 @@ async def health() -> dict[str, str]:
 
 
 @router.get("/v2/havre/status", tags=["operator"])
-async def status(ctx: Ctx, actor: Caller) -> models.PlatformStatus:
+async def status(ctx: Ctx, actor: Caller) -> machine.PlatformStatus:
     """Rooms with their health and backlog, operations under way; for operators."""
     governance.authorise_operator(actor)
     rooms = []
@@ -30,10 +31,10 @@ async def status(ctx: Ctx, actor: Caller) -> models.PlatformStatus:
         if room.health is not None:
             seen = await room.health()
             figures = seen.figures or {}
-            rooms.append(models.RoomStatus(name=room.name, error=seen.error, backlog=seen.backlog, figures=figures))
+            rooms.append(machine.RoomStatus(name=room.name, error=seen.error, backlog=seen.backlog, figures=figures))
     live = await ctx.read(ctx.kernel.operations.live)
     shown = [
-        models.OperationStatus(
+        machine.OperationStatus(
             id=each.id,
             kind=each.kind,
             key=each.key,
@@ -42,10 +43,11 @@ async def status(ctx: Ctx, actor: Caller) -> models.PlatformStatus:
             progress=each.progress,
             error=each.error,
             since=each.created_at,
+            steps=render.steps(each, ctx.kernel.operations.steps_of(each.kind)),
         )
         for each in live
     ]
-    return models.PlatformStatus(version=__version__, rooms=rooms, operations=shown)
+    return machine.PlatformStatus(version=__version__, rooms=rooms, operations=shown)
 
 
 PEOPLE = "/v2/havre/people"

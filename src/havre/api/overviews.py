@@ -6,13 +6,13 @@ import sqlalchemy as sa
 from fastapi import APIRouter
 
 from havre import edge, governance
+from havre.api import render
 from havre.api.app_route import APP, found
 from havre.api.context import Caller, Context, Ctx, OwnerParam, shown_fqdn
 from havre.apps import Deployment, Instance, glances, pretty_name, runtimes, views
 from havre.base.flavors import flavor
 from havre.base.ids import OperationId, UnitId
-from havre.governance import Right
-from havre.kernel.operations import OperationView
+from havre.governance import Actor, Right
 from havre.wire import overview
 
 router = APIRouter(tags=["overviews"])
@@ -85,28 +85,19 @@ async def progress(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, depl
         return overview.Progress(
             **_last(made).model_dump(),
             note=seen.progress if seen is not None and made.ended_at is None else "",
-            steps=_steps(seen, operations.steps_of(seen.kind)) if seen is not None else [],
+            steps=render.steps(seen, operations.steps_of(seen.kind)) if seen is not None else [],
         )
 
     return await ctx.read(look)
 
 
-def _steps(seen: OperationView, names: tuple[str, ...]) -> list[overview.ProgressStep]:
-    known = {each.name: each for each in seen.steps}
-    found = []
-    for name in names:
-        each = known.get(name)
-        if each is not None:
-            step = {"state": each.status, "beganAt": each.began_at, "endedAt": each.ended_at}
-            found.append(overview.ProgressStep.model_validate({"name": name, **step}))
-        elif not seen.has_ended:
-            found.append(overview.ProgressStep(name=name, state="waiting", beganAt=None, endedAt=None))
-    return found
-
-
 @of_an_app.get(APP + "/usage")
 async def usage(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> list[overview.Usage]:
     """What the instances of an app use right now."""
+    return await used_by(ctx, actor, owner, app_id)
+
+
+async def used_by(ctx: Context, actor: Actor, owner: str, app_id: str) -> list[overview.Usage]:
     rows = await ctx.read(
         lambda conn: [each.instance for each in views.instances(conn, found(conn, actor, owner, app_id))]
     )

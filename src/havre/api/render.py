@@ -10,7 +10,8 @@ from havre.apps import App, Deployment, Instance, InstanceState, pretty_name, ru
 from havre.base.flavors import FLAVORS, Flavor, flavor
 from havre.edge import Vhost
 from havre.kernel.config import Config
-from havre.wire import models
+from havre.kernel.operations import OperationView
+from havre.wire import models, overview
 
 IMAGE = "20261101"
 SPACE = uuid.UUID("6a9f2f4e-1d2b-5c3a-8e4f-0b1c2d3e4f50")
@@ -142,3 +143,17 @@ def zones() -> list[models.Zone]:
     """This machine is one zone, `par`, the name that the CLI takes by default."""
     place = {"country": "France", "countryCode": "FR", "city": "Paris", "lat": 48.87, "lon": 2.33}
     return [models.Zone(id=zone_id("par"), name="par", tags=["scope:private", "for:applications"], **place)]
+
+
+def steps(seen: OperationView, names: tuple[str, ...]) -> list[overview.ProgressStep]:
+    """The steps of an operation in their order; those to come too, while it goes on."""
+    known = {each.name: each for each in seen.steps}
+    found = []
+    for name in names:
+        each = known.get(name)
+        if each is not None:
+            step = {"state": each.status, "beganAt": each.began_at, "endedAt": each.ended_at}
+            found.append(overview.ProgressStep.model_validate({"name": name, **step}))
+        elif not seen.has_ended:
+            found.append(overview.ProgressStep(name=name, state="waiting", beganAt=None, endedAt=None))
+    return found

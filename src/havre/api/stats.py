@@ -30,7 +30,7 @@ def _ms(text: str, name: str) -> int:
     return found
 
 
-def _spans(interval: str, span: str, now: int) -> list[tuple[int, int]]:
+def spans_of(interval: str, span: str, now: int) -> list[tuple[int, int]]:
     """The spans of an interval that ends now, oldest first: begin and end, on whole multiples."""
     whole, part = _ms(interval, "interval"), _ms(span, "span")
     if whole > MOST_MS or whole // part > MOST_POINTS:
@@ -55,7 +55,7 @@ async def metrics(
     Kept for a week, through restarts of Havre: a point a minute for the last day, one each quarter of an hour before.
     """
     app = await ctx.read(lambda conn: found(conn, actor, owner, resource_id))
-    spans = _spans(interval, span, ctx.kernel.clock.now())
+    spans = spans_of(interval, span, ctx.kernel.clock.now())
     points = await ctx.apps.usage.of_app(app.id, since=spans[0][0])
     shown = []
     for name in only or ["cpu", "mem"]:
@@ -74,7 +74,7 @@ async def requests(
 ) -> list[overview.Requests]:
     """How many requests the app was asked in each span, by the status that they were answered with."""
     app = await ctx.read(lambda conn: found(conn, actor, owner, resource_id))
-    spans = _spans(interval, span, ctx.kernel.clock.now())
+    spans = spans_of(interval, span, ctx.kernel.clock.now())
     size = spans[0][1] - spans[0][0]
     counts = await observe.request_counts(ctx.kernel, app.id, since=spans[0][0], span_ms=size)
     shown = []

@@ -146,6 +146,10 @@ class Repositories:
         """The app whose repository is asked for. Raises NotFoundError, DeniedError."""
         return await self._kernel.store.read(lambda conn: asked.find(conn, actor, None, app_id, right))
 
+    async def commits(self, app_id: str, *, limit: int) -> list[git.Commit]:
+        """What can be deployed, newest first. The caller has authorised."""
+        return await git.commits(self.git_dir(app_id), limit=limit)
+
     async def answer(
         self,
         *,

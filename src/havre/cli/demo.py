@@ -22,8 +22,9 @@ from typing import Any
 import click
 
 from havre.base.errors import UnavailableError
-from havre.cli import doctor, process, shell
+from havre.cli import process, shell
 from havre.kernel import config as settings
+from havre.kernel import doctor
 
 APP = "shop"
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "vinext"

@@ -14,10 +14,10 @@ from havre import __version__
 from havre.base.errors import HavreError, UnavailableError
 from havre.cli import backups, certificates, network, operators, options, process, shell
 from havre.cli import demo as demonstration
-from havre.cli import doctor as examination
 from havre.cli import stacks as stack_commands
 from havre.client import Client
 from havre.kernel import config as settings
+from havre.kernel import doctor as examination
 
 
 class _Group(click.Group):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from havre.base.errors import DeniedError, HavreError, InvalidError, NotFoundError, UnavailableError
-from havre.wire import models, network
+from havre.wire import machine, models, network
 from havre.wire import people as structs
 
 MIGRATIONS = "/v2/havre/network/migrations"
@@ -38,8 +38,8 @@ class Client:
             raise UnavailableError(f"Havre does not run on {data} (start it: havre up)") from cause
         return cls(status["api"], Path(status["ca"]), credentials["token"], credentials["secret"])
 
-    def status(self) -> models.PlatformStatus:
-        return models.PlatformStatus.model_validate(self.call("GET", "/v2/havre/status"))
+    def status(self) -> machine.PlatformStatus:
+        return machine.PlatformStatus.model_validate(self.call("GET", "/v2/havre/status"))
 
     def add_person(self, email: str, *, is_operator: bool) -> structs.MadePerson:
         found = self.call("POST", "/v2/havre/people", {"email": email, "isOperator": is_operator})

@@ -41,7 +41,13 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "cross-origin-opener-policy": "same-origin",
 }
-ADDRESSES = ("/organisations", "/organisations/{path:path}", "/users/me/{path:path}", "/installation")
+ADDRESSES = (
+    "/organisations",
+    "/organisations/{path:path}",
+    "/users/me/{path:path}",
+    "/installation",
+    "/installation/{path:path}",
+)
 UNHASHED = frozenset({"theme.js", "favicon.svg", "figtree.woff2", "third-party.txt"})
 MISSING = "The console's files are not there. Run make setup, or use clever."
 _CODINGS = (("br", ".br"), ("gzip", ".gz"))

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import anyio
 import httpx
+import sqlalchemy as sa
 import structlog
 
 from havre.base.errors import ConflictError, HavreError, UnavailableError
@@ -27,6 +28,7 @@ from havre.edge.certificates.intents import add as add_certificate
 from havre.edge.certificates.intents import remove as remove_certificate
 from havre.edge.certificates.model import Certificate
 from havre.edge.certificates.reconcile import Figures as CertificateFigures
+from havre.edge.certificates.states import CertificateState
 from havre.edge.certificates.tables import certificates as all_certificates
 from havre.edge.certificates.tables import own_of as certificates_of
 from havre.edge.intents import (
@@ -41,13 +43,17 @@ from havre.edge.intents import (
     set_sticky,
     unset_favourite,
 )
-from havre.edge.model import Domain, Redirection, Vhost
+from havre.edge.leads import Led
+from havre.edge.model import Domain, Redirection, Vhost, parse_name
+from havre.edge.names import Names, NameState, edge_name
 from havre.edge.parts import access_log, ca_file, domain_of, gate_of, ports_of, proxy_of, routes_of
 from havre.edge.parts import certificates_of as _certificates
+from havre.edge.proof import Challenge
 from havre.edge.reconcile import Figures, Scope
 from havre.edge.tables import SCHEMA
 from havre.edge.views import (
     app_of_host,
+    can_be_proven,
     default_fqdn,
     favourite,
     hosts_shown,
@@ -65,13 +71,14 @@ from havre.kernel.rooms import Health, Loop, Room
 from havre.kernel.store import Tx
 
 __all__ = [
-    "NAMESPACES", "SCHEMA", "Certificate", "Checked", "Domain", "Redirection", "Vhost", "access_log", "add_certificate",
-    "add_redirection", "all_certificates", "answers", "app_of_host", "app_socket", "ca_file", "certificates_of",
-    "certify_now", "check_certificate", "claim", "default_fqdn", "domain_of", "expect", "favourite", "hosts_shown",
-    "instance_socket", "is_https_forced", "is_sticky", "main_fqdns", "ports_in_use", "ports_of", "proxy_metrics",
-    "reconcile_now", "redirections", "release", "release_all", "remove_certificate", "remove_redirection",
-    "root_certificate", "set_favourite", "set_force_https", "set_sticky", "setup", "stop", "tcp_socket",
-    "unset_favourite", "vhosts", "with_proof",
+    "NAMESPACES", "SCHEMA", "Certificate", "CertificateState", "Challenge", "Checked", "Domain", "Led",
+    "NameState", "Names", "Redirection", "Vhost", "access_log", "add_certificate", "add_redirection",
+    "all_certificates", "answers", "app_of_host", "app_socket", "ca_file", "can_be_proven", "certificates_of",
+    "certify_now", "check_certificate", "claim", "default_fqdn", "domain_of", "edge_name", "expect", "favourite",
+    "hosts_shown", "instance_socket", "is_https_forced", "is_sticky", "main_fqdns", "ports_in_use", "ports_of",
+    "proof_of", "proxy_metrics", "reconcile_now", "redirections", "release", "release_all", "remove_certificate",
+    "remove_redirection", "root_certificate", "set_favourite", "set_force_https", "set_sticky", "setup", "stop",
+    "tcp_socket", "unset_favourite", "vhosts", "with_proof",
 ]  # fmt: skip
 T = TypeVar("T")
 LONG_S, REST_FACTOR = 0.05, 4
@@ -217,6 +224,11 @@ async def with_proof(kernel: Kernel, owner_id: str, claim_it: Callable[[bool], C
         if not await proof.is_proven(asked, resolver=kernel.config.edge.resolver):
             raise ConflictError(f"{taken.message}; {asked.how}", **taken.facts) from None
     return await kernel.store.write(claim_it(True))
+
+
+def proof_of(conn: sa.Connection, owner_id: str, fqdn: str) -> Challenge:
+    """What `owner_id` has to publish to be given a name that another owner has. Raises InvalidError."""
+    return proof.challenge(conn, owner_id=owner_id, host=parse_name(fqdn, tables.domain(conn)).host)
 
 
 def app_socket(paths: Paths, app_id: str) -> Path:

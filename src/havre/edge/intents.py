@@ -8,6 +8,7 @@ from havre.base.errors import ConflictError, ExhaustedError, InvalidError, NotFo
 from havre.base.ids import AppId, OwnerId
 from havre.edge import decide, tables
 from havre.edge.model import Domain, Name, Redirection, Vhost, parse_name
+from havre.edge.views import around
 from havre.kernel.store import Tx
 
 NAMESPACES = ("default", "cleverapps")
@@ -32,7 +33,7 @@ def claim(
     held = tables.vhost(tx.conn, name.fqdn)
     if held is not None and held.app_id == app_id:
         return held
-    strangers = [other for other in _around(tx, name) if other.owner_id != owner_id]
+    strangers = [other for other in around(tx.conn, name) if other.owner_id != owner_id]
     if is_proven:
         strangers = [other for other in strangers if not other.fqdn.startswith("*.")]  # a wildcard yields to a host
     if held is not None or strangers:
@@ -141,19 +142,6 @@ def _own(tx: Tx, app_id: str, fqdn: str) -> Vhost:
     if held is None or held.app_id != app_id:
         raise NotFoundError(f"Domain {fqdn!r} is not a domain of this application", fqdn=fqdn)
     return held
-
-
-def _around(tx: Tx, name: Name) -> list[Vhost]:
-    """The names that share requests with `name`: the same host, a wildcard over it, hosts under it."""
-    parent = name.host.partition(".")[2]
-    found = tables.on_hosts(tx.conn, {name.host, f"*.{parent}"} if not _is_base(tx, parent) else {name.host})
-    if name.is_wildcard:
-        found += tables.below(tx.conn, parent)
-    return found
-
-
-def _is_base(tx: Tx, parent: str) -> bool:
-    return parent == tables.domain(tx.conn).base
 
 
 def _is_below(name: Name, domain: Domain) -> bool:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from havre.base.errors import InvalidError
 from havre.edge import tables
+from havre.edge.lookup import open_resolver
 from havre.kernel.store import Tx
 
 LABEL = "_havre-challenge"
@@ -53,12 +53,8 @@ def challenge(conn: sa.Connection, *, owner_id: str, host: str) -> Challenge:
 async def is_proven(asked: Challenge, *, resolver: str) -> bool:
     """Whether the record stands. resolver: name servers `address[:port]`, by commas; empty: the host's."""
     from dns import exception
-    from dns.asyncresolver import Resolver
 
-    ask = Resolver(configure=not resolver)
-    if resolver:
-        ask.nameservers, ask.port = _servers(resolver)
-    ask.lifetime = LOOK_UP_S
+    ask = open_resolver(resolver, limit_s=LOOK_UP_S)
     for name in asked.names:
         try:
             answer = await ask.resolve(name, "TXT", search=False)
@@ -67,12 +63,3 @@ async def is_proven(asked: Challenge, *, resolver: str) -> bool:
         if any(b"".join(record.strings).decode(errors="replace").strip() == asked.text for record in answer):
             return True
     return False
-
-
-def _servers(text: str) -> tuple[list[str], int]:
-    parts = [each.strip().rpartition(":") for each in text.split(",")]
-    hosts = [host.strip("[]") if host else port for host, _, port in parts]
-    ports = {int(port) for host, _, port in parts if host and port.isdigit()} or {53}
-    if len(ports) > 1:
-        raise InvalidError("the setting edge.resolver names more than one port")
-    return hosts, ports.pop()

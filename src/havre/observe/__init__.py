@@ -22,6 +22,7 @@ from havre.kernel.store import Tx
 from havre.observe import raw, reading, tables
 from havre.observe.access import AccessIngest
 from havre.observe.bells import Bells
+from havre.observe.counting import Counting
 from havre.observe.drains import Drain, DrainState
 from havre.observe.drains import intents as drains
 from havre.observe.drains.running import Running
@@ -166,6 +167,14 @@ async def request_counts(kernel: Kernel, app_id: str, *, since: int, span_ms: in
     await opened.access.catch_up(limit_s=1.0)
     ask = partial(opened.signals.access_counts, app_id, since=since, span_ms=span_ms)
     return await anyio.to_thread.run_sync(ask)
+
+
+def counting(kernel: Kernel, app_id: str, *, span_ms: int) -> Counting:
+    """Counts of requests for as long as somebody looks. The caller calls `end`."""
+    opened = _room(kernel)
+    catch_up = partial(opened.access.catch_up, limit_s=1.0)
+    bells, clock = opened.access.bells, kernel.clock
+    return Counting(opened.signals, bells, catch_up, clock=clock, app_id=app_id, span_ms=span_ms)
 
 
 def setup(kernel: Kernel, resolve_host: ResolveHost) -> Room:

@@ -176,11 +176,15 @@ class EmbeddedStore:
             return Page(records, next=max(after, head), has_more=False)
         return Page(records, next=records[-1].seq, has_more=True)
 
-    def access_counts(self, app_id: str, *, since: int, span_ms: int) -> Mapping[int, Mapping[int, int]]:
+    def access_counts(
+        self, app_id: str, *, since: int, span_ms: int, after: int = 0, upto: int | None = None
+    ) -> Mapping[int, Mapping[int, int]]:
         app = sa.select(APP.c.key).where(APP.c.app_id == app_id).scalar_subquery()
         begin = (ACCESS_LINE.c.at - ACCESS_LINE.c.at % span_ms).label("begin")
         status = sa.func.json_extract(ACCESS_LINE.c.request, "$.status").label("status")
         ask = sa.select(begin, status, sa.func.count()).where(ACCESS_LINE.c.app == app, ACCESS_LINE.c.at >= since)
+        ask = ask.where(ACCESS_LINE.c.seq > after) if after else ask
+        ask = ask.where(ACCESS_LINE.c.seq <= upto) if upto is not None else ask
         found: dict[int, dict[int, int]] = {}
         with self._reading() as conn:
             for at, code, count in conn.execute(ask.group_by(begin, status)):

@@ -66,8 +66,11 @@ class SignalStore(Protocol):
 
     def accesses(self, query: AccessQuery, *, after: int, page: int) -> Page[AccessRecord]: ...
 
-    def access_counts(self, app_id: str, *, since: int, span_ms: int) -> Mapping[int, Mapping[int, int]]:
-        """How many requests since `since`, by the beginning of the span (a multiple of `span_ms`) and by status."""
+    def access_counts(
+        self, app_id: str, *, since: int, span_ms: int, after: int = 0, upto: int | None = None
+    ) -> Mapping[int, Mapping[int, int]]:
+        """How many requests since `since`, by the beginning of the span (a multiple of `span_ms`) and by status; of
+        those after sequence number `after`, up to and with `upto`."""
         ...
 
     def access_head(self) -> int: ...

@@ -79,6 +79,7 @@ def take(tail: Tail, allowance: decide.Allowance, look: Look) -> Taken | None:
     ended = tail.ended  # read before the file: what is there now is then all there will be
     try:
         if not ended and tail.gap_from_at is None and _is_quiet(tail):
+            tail.behind_s = None
             return None
         with raw.opened(tail.source.path) as fd:
             return _take(tail, fd, ended, allowance, look)

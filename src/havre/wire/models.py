@@ -348,13 +348,6 @@ class Value(Wire):
     value: str
 
 
-class RoomStatus(Wire):
-    name: str
-    error: str
-    backlog: int
-    figures: dict[str, float]
-
-
 class PackageObject(Wire):
     name: str
     version: str
@@ -409,22 +402,3 @@ class UpgradeStatus(Wire):
     status: str
     error: str
     moves: list[UpgradeMove]
-
-
-class OperationStatus(Wire):
-    id: str
-    kind: str
-    key: str
-    status: str
-    step: str
-    progress: str
-    error: str
-    since: int
-
-
-class PlatformStatus(Wire):
-    """`GET /v2/havre/status`, for operators."""
-
-    version: str
-    rooms: list[RoomStatus]
-    operations: list[OperationStatus]

@@ -77,6 +77,15 @@ class Progress(Wire):
     steps: list[ProgressStep]
 
 
+class CommitObject(Wire):
+    """A commit that can be deployed. `subject`: the first line of its message."""
+
+    id: str
+    subject: str
+    author: str
+    at: int
+
+
 class Requests(Wire):
     """Requests of one span of time, by the status that they were answered with."""
 

@@ -5,8 +5,10 @@ from havre.drivers.git.bundles import read_bundle, write_bundle
 from havre.drivers.git.report import Report
 from havre.drivers.git.repository import (
     BRANCH,
+    Commit,
     add_history,
     checkout,
+    commits,
     head,
     init,
     size_bytes,
@@ -15,6 +17,6 @@ from havre.drivers.git.repository import (
 )
 
 __all__ = [
-    "BRANCH", "GitResponse", "Report", "add_history", "checkout", "head", "http_backend", "init", "read_bundle",
-    "size_bytes", "submodules", "write_bundle", "write_index",
+    "BRANCH", "Commit", "GitResponse", "Report", "add_history", "checkout", "commits", "head", "http_backend", "init",
+    "read_bundle", "size_bytes", "submodules", "write_bundle", "write_index",
 ]  # fmt: skip

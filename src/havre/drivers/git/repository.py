@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -88,6 +89,29 @@ async def head(git_dir: Path) -> str | None:
     """The commit of the deployed branch; None for an empty repository."""
     done = await _ask("--git-dir", str(git_dir), "rev-parse", "--verify", "--quiet", f"{BRANCH}^{{commit}}")
     return done.stdout.decode().strip() or None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """`subject`: the first line of what its author said of it. at: when it was made, ms since the epoch."""
+
+    id: str
+    author: str
+    subject: str
+    at: int
+
+
+async def commits(git_dir: Path, *, limit: int) -> list[Commit]:
+    """What can be deployed, newest first: the branch's, and those that a forced push left behind."""
+    if await head(git_dir) is None:
+        return []
+    form = "--format=%H%x1f%an%x1f%s%x1f%ct"
+    said = await _run("--git-dir", str(git_dir), "log", "-z", f"--max-count={limit}", form, "--reflog", BRANCH, "--")
+    found = []
+    for line in filter(None, said.split("\0")):
+        id, author, subject, at = line.split("\x1f")
+        found.append(Commit(id, author[:100], subject[:200], int(at) * 1000))
+    return found
 
 
 async def checkout(git_dir: Path, commit: str, into: Path, *, limit_bytes: int, limit_files: int = FILES_LIMIT) -> None:

@@ -97,6 +97,12 @@ def _is_good_leaf(target: str, names: tuple[str, ...], now: int) -> bool:
     return int(parts[2]) - now > RENEW_DAYS * DAY_MS
 
 
+def end_of_leaf(target: str) -> int | None:
+    """When a leaf of the internal authority ends; None for what is none."""
+    parts = target.removesuffix(".pem").split("-")
+    return int(parts[2]) if len(parts) == 3 and parts[0] == "internal" and parts[2].isdigit() else None
+
+
 def _link(places: Places, name: str, target: str) -> None:
     fresh = places.shown.parent / "certificate.new"
     fresh.unlink(missing_ok=True)

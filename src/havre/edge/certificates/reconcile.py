@@ -13,6 +13,7 @@ import anyio.from_thread
 import anyio.to_thread
 import sqlalchemy as sa
 import structlog
+from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from havre.base.errors import HavreError
@@ -24,6 +25,7 @@ from havre.edge.certificates.act import Places, Wanted
 from havre.edge.certificates.authority import DAY_MS, Authority
 from havre.edge.certificates.check import Checked, check
 from havre.edge.certificates.model import Alarm, Certificate, Order, Site
+from havre.edge.certificates.states import CertificateState, Leaf, decide_state
 from havre.kernel.clock import Clock
 from havre.kernel.reconcile import Pass
 from havre.kernel.store import Store, Tx
@@ -126,7 +128,35 @@ class Certificates:
         left = int(self.authority.certificate.not_valid_after_utc.timestamp() * 1000) - self.clock.now()
         return f"the internal certificate authority ends in {left // DAY_MS} days" if left < 90 * DAY_MS else ""
 
+    async def states(self, hosts: Collection[str]) -> dict[str, CertificateState]:
+        """What each of these hosts shows, and what is being done about another."""
+
+        def look(conn: sa.Connection) -> tuple[Situation, dict[str, Order]]:
+            return self._read(conn, hosts), tables.orders(conn)
+
+        situation, orders = await self.store.read(look)
+        now = self.clock.now()
+        chosen = decide.choose(situation.sites, situation.certificates, now=now)
+        sites = {site.host: site for site in situation.sites}
+        found = {}
+        for host in hosts:
+            site = sites.get(host, Site(host))
+            leaf = await anyio.to_thread.run_sync(self._leaf, site)
+            has_authority = self.directory is not None
+            found[host] = decide_state(
+                site, chosen.get(site), orders.get(host), leaf, has_authority=has_authority, now=now
+            )
+        return found
+
     # inside
+
+    def _leaf(self, site: Site) -> Leaf:
+        """The internal leaf of a site; of the platform's wildcard, where that shows the same."""
+        files = [site.file, *([self.platform.wildcard.file] if self.platform.wildcard is not None else [])]
+        targets = act.seen(self.places, files)
+        end = next((act.end_of_leaf(targets[each]) for each in files if each in targets), None)
+        common = self.authority.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return Leaf(str(common[0].value) if common else "", end)
 
     def _read(self, conn: sa.Connection, hosts: Collection[str] | None = None) -> Situation:
         """Everything, or what concerns `hosts`."""
@@ -195,7 +225,8 @@ class Certificates:
             except HavreError as error:
                 await self._order_failed(before, error.message)
                 return
-        await self.store.write(partial(_issued, host, checked, directory.url, replace(account, uri=issued.account_uri)))
+        after = replace(account, uri=issued.account_uri)
+        await self.store.write(partial(_issued, self.read_sites, host, checked, directory.url, after))
         log.info("edge.certificate.issued", host=host, not_after=checked.not_after)
         if self.figures is not None:
             self.figures.orders.labels("issued").inc()
@@ -205,7 +236,9 @@ class Certificates:
 
         def work(tx: Tx) -> None:
             tables.put_order(tx.conn, after)
-            tx.emit("edge.certificate.failed", subject=after.host[:80], error=error[:300], failures=after.failures)
+            facts: dict[str, Any] = {"error": error[:300], "failures": after.failures}
+            owner_id = _owner(self.read_sites, tx.conn, after.host)
+            tx.emit("edge.certificate.failed", owner_id=owner_id, subject=after.host[:80], **facts)
 
         await self.store.write(work)
         log.warning("edge.certificate.failed", host=after.host, error=error, next_at=after.next_at)
@@ -249,11 +282,17 @@ def _material(ids: Iterable[str], conn: sa.Connection) -> dict[str, Secret]:
     return {id: text for id, text in found.items() if text is not None}
 
 
-def _issued(host: str, checked: Checked, directory: str, account: acme.Account, tx: Tx) -> None:
+def _owner(read_sites: Any, conn: sa.Connection, host: str) -> str | None:
+    """Whose host it is; None for the platform's own."""
+    return next((site.owner_id for site in read_sites(conn, [host])), None)
+
+
+def _issued(read_sites: Any, host: str, checked: Checked, directory: str, account: acme.Account, tx: Tx) -> None:
     made = intents.keep(tx, checked, kind="acme", owner_id=None)
     tables.drop_order(tx.conn, host)
     tables.put_account(tx.conn, directory, account)
-    tx.emit("edge.certificate.issued", subject=host[:80], certificate=made.id, not_after=made.not_after)
+    facts: dict[str, Any] = {"certificate": made.id, "not_after": made.not_after}
+    tx.emit("edge.certificate.issued", owner_id=_owner(read_sites, tx.conn, host), subject=host[:80], **facts)
 
 
 def _warned(alarm: Alarm, tx: Tx) -> None:

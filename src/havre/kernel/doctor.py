@@ -1,4 +1,4 @@
-"""`havre doctor`: what this machine can and cannot do, and what follows."""
+"""What this machine can and cannot do, and what follows: `havre doctor`, and the page of the operator."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from havre.drivers.bwrap import sandbox, seccomp
 from havre.kernel.config import Config, Paths
 
 DISK_FREE_MIB = 2048
+TRIAL_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,11 @@ def _sandbox() -> Iterator[Finding]:
         yield Finding("bubblewrap", False, error.message, "no app can be started", fatal=True)
         return
     argv = [str(binary), "--unshare-user", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "--", "/bin/true"]
-    made = subprocess.run(argv, capture_output=True, text=True, env={})
+    try:
+        made = subprocess.run(argv, capture_output=True, text=True, env={}, timeout=TRIAL_S)
+    except subprocess.TimeoutExpired:
+        yield Finding("namespaces", False, "no answer", "the sandbox does not start: is the machine well?", fatal=True)
+        return
     follows = (
         ""
         if made.returncode == 0
