@@ -1,11 +1,12 @@
 /** The people of an organisation, and what each may do. */
-import { html, nothing, type TemplateResult } from 'lit';
+import { html, type TemplateResult } from 'lit';
 import { say } from '../cc/core';
 import { emptyInvitation, members, memberState, type Member, type MemberList } from '../cc/members';
 import { call, get } from '../kit/api';
 import type { Change } from '../kit/live';
+import { names } from '../kit/lists';
 import { Page } from '../kit/page';
-import { confirmed, panel } from '../kit/parts';
+import { badge, confirmed, panel } from '../kit/parts';
 import { go } from '../kit/router';
 import { shared } from '../kit/state';
 import { w } from '../words';
@@ -46,9 +47,21 @@ class Members extends Page<MemberList> {
 
   protected view(found: MemberList): TemplateResult {
     const isPersonal = shared.overview?.isPersonal ?? false;
-    const may = shared.can('admin') && !isPersonal;
-    return html`${isPersonal ? html`<p class="notice"><span>${w.personalHint}</span><a class="button small" href="/">${w.allOrganisations}</a></p>` : nothing}
-    ${members(found, may, {
+    if (isPersonal) {
+      return html`<p class="notice">
+          <span>${w.personalHint}</span><a class="button small" href="/">${w.allOrganisations}</a>
+        </p>
+        ${panel(
+          this.heading,
+          names(found.memberList, '', each => ({
+            name: html`<strong>${each.name}</strong>`,
+            about: each.email,
+            aside: badge(w.roles[each.role] ?? each.role),
+          })),
+          { glyph: 'people' },
+        )}`;
+    }
+    return html`${members(found, shared.can('admin'), {
       invite: given => void this.invite(given),
       change: (member, role) =>
         void this.act(() => call('PUT', `${this.base}/${member.id}`, { role }), w.saved).then(this.again),
