@@ -311,7 +311,9 @@ function dnsState(found: Dns): TemplateResult {
             ><span>${w.toCreate}</span>
             ${found.records.map(each => record(each.name, each.type, each.value))}</span
           >`
-        : nothing
+        : ['elsewhere', 'nowhere'].includes(found.lead)
+          ? html`<span class="soft records">${w.noRecordHelps}</span>`
+          : nothing
     }`;
 }
 

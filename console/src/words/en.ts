@@ -266,6 +266,8 @@ const en = {
     local: ['on this machine', 'Every browser finds names below localhost by itself.'],
     unknown: ['leads somewhere', 'Which addresses this installation has is not known to it.'],
   } as Record<string, [string, string]>,
+  noRecordHelps:
+    'No record would help: what this installation listens on is reached from its own machine alone.',
   toCreate: 'Create this record:',
   privateAddresses: (n: number) => `${n} private address${n === 1 ? '' : 'es'}`,
   certificates: {
@@ -299,7 +301,7 @@ const en = {
     `Remove the certificate of ${names}? Its domains show another one at once.`,
   dns: 'What the DNS of a domain has to say',
   dnsHint:
-    'At the provider of your domain: a CNAME record for a name below the domain, A and AAAA records for the domain itself..',
+    'At the provider of your domain: a CNAME record for a name below the domain, A and AAAA records for the domain itself.',
   openPorts: 'Open ports',
   openPort: 'Open a port',
   namespace: 'Namespace',

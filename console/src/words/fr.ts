@@ -253,6 +253,8 @@ const fr: Words = {
     local: ['sur cette machine', 'Tout navigateur trouve de lui-même les noms sous localhost.'],
     unknown: ['mène quelque part', 'Cette installation ne connaît pas ses propres adresses.'],
   },
+  noRecordHelps:
+    'Aucun enregistrement n’aiderait : cette installation n’est atteinte que depuis sa propre machine.',
   toCreate: 'Créez cet enregistrement :',
   privateAddresses: n => `${n} adresse${s(n)} privée${s(n)}`,
   certificates: {
@@ -286,7 +288,7 @@ const fr: Words = {
   dropCertificate: names => `Retirer le certificat de ${names} ? Ses domaines en montrent aussitôt un autre.`,
   dns: 'Ce que le DNS d’un domaine doit dire',
   dnsHint:
-    'Chez le fournisseur de votre domaine : un enregistrement CNAME pour un nom sous le domaine, A et AAAA pour le domaine lui-même..',
+    'Chez le fournisseur de votre domaine : un enregistrement CNAME pour un nom sous le domaine, A et AAAA pour le domaine lui-même.',
   openPorts: 'Ports ouverts',
   openPort: 'Ouvrir un port',
   namespace: 'Espace de noms',
