@@ -54,7 +54,8 @@ ROUTES = {
     "/users/me/api-tokens": ("No token", "for scripts"),
     "/users/me/oauth-tokens": ("Browsers", "this one"),
     "/users/me/sessions": ("Browsers", "this one"),
-    "/installation": ("Nothing is under way", "Add"),
+    "/installation": ("Nothing is under way", "in order"),
+    "/installation/people": ("E-mail address", "Add"),
 }
 STATUSES = {
     400: ("Something went wrong", 4000),
