@@ -461,7 +461,7 @@ class Work:
         for id in older:
             await units.quiesce(id)
         deadline = self.kernel.clock.monotonic() + config.drain_s
-        while self.kernel.clock.monotonic() < deadline and any([await units.in_flight(id) for id in older]):
+        while self.kernel.clock.monotonic() < deadline and any([await units.connections(id) for id in older]):
             await self.kernel.clock.sleep(0.05)
         async with anyio.create_task_group() as group:
             for id in older:
@@ -493,7 +493,7 @@ class Work:
         config, units, unit = self.kernel.config.apps, self.kernel.units, UnitId(id)
         await units.quiesce(unit)
         deadline = self.kernel.clock.monotonic() + (config.drain_s if drain else 0)
-        while self.kernel.clock.monotonic() < deadline and await units.in_flight(unit) > 0:
+        while self.kernel.clock.monotonic() < deadline and await units.connections(unit) > 0:
             await self.kernel.clock.sleep(0.05)
         await units.stop(unit, grace_s=config.grace_s)
         await self.kernel.store.write(lambda tx: self.end_instance(tx, id, ended_by="retired"))

@@ -24,11 +24,12 @@ import anyio.to_thread
 import httpx
 
 from havre.base.errors import InvalidError, UnavailableError
-from havre.drivers.caddy.static import PREFIX_DEPTH, STICKY_SLOTS, EdgeSettings, doors, route_name, static_config
+from havre.drivers.caddy.static import KEPT, PREFIX_DEPTH, STICKY_SLOTS, EdgeSettings, Mark, doors, route_name, static_config
 from havre.drivers.keeper import Identity, Keeper, Program, process
 
 __all__ = [
-    "NAME", "PREFIX_DEPTH", "STICKY_SLOTS", "Caddy", "EdgeSettings", "Identity", "route_name", "static_config", "stop",
+    "KEPT", "NAME", "PREFIX_DEPTH", "STICKY_SLOTS", "Caddy", "EdgeSettings", "Identity", "Mark", "route_name",
+    "static_config", "stop",
 ]  # fmt: skip
 NAME = "caddy"
 

@@ -3,6 +3,7 @@
 Nothing in it names an app. Which host leads where is read by Caddy, on each request, from directories:
 
 - `routes/<name>.sock`             a symlink to the listening socket of an app
+- `l/<name>.sock/<mark><token>`    another, for connections that are kept; its name changes with the instances that accept
 - `flags/known/<name>.sock`        an empty file for each host that the platform serves, running or not
 - `flags/down/<name>.sock`         an empty file: no instance accepts, and none is waited for any longer
 - `flags/force-https/<name>.sock`  an empty file for each host whose plain HTTP is sent to HTTPS
@@ -12,7 +13,7 @@ Nothing in it names an app. Which host leads where is read by Caddy, on each req
 - `acme/<token>`                   what a certificate authority asks for (HTTP-01, RFC 8555 section 8.3)
 
 `<name>` is `www.example.com`, `www.example.com/api` (a path prefix) or `_.example.com` (the wildcard `*.example.com`):
-see `route_name`. So no change of a route or certificate reloads anything, and no reload closes anybody's connection.
+see `route_name`; marks: see `Mark`. So no change of a route or certificate reloads anything, and no reload closes anybody's connection.
 Caddy gets its listening sockets from its keeper, as descriptors, in the order of `doors`.
 
 Never set passive health checks here: Caddy counts failures by the dial address before its placeholders are filled in,
@@ -21,6 +22,7 @@ so that one dead app would take down every other.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +41,24 @@ NORMAL_HOST = r"^(?:[a-z0-9-]{1,63})(?:\.([a-z0-9.-]{0,250}[a-z0-9]))?$"  # grou
 ANY_CASE_HOST = r"^[A-Za-z0-9-][A-Za-z0-9.-]{0,253}$"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 COOKIE = "havre-instance"
+KEPT = "l"
+KEPT_IDLE_S = 1.0  # shorter than what usual servers keep: gunicorn 2 s, Node 5 s
+# what Go's transport sends again when a kept connection ends before the answer has begun: nothing with a body
+REPEATED: Json = {
+    "method": ["GET", "HEAD", "OPTIONS"],
+    "not": [{"header": {each: ["*"]}} for each in ("Content-Length", "Transfer-Encoding", "Upgrade")],
+}
+TRACED = "^(.{8})-(.{4})-(.{4})-(.{4})-(.{12})$"
 STICKY_SLOTS = tuple(f"{first}{second}" for first in "89ab" for second in "0123456789abcdef")
 _SLOT = "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-([89ab][0-9a-f])[0-9a-f]{2}-[0-9a-f]{12}$"  # a UUID of version 4
+
+
+class Mark(enum.StrEnum):
+    """The first character of a kept link: what the proxy need not look for. None can begin a part of a prefix."""
+
+    PLAIN = "="  # a host, no prefix of it is a name
+    FORCED = "+"  # the same, and its plain HTTP is sent to HTTPS
+    OTHER = "@"
 
 
 @dataclass(frozen=True)
@@ -127,8 +145,9 @@ def _server(settings: EdgeSettings, *, is_tls: bool) -> Json:
         "read_header_timeout": "30s",
         "routes": [
             *([] if is_tls else [_certificates(settings), *_challenges(settings)]),
-            {"handle": [{"handler": "tracing", "span": "edge"}]},
+            *_trace(),
             _control_plane(settings) if is_tls else _control_plane_over_http(settings),
+            _plain_hosts(settings, is_tls=is_tls),
             *_odd_hosts(),
             _note_prefixes(),
             _apps(settings, is_tls=is_tls),
@@ -215,17 +234,62 @@ def _apps(settings: EdgeSettings, *, is_tls: bool) -> Json:
     steps.append({"match": [down], "handle": [_subroute(pages.answer(pages.DOWN))], "terminal": True})
     sticky = _file_matcher(flags / "sticky", "{http.vars.route}")
     steps.append({"match": [sticky], "handle": [_to_own_instance(settings, is_tls=is_tls)], "terminal": True})
+    kept = _kept(settings, "{http.vars.route}", *Mark)
+    steps.append({"match": [{**REPEATED, **kept}], "handle": _to_app_kept(settings), "terminal": True})
     steps.append({"handle": _to_app(settings), "terminal": True})
-    noted = [
-        {"handler": "vars", "route": "{http.matchers.file.relative}"},
+    return {
+        "match": [_file_matcher(flags / "known", *_names("{http.request.host}", "{http.vars.parent}"))],
+        "handle": [*_noted("{http.matchers.file.relative}"), _subroute(steps)],
+        "terminal": True,
+    }
+
+
+def _plain_hosts(settings: EdgeSettings, *, is_tls: bool) -> Json:
+    """The short way of most requests: one directory is read. What is not found there is looked for in the long way."""
+    normal = {"vars_regexp": {"{http.request.host}": {"name": "plain", "pattern": NORMAL_HOST}}}
+    marks = (Mark.PLAIN, Mark.FORCED) if is_tls else (Mark.PLAIN,)
+    steps: list[Json] = [
+        {"match": [REPEATED], "handle": _to_app_kept(settings), "terminal": True},
+        {"handle": _to_app(settings), "terminal": True},
+    ]
+    return {
+        "match": [{**normal, **_kept(settings, "/{http.request.host}.sock", *marks)}],
+        "handle": [*_noted("/{http.request.host}.sock"), _subroute(steps)],
+        "terminal": True,
+    }
+
+
+def _kept(settings: EdgeSettings, route: str, *marks: Mark) -> Json:
+    """Match the link of `route`, with one of the marks, that connections are kept under: `{http.matchers.file.absolute}`.
+
+    With this policy the directory is read and the file itself, a socket, is not opened.
+    """
+    pattern = marks[0].value if len(marks) == 1 else f"[{''.join(marks)}]"
+    root = f"{settings.run / KEPT}{route}"
+    return {"file": {"root": root, "try_files": [f"{pattern}*"], "try_policy": "first_exist_fallback"}}
+
+
+def _noted(route: str) -> list[Json]:
+    return [
+        {"handler": "vars", "route": route},
         _append("route", "{http.vars.route}"),
         _append("user_agent", "{http.request.header.User-Agent}"),
     ]
-    return {
-        "match": [_file_matcher(flags / "known", *_names("{http.request.host}", "{http.vars.parent}"))],
-        "handle": [*noted, _subroute(steps)],
-        "terminal": True,
-    }
+
+
+def _to_app_kept(settings: EdgeSettings) -> list[Json]:
+    """Hand the request over on a connection that is kept for the next one.
+
+    One that the app closes just then loses nothing: Go's transport sends what may be sent again (GET, HEAD, OPTIONS, no
+    body) on another when the first ends before a byte of the answer. The forwarder sees to it that this is not so
+    where an app had taken the request. Connections are kept by the name that was dialled, and it changes with the
+    instances that accept: old ones are used no more, and closed when they were idle for a moment.
+    """
+    proxy = _forward(settings, "unix/{http.matchers.file.absolute}", dial_for_s=0)
+    proxy[-1]["transport"]["keep_alive"] = {"idle_timeout": _seconds(KEPT_IDLE_S)}
+    not_dialled = {"vars_regexp": {"{http.error.message}": {"name": "dial", "pattern": "^dial "}}}
+    errors = {"routes": [{"match": [not_dialled], "handle": _to_app(settings)}]}
+    return [{"handler": "subroute", "routes": [{"handle": proxy}], "errors": errors}]
 
 
 def _to_app(settings: EdgeSettings) -> list[Json]:
@@ -312,6 +376,24 @@ def _proxy(dial: str, *, dial_for_s: float) -> Json:
             }
         },
     }
+
+
+# traces (W3C Trace Context)
+
+
+def _trace() -> list[Json]:
+    """A client's trace goes on; for most requests one begins. That is done by hand: a span that nobody collects would
+    cost a fifth of what the proxy does for a request."""
+    groups = [f"{{http.regexp.uuid.{n}}}" for n in range(1, 6)]
+    trace = "".join(groups)
+    goes_on = {"header": {"Traceparent": ["*"]}}
+    begins = {"vars_regexp": {"{http.request.uuid}": {"name": "uuid", "pattern": TRACED}}}
+    parent = {"Traceparent": [f"00-{trace}-{groups[4]}{groups[1]}-01"]}
+    named = [{"handler": "headers", "request": {"set": parent}}, _append("traceID", trace)]
+    return [
+        {"match": [goes_on], "handle": [{"handler": "tracing", "span": "edge"}]},
+        {"match": [{**begins, "not": [goes_on]}], "handle": named},
+    ]
 
 
 # certificates
