@@ -208,7 +208,9 @@ class Monitor:
     def show(self):
         accepting, in_flight, accepted, answered, refused, peers, connections = self.counts
         flags = page.LIVE | (page.ACCEPTING if accepting else 0) | (page.EXITED if self.exit is not None else 0)
-        page.LAYOUT.pack_into(self.page, 0, flags, in_flight, accepted, answered, refused, peers, *self.heard, connections)
+        page.LAYOUT.pack_into(
+            self.page, 0, flags, in_flight, accepted, answered, refused, peers, *self.heard, connections
+        )
 
     def count(self, *counts):
         self.counts = counts

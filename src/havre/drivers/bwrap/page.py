@@ -10,6 +10,8 @@ from struct import Struct
 
 SIZE = 72
 LAYOUT = Struct("<9Q")
-FLAGS, IN_FLIGHT, ACCEPTED, ANSWERED, REFUSED, PEERS, LOST_BYTES, SLOWED, CONNECTIONS = (8 * number for number in range(9))
+FLAGS, IN_FLIGHT, ACCEPTED, ANSWERED, REFUSED, PEERS, LOST_BYTES, SLOWED, CONNECTIONS = (
+    8 * number for number in range(9)
+)
 FIRST_SIZE = 64  # of a monitor from before connections were kept: what is in flight is what is open
 LIVE, ACCEPTING, EXITED = 1, 2, 4  # of FLAGS
