@@ -138,7 +138,7 @@ Entries = Mapping[Key, str]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A vhost as it is wanted at the proxy. mark: how the link begins that connections are kept under; empty: none are."""
+    """A vhost as it is wanted at the proxy. mark: of the link that connections are kept under; empty: none are."""
 
     name: str
     app_id: str

@@ -25,7 +25,6 @@ import httpx
 
 from havre.base.errors import InvalidError, UnavailableError
 from havre.drivers.caddy.static import (
-    KEPT,
     PREFIX_DEPTH,
     STICKY_SLOTS,
     EdgeSettings,
@@ -37,7 +36,7 @@ from havre.drivers.caddy.static import (
 from havre.drivers.keeper import Identity, Keeper, Program, process
 
 __all__ = [
-    "KEPT", "NAME", "PREFIX_DEPTH", "STICKY_SLOTS", "Caddy", "EdgeSettings", "Identity", "Mark", "route_name",
+    "NAME", "PREFIX_DEPTH", "STICKY_SLOTS", "Caddy", "EdgeSettings", "Identity", "Mark", "route_name",
     "static_config", "stop",
 ]  # fmt: skip
 NAME = "caddy"

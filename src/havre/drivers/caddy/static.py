@@ -3,7 +3,7 @@
 Nothing in it names an app. Which host leads where is read by Caddy, on each request, from directories:
 
 - `routes/<name>.sock`             a symlink to the listening socket of an app
-- `l/<name>.sock/<mark><token>`    another, for connections that are kept; its name changes with the instances that accept
+- `l/<name>.sock/<mark><token>`    another, for kept connections: its name changes with the instances that accept
 - `flags/known/<name>.sock`        an empty file for each host that the platform serves, running or not
 - `flags/down/<name>.sock`         an empty file: no instance accepts, and none is waited for any longer
 - `flags/force-https/<name>.sock`  an empty file for each host whose plain HTTP is sent to HTTPS
@@ -13,7 +13,8 @@ Nothing in it names an app. Which host leads where is read by Caddy, on each req
 - `acme/<token>`                   what a certificate authority asks for (HTTP-01, RFC 8555 section 8.3)
 
 `<name>` is `www.example.com`, `www.example.com/api` (a path prefix) or `_.example.com` (the wildcard `*.example.com`):
-see `route_name`; marks: see `Mark`. So no change of a route or certificate reloads anything, and no reload closes anybody's connection.
+see `route_name`; for marks `Mark`. So no change of a route or certificate reloads anything, and no reload closes
+anybody's connection.
 Caddy gets its listening sockets from its keeper, as descriptors, in the order of `doors`.
 
 Never set passive health checks here: Caddy counts failures by the dial address before its placeholders are filled in,
@@ -260,7 +261,7 @@ def _plain_hosts(settings: EdgeSettings, *, is_tls: bool) -> Json:
 
 
 def _kept(settings: EdgeSettings, route: str, *marks: Mark) -> Json:
-    """Match the link of `route`, with one of the marks, that connections are kept under: `{http.matchers.file.absolute}`.
+    """Match the link with one of the marks that connections are kept under; `{http.matchers.file.absolute}` is it.
 
     With this policy the directory is read and the file itself, a socket, is not opened.
     """
