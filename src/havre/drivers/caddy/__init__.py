@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import socket
 import struct
 import sysconfig
@@ -212,6 +213,7 @@ class Caddy:
             "XDG_DATA_HOME": str(self.folder / "xdg-data"),
             "XDG_CONFIG_HOME": str(self.folder / "xdg-config"),
             "PATH": "/usr/bin:/bin",
+            "GOMAXPROCS": str(_processors()),
             "OTEL_TRACES_EXPORTER": "none",
             "OTEL_PROPAGATORS": "tracecontext",
         }
@@ -292,6 +294,12 @@ async def stop(folder: Path, *, grace_s: float = 5.0) -> None:
             await anyio.to_thread.run_sync(functools.partial(process.end, stray, grace_s=grace_s))
         Path(last.admin_socket).unlink(missing_ok=True)
     (folder / "loaded.json").unlink(missing_ok=True)
+
+
+def _processors() -> int:
+    """Half of the machine's, which is for apps as well. Beside busy neighbours more of them cost more than they give:
+    Go's scheduler looks for work on each (docs/decisions/0023)."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def _why(words: str) -> str:

@@ -49,7 +49,9 @@ REPEATED: Json = {
     "method": ["GET", "HEAD", "OPTIONS"],
     "not": [{"header": {each: ["*"]}} for each in ("Content-Length", "Transfer-Encoding", "Upgrade")],
 }
-TRACED = "^(.{8})-(.{4})-(.{4})-(.{4})-(.{12})$"
+PLAIN_HOST = "^[a-z0-9.-]+$"
+TRACED: Json = {"header": {"Traceparent": ["*"]}}
+EDGE_SPAN = b"havreedg".hex()  # in a trace that begins here there is one span of ours
 STICKY_SLOTS = tuple(f"{first}{second}" for first in "89ab" for second in "0123456789abcdef")
 _SLOT = "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-([89ab][0-9a-f])[0-9a-f]{2}-[0-9a-f]{12}$"  # a UUID of version 4
 
@@ -146,9 +148,9 @@ def _server(settings: EdgeSettings, *, is_tls: bool) -> Json:
         "read_header_timeout": "30s",
         "routes": [
             *([] if is_tls else [_certificates(settings), *_challenges(settings)]),
+            _short_way(settings, is_tls=is_tls),
             *_trace(),
             _control_plane(settings) if is_tls else _control_plane_over_http(settings),
-            _plain_hosts(settings, is_tls=is_tls),
             *_odd_hosts(),
             _note_prefixes(),
             _apps(settings, is_tls=is_tls),
@@ -236,26 +238,29 @@ def _apps(settings: EdgeSettings, *, is_tls: bool) -> Json:
     sticky = _file_matcher(flags / "sticky", "{http.vars.route}")
     steps.append({"match": [sticky], "handle": [_to_own_instance(settings, is_tls=is_tls)], "terminal": True})
     kept = _kept(settings, "{http.vars.route}", *Mark)
-    steps.append({"match": [{**REPEATED, **kept}], "handle": _to_app_kept(settings), "terminal": True})
+    noted = {"handler": "vars", "kept": "yes"}
+    steps.append({"match": [{**REPEATED, **kept}], "handle": [noted, *_to_app_kept(settings)], "terminal": True})
     steps.append({"handle": _to_app(settings), "terminal": True})
+    noted = {"handler": "vars", "route": "{http.matchers.file.relative}"}
     return {
         "match": [_file_matcher(flags / "known", *_names("{http.request.host}", "{http.vars.parent}"))],
-        "handle": [*_noted("{http.matchers.file.relative}"), _subroute(steps)],
+        "handle": [noted, *_logged(), _subroute(steps)],
         "terminal": True,
     }
 
 
-def _plain_hosts(settings: EdgeSettings, *, is_tls: bool) -> Json:
-    """The short way of most requests: one directory is read. What is not found there is looked for in the long way."""
-    normal = {"vars_regexp": {"{http.request.host}": {"name": "plain", "pattern": NORMAL_HOST}}}
+def _short_way(settings: EdgeSettings, *, is_tls: bool) -> Json:
+    """The way of most requests: one directory is read, nothing else. What is not found there goes the long way."""
     marks = (Mark.PLAIN, Mark.FORCED) if is_tls else (Mark.PLAIN,)
-    steps: list[Json] = [
-        {"match": [REPEATED], "handle": _to_app_kept(settings), "terminal": True},
-        {"handle": _to_app(settings), "terminal": True},
-    ]
+    plain = {
+        "method": REPEATED["method"],
+        "not": [*REPEATED["not"], TRACED, {"host": list(settings.control_hosts)}],
+        "vars_regexp": {"{http.request.host}": {"name": "plain", "pattern": PLAIN_HOST}},
+    }
+    noted = {"handler": "vars", "route": "/{http.request.host}.sock", "kept": "yes"}
     return {
-        "match": [{**normal, **_kept(settings, "/{http.request.host}.sock", *marks)}],
-        "handle": [*_noted("/{http.request.host}.sock"), _subroute(steps)],
+        "match": [{**plain, **_kept(settings, "{http.request.host}.sock", *marks)}],
+        "handle": [_begin_trace(), noted, *_logged(), *_to_app_kept(settings)],
         "terminal": True,
     }
 
@@ -266,15 +271,16 @@ def _kept(settings: EdgeSettings, route: str, *marks: Mark) -> Json:
     With this policy the directory is read and the file itself, a socket, is not opened.
     """
     pattern = marks[0].value if len(marks) == 1 else f"[{''.join(marks)}]"
-    root = f"{settings.run / KEPT}{route}"
-    return {"file": {"root": root, "try_files": [f"{pattern}*"], "try_policy": "first_exist_fallback"}}
+    matched = _file_matcher(settings.run / KEPT, f"{route}/{pattern}*")
+    matched["file"]["try_policy"] = "first_exist_fallback"
+    return matched
 
 
-def _noted(route: str) -> list[Json]:
+def _logged() -> list[Json]:
     return [
-        {"handler": "vars", "route": route},
         _append("route", "{http.vars.route}"),
         _append("user_agent", "{http.request.header.User-Agent}"),
+        _append("traceparent", "{http.request.header.Traceparent}"),
     ]
 
 
@@ -284,13 +290,12 @@ def _to_app_kept(settings: EdgeSettings) -> list[Json]:
     One that the app closes just then loses nothing: Go's transport sends what may be sent again (GET, HEAD, OPTIONS, no
     body) on another when the first ends before a byte of the answer. The forwarder sees to it that this is not so
     where an app had taken the request. Connections are kept by the name that was dialled, and it changes with the
-    instances that accept: old ones are used no more, and closed when they were idle for a moment.
+    instances that accept: old ones are used no more, and closed when they were idle for a moment. Where the name has
+    changed since it was looked up, `_errors` goes to the app's own socket.
     """
     proxy = _forward(settings, "unix/{http.matchers.file.absolute}", dial_for_s=0)
     proxy[-1]["transport"]["keep_alive"] = {"idle_timeout": _seconds(KEPT_IDLE_S)}
-    not_dialled = {"vars_regexp": {"{http.error.message}": {"name": "dial", "pattern": "^dial "}}}
-    errors = {"routes": [{"match": [not_dialled], "handle": _to_app(settings)}]}
-    return [{"handler": "subroute", "routes": [{"handle": proxy}], "errors": errors}]
+    return proxy
 
 
 def _to_app(settings: EdgeSettings) -> list[Json]:
@@ -383,18 +388,18 @@ def _proxy(dial: str, *, dial_for_s: float) -> Json:
 
 
 def _trace() -> list[Json]:
-    """A client's trace goes on; for most requests one begins. That is done by hand: a span that nobody collects would
-    cost a fifth of what the proxy does for a request."""
-    groups = [f"{{http.regexp.uuid.{n}}}" for n in range(1, 6)]
-    trace = "".join(groups)
-    goes_on = {"header": {"Traceparent": ["*"]}}
-    begins = {"vars_regexp": {"{http.request.uuid}": {"name": "uuid", "pattern": TRACED}}}
-    parent = {"Traceparent": [f"00-{trace}-{groups[4]}{groups[1]}-01"]}
-    named = [{"handler": "headers", "request": {"set": parent}}, _append("traceID", trace)]
+    """A client's trace goes on, and for other requests one begins."""
     return [
-        {"match": [goes_on], "handle": [{"handler": "tracing", "span": "edge"}]},
-        {"match": [{**begins, "not": [goes_on]}], "handle": named},
+        {"match": [TRACED], "handle": [{"handler": "tracing", "span": "edge"}]},
+        {"match": [{"not": [TRACED]}], "handle": [_begin_trace()]},
     ]
+
+
+def _begin_trace() -> Json:
+    """Done by hand: a span that nobody collects would be a tenth of what the proxy does for a request."""
+    parent = f"00_{{http.request.uuid}}_{EDGE_SPAN}_01"
+    in_form = [{"search": "-", "replace": ""}, {"search": "_", "replace": "-"}]
+    return {"handler": "headers", "request": {"set": {"Traceparent": [parent]}, "replace": {"Traceparent": in_form}}}
 
 
 # certificates
@@ -469,7 +474,7 @@ def _errors(settings: EdgeSettings) -> list[Json]:
     status = "{http.error.status_code}"
     not_dialled = {"vars_regexp": {"{http.error.message}": {"name": "dial", "pattern": "^dial "}}}
     down = {**_file_matcher(settings.run / "flags" / "down", "{http.vars.route}"), "vars": {status: ["502", "504"]}}
-    return [
+    told: list[Json] = [
         {
             "match": [{"host": list(settings.control_hosts)}],
             "handle": [pages.answer_json(pages.RESTARTING)],
@@ -480,6 +485,9 @@ def _errors(settings: EdgeSettings) -> list[Json]:
         {"match": [{"vars": {status: ["400"]}}], "handle": [_subroute(pages.answer(pages.BAD_HOST))], "terminal": True},
         *pages.answer(pages.FAILED),
     ]
+    gone = {**not_dialled, "vars": {"{http.vars.kept}": ["yes"]}}
+    again = {"handler": "subroute", "routes": [{"handle": _to_app(settings)}], "errors": {"routes": told}}
+    return [{"match": [gone], "handle": [again], "terminal": True}, *told]
 
 
 def _logging(settings: EdgeSettings) -> Json:
