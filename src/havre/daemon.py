@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+if __name__ == "__main__":  # where other packages brought these, structlog and httpx load them: 5 MB to draw with
+    sys.modules["rich"] = sys.modules["pygments"] = None  # type: ignore[assignment]
+
 import anyio
 import click
 import structlog

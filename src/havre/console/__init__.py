@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from havre.base.errors import DeniedError, HavreError
 from havre.console import words
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 POLICY = "; ".join(
     (
@@ -88,10 +91,15 @@ class Pages:
 
     def __init__(self, door: Door) -> None:
         self.door = door
-        self._templates = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=select_autoescape()
-        )
-        self._templates.globals |= {"_": words.said, "language": words.language}
+
+    @cached_property
+    def _templates(self) -> Environment:
+        """Loaded with the first page that somebody looks at."""
+        from jinja2 import Environment, FileSystemLoader, select_autoescape
+
+        made = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=select_autoescape())
+        made.globals |= {"_": words.said, "language": words.language}
+        return made
 
     def show(self, name: str, *, status: int = 200, sends_to: str = "", **values: Any) -> HTMLResponse:
         """sends_to: the origin that a form of the page may end at besides ours, by a redirect."""

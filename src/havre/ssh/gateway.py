@@ -1,157 +1,84 @@
-"""Listens for SSH, knows people by their keys, opens shells in instances."""
+"""Listens for SSH; whoever comes is answered by `sessions`, which is loaded with the first of them."""
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
-from typing import Any
+import contextlib
+import socket
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
-import asyncssh
 import structlog
 
-from havre import governance
-from havre.apps import views
-from havre.base.errors import DeniedError, HavreError, UnavailableError
-from havre.base.ids import UnitId
-from havre.governance import Actor, Right
+from havre.base.errors import UnavailableError
 from havre.kernel.kernel import Kernel
-from havre.kernel.store import Tx
-from havre.kernel.units import Shell, Terminal
-from havre.ssh.relay import relay
+
+if TYPE_CHECKING:
+    from havre.ssh.sessions import Sessions
 
 log = structlog.get_logger()
-MOST_SESSIONS = 100
-LOGIN_S = 30
-ALIVE_S = 30
-REFUSED, BUSY = 254, 253
+BACKLOG = 128
 
 
 class Gateway:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self._sessions: Sessions | None = None
         self.error = ""
-        self.sessions = 0
 
     @property
-    def _key_file(self) -> Path:
-        return self._kernel.paths.data / "ssh_host_ed25519"
+    def sessions(self) -> int:
+        return self._sessions.open if self._sessions else 0
 
     async def run(self) -> None:
         """Until cancelled. A port that is taken is an error of the room, tried again by its loop."""
         config = self._kernel.config
-        bind = config.ssh.bind or config.edge.bind
-        key = await anyio.to_thread.run_sync(self._host_key)
-        try:
-            server = await asyncssh.listen(
-                bind,
-                config.ssh.port,
-                server_factory=partial(_Server, self._kernel),
-                server_host_keys=[key],
-                process_factory=self._session,
-                encoding=None,
-                login_timeout=LOGIN_S,
-                keepalive_interval=ALIVE_S,
-                allow_scp=False,
-                agent_forwarding=False,
-                x11_forwarding=False,
-                server_version="Havre",
-                line_editor=False,
-            )
-        except OSError as cause:
-            self.error = f"the SSH gateway cannot listen on {bind}:{config.ssh.port}: {cause.strerror}"
-            raise UnavailableError(self.error) from cause
-        self.error = ""
-        log.info("ssh.gateway.started", port=config.ssh.port)
-        try:
-            await anyio.sleep_forever()
-        finally:
-            server.close()
-
-    def _host_key(self) -> asyncssh.SSHKey:
-        """Made once: clients remember it."""
-        if not self._key_file.exists():
-            fresh = self._key_file.with_suffix(".new")
-            fresh.touch(mode=0o600)
-            fresh.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
-            fresh.rename(self._key_file)
-        return asyncssh.read_private_key(self._key_file)
-
-    async def _session(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """One session: check, open, relay, end with the command's exit code."""
-        try:
-            code = await self._serve(process)
-        except HavreError as error:
-            process.stderr.write(f"{error.message}\r\n".encode())
-            code = REFUSED
-        except Exception as error:
-            log.error("ssh.session.broke", exc_info=error)
-            code = REFUSED
-        process.exit(code)
-
-    async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> int:
-        actor: Actor = process.channel.get_connection().get_extra_info("havre.actor")
-        if self.sessions >= MOST_SESSIONS:
-            process.stderr.write(b"too many sessions at this gateway; try later\r\n")
-            return BUSY
-        self.sessions += 1
-        try:
-            shell = await self._open(process, actor)
+        bind, port = config.ssh.bind or config.edge.bind, config.ssh.port
+        with contextlib.ExitStack() as open_ones:
             try:
-                return await relay(process, shell)
-            finally:
-                await shell.close()
-        finally:
-            self.sessions -= 1
+                listening = [
+                    open_ones.enter_context(each) for each in await anyio.to_thread.run_sync(_listen, bind, port)
+                ]
+            except OSError as cause:
+                self.error = f"the SSH gateway cannot listen on {bind}:{port}: {cause.strerror}"
+                raise UnavailableError(self.error) from cause
+            self.error = ""
+            log.info("ssh.gateway.started", port=port)
+            await _somebody_at(listening)
+            sessions = self._sessions = await anyio.to_thread.run_sync(self._load)
+            await sessions.serve(listening)
 
-    async def _open(self, process: asyncssh.SSHServerProcess[bytes], actor: Actor) -> Shell:
-        wanted = (process.command or "").strip()
-        source = str((process.get_extra_info("peername") or ("",))[0])
+    def _load(self) -> Sessions:
+        from havre.ssh.sessions import Sessions
 
-        def check(tx: Tx) -> None:
-            app, instance = views.app_of_instance(tx.conn, actor, wanted, Right.WRITE)
-            facts = {"owner_id": app.owner_id, "actor_id": actor.user_id, "action": "ssh.open"}
-            governance.insert_audit(tx, **facts, subject=f"{app.id} {instance.id}", source=source[:64], result="ok")
-
-        if not wanted:
-            raise DeniedError("name an instance (clever ssh does)")
-        await self._kernel.store.write(check)
-        size = process.get_terminal_size()
-        terminal = process.get_terminal_type()
-        sits = Terminal(_term(terminal), size[1] or 24, size[0] or 80) if terminal else None
-        return await self._kernel.units.open_shell(UnitId(wanted), terminal=sits)
+        return self._sessions or Sessions(self._kernel)
 
 
-def _term(name: str) -> str:
-    kept = "".join(each for each in name if each.isalnum() or each in "-+._")
-    return kept[:40] or "xterm"
+def _listen(bind: str, port: int) -> list[socket.socket]:
+    """A socket for each address that `bind` names, separated by commas; empty: every address of the machine."""
+    found: list[socket.socket] = []
+    kind = socket.SOCK_STREAM
+    try:
+        for host in bind.split(","):
+            for family, *_, address in socket.getaddrinfo(
+                host.strip() or None, port, type=kind, flags=socket.AI_PASSIVE
+            ):
+                found.append(socket.create_server(address, family=family, backlog=BACKLOG))
+                found[-1].setblocking(False)
+    except OSError:
+        for each in found:
+            each.close()
+        raise
+    return found
 
 
-class _Server(asyncssh.SSHServer):
-    """One connection: public keys only, no forwarding of anything."""
+async def _somebody_at(listening: list[socket.socket]) -> None:
+    """Returns when a visitor waits at one of the sockets, who is not taken from it."""
+    async with anyio.create_task_group() as group:
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._connection: Any = None
+        async def watch(door: socket.socket) -> None:
+            await anyio.wait_readable(door)
+            group.cancel_scope.cancel()
 
-    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        self._connection = conn
-
-    def begin_auth(self, username: str) -> bool:
-        return True
-
-    def public_key_auth_supported(self) -> bool:
-        return True
-
-    def password_auth_supported(self) -> bool:
-        return False
-
-    async def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        fingerprint = key.get_fingerprint()
-        try:
-            actor = await self._kernel.store.read(lambda conn: governance.authenticate_key(conn, fingerprint))
-        except DeniedError:
-            return False
-        self._connection.set_extra_info(**{"havre.actor": actor})
-        return True
+        for each in listening:
+            group.start_soon(watch, each)
