@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import anyio
 import pytest
 
 from havre.base.ids import UnitId
-from havre.drivers.bwrap import Bubblewrap
+from havre.drivers.bwrap import Bubblewrap, Unit
 from havre.drivers.caddy import Mark
 from tests.driver.caddy_rig import CaddyRig, running_rig, says, until
 from tests.driver.test_driver_bwrap import Rig
@@ -174,26 +175,57 @@ def test_where_the_kept_name_leads_nowhere_the_apps_own_socket_is_asked(rig: Cad
 # with the forwarder and apps that close
 
 
+@dataclass
+class Units:
+    """Instances of APP behind the host, as in an installation."""
+
+    rig: Rig
+    engine: Bubblewrap
+    socket: Path
+    logs: dict[UnitId, Path] = field(default_factory=dict)
+
+    def start(self) -> UnitId:
+        spec = self.rig.spec("/usr/bin/python3", "-S", "-c", APP, way_out=False, listen=self.socket)
+        anyio.run(self.engine.start, spec)
+        self.logs[spec.id] = spec.log
+        return spec.id
+
+    def accept(self, id: UnitId, peers: int = 0) -> None:
+        anyio.run(lambda: self.engine.accept(id, peers=peers))
+
+    def seen(self, id: UnitId) -> Unit:
+        found = anyio.run(self.engine.get, id)
+        assert found is not None
+        return found
+
+    def end(self) -> None:
+        for id in self.logs:
+            anyio.run(lambda id=id: self.engine.stop(id, grace_s=0))  # type: ignore[misc]
+            anyio.run(self.engine.forget, id)
+        self.engine.stop_helpers()
+
+
 @pytest.fixture
-def unit(rig: CaddyRig) -> Iterator[tuple[Bubblewrap, UnitId, Path]]:
-    """An instance of APP behind the host, as in an installation."""
+def units(rig: CaddyRig) -> Iterator[Units]:
     base = Path(tempfile.mkdtemp(prefix="hvk ", dir="/tmp"))
-    units = Rig(base)
-    (base / "units").mkdir()
-    (base / "run").mkdir()
-    engine = units.engine()
-    spec = units.spec("/usr/bin/python3", "-S", "-c", APP, way_out=False, listen=rig.run / "apps" / "unit.sock")
+    made = Rig(base)
+    for each in ("units", "run"):
+        (base / each).mkdir()
+    found = Units(made, made.engine(), rig.run / "apps" / "unit.sock")
+    rig.route(HOST, "unit")
+    rig.keep(HOST, "unit", "=first")
     try:
-        anyio.run(engine.start, spec)
-        anyio.run(engine.accept, spec.id)
-        rig.route(HOST, "unit")
-        rig.keep(HOST, "unit", "=first")
-        yield engine, spec.id, spec.log
+        yield found
     finally:
-        anyio.run(lambda: engine.stop(spec.id, grace_s=0))
-        anyio.run(engine.forget, spec.id)
+        found.end()
         shutil.rmtree(base)
-        engine.stop_helpers()
+
+
+@pytest.fixture
+def unit(units: Units) -> tuple[Bubblewrap, UnitId, Path]:
+    id = units.start()
+    units.accept(id)
+    return units.engine, id, units.logs[id]
 
 
 def requests_of(log: Path) -> Counter[str]:
@@ -257,3 +289,50 @@ def test_an_open_connection_is_no_request(unit: tuple[Bubblewrap, UnitId, Path],
         until(lambda: anyio.run(engine.get, id).in_flight == 1, what="a request that has begun is counted")
         assert anyio.run(engine.connections, id) == 1
     until(lambda: anyio.run(engine.connections, id) == 0, what="it is counted no more")
+
+
+def test_a_visitor_who_comes_again_and_again_meets_every_instance(rig: CaddyRig, units: Units) -> None:
+    ids = [units.start() for _ in range(3)]
+    for id in ids:
+        units.accept(id, peers=2)
+    asked = 0
+
+    def all_have_answered() -> bool:
+        nonlocal asked
+        for _ in range(20):
+            assert rig.ask(HOST, f"/stays/{asked}").status == 200
+            asked += 1
+        return all(units.seen(id).answered for id in ids)
+
+    until(all_have_answered, what="each instance answers", limit_s=60)
+    took = sum((requests_of(log) for log in units.logs.values()), Counter())
+    assert took == {f"/stays/{number}": 1 for number in range(asked)}
+
+
+def test_an_instance_that_stops_accepting_takes_no_request_more_and_none_is_lost(rig: CaddyRig, units: Units) -> None:
+    old, new = units.start(), units.start()
+    units.accept(old)
+    stop, statuses = threading.Event(), Counter[int]()
+
+    def visit(visitor: int) -> None:
+        number = 0
+        while not stop.is_set():
+            method = "POST" if number % 5 == 4 else "GET"
+            statuses[rig.ask(HOST, f"/stays/{visitor}/{number}", method=method).status] += 1
+            number += 1
+
+    visitors = [threading.Thread(target=visit, args=(number,)) for number in range(4)]
+    for each in visitors:
+        each.start()
+    until(lambda: statuses[200] > 40, what="the old instance is asked")
+    units.accept(new)
+    anyio.run(units.engine.quiesce, old)  # the edge knows nothing of it
+    until(lambda: units.seen(old).connections == 0, what="it has drained under load")
+    taken = units.seen(old).answered
+    until(lambda: units.seen(new).answered > 40, what="the new instance is asked")
+    stop.set()
+    for each in visitors:
+        each.join()
+    assert set(statuses) == {200} and units.seen(old).answered == taken
+    took = requests_of(units.logs[old]) + requests_of(units.logs[new])
+    assert took.total() == statuses[200] and set(took.values()) == {1}

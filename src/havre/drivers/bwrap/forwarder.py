@@ -35,6 +35,7 @@ OPEN_SHARE = 0.25  # as much as of a request in flight for each connection that 
 LONG_S = 2.0  # longer than the edge keeps an idle connection: what comes later belongs to an answer that goes on
 TAKEN = b"H"  # of HTTP/1.1: the edge does not send a request again whose answer has begun
 UPGRADED = b"HTTP/1.1 101"
+SHARED_AFTER = 50  # requests, after which a kept connection gives way to one that its peers may have
 EINPROGRESS = 115
 ERRORS = (BlockingIOError, InterruptedError)
 
@@ -330,6 +331,7 @@ class Forwarder:
             pass
         except OSError:
             self.close(pair)
+        if pair.closed:
             return
         if pair.counted:
             self.see(pair)
@@ -348,6 +350,9 @@ class Forwarder:
         elif pair.counted and me == 0 and not pair.asked and not pair.whole:
             if has_left(pair.ends[1]):
                 return
+            if self.declines(pair, data):
+                self.close(pair)
+                return
             pair.asked, pair.lasts, pair.asked_at = True, False, time.monotonic()
             pair.requests += 1
             self.accepted += 1
@@ -356,6 +361,14 @@ class Forwarder:
         pair.pending[1 - me] = data
         self.pending += len(data)
         self.flush(pair, 1 - me)
+
+    def declines(self, pair, data):
+        """Whether a request on a kept connection is left to the edge, which sends it again on another.
+
+        So it is when we accept nothing any more, and now and then among peers: whoever has least to do takes the next.
+        """
+        is_due = not self.accepting or (self.peers and pair.requests % SHARED_AFTER == 0)
+        return bool(is_due and is_repeated(data))
 
     def answer(self, pair, data):
         """The app says something."""
@@ -471,6 +484,16 @@ def has_left(app):
         return not app.recv(1, socket.MSG_PEEK)
     except ERRORS:
         return False
+
+
+def is_repeated(data):
+    """Whether this is a whole request that the edge may send again and sends on kept connections alone: see `REPEATED`
+    in drivers/caddy/static.py. What Caddy means for one connection says `Connection: close`, or upgrades it."""
+    return (
+        data.startswith((b"GET ", b"HEAD ", b"OPTIONS "))
+        and data.find(b"\r\n\r\n") == len(data) - 4
+        and not any(each in data for each in (b"\r\nConnection:", b"\r\nContent-Length:", b"\r\nTransfer-Encoding:"))
+    )
 
 
 def has_taken(pair):
