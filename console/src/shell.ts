@@ -1,11 +1,11 @@
 /** The frame of every page: the bar, where one is, the way around, whether the platform answers. */
 import { LitElement, html, nothing, type TemplateResult } from 'lit';
 import { unsafeStatic, html as staticHtml } from 'lit/static-html.js';
-import { show } from './cc/core';
 import { answers, call, Refused } from './kit/api';
 import { choose, language, setTheme, isDark } from './kit/choices';
 import { icon, mark, type IconName } from './kit/icons';
 import { live } from './kit/live';
+import { waiting, wrong } from './kit/page';
 import { condition } from './kit/parts';
 import { placeOf, takeLinks, type Place } from './kit/router';
 import { shared } from './kit/state';
@@ -26,11 +26,13 @@ class Shell extends LitElement {
     isUp: { state: true },
     isReady: { state: true },
     isOpen: { state: true },
+    failure: { state: true },
   };
   declare place: Place | null;
   declare isUp: boolean;
   declare isReady: boolean;
   declare isOpen: boolean;
+  declare failure: Refused | null;
   private turn = 0;
 
   constructor() {
@@ -39,6 +41,7 @@ class Shell extends LitElement {
     this.isUp = true;
     this.isReady = false;
     this.isOpen = false;
+    this.failure = null;
   }
 
   protected override createRenderRoot(): HTMLElement {
@@ -72,12 +75,13 @@ class Shell extends LitElement {
     try {
       await shared.begin();
     } catch (error) {
-      if (!(error instanceof Refused) || error.isAway) {
-        this.isUp = false;
-        window.setTimeout(() => void this.begin(), BEGIN_AGAIN_MS);
-      }
+      const isAway = !(error instanceof Refused) || error.isAway;
+      this.isUp = !isAway;
+      this.failure = isAway || error.status === 401 ? null : error; // 401: on the way to sign in
+      window.setTimeout(() => void this.begin(), isAway ? BEGIN_AGAIN_MS : BEGIN_AGAIN_MS * 4);
       return;
     }
+    this.failure = null;
     this.isUp = true;
     this.isReady = true;
     live.start();
@@ -95,8 +99,7 @@ class Shell extends LitElement {
       return;
     }
     if (turn !== this.turn) return;
-    const { owner, app } = place.params;
-    show({ ownerId: owner, appId: app });
+    const { owner } = place.params;
     this.isOpen = false;
     this.place = place;
     if (owner) void shared.of(owner).catch(() => undefined);
@@ -117,10 +120,9 @@ class Shell extends LitElement {
           ${
             this.isReady
               ? this.page()
-              : html`<div class="skeleton">
-                  <div></div>
-                  <div></div>
-                </div>`
+              : this.failure
+                ? wrong(this.failure, () => void this.begin())
+                : waiting()
           }
         </main>
       </div>

@@ -64,7 +64,7 @@ class Upstream(socketserver.ThreadingUnixStreamServer):
     def __init__(self, path: Path, respond: Callable[[Any], None]) -> None:
         path.unlink(missing_ok=True)
         self.seen: list[tuple[str, dict[str, str], bytes]] = []
-        self.connections = 0
+        self.connections = self.closed = 0
         upstream = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -73,6 +73,10 @@ class Upstream(socketserver.ThreadingUnixStreamServer):
             def setup(self) -> None:
                 upstream.connections += 1
                 super().setup()
+
+            def finish(self) -> None:
+                super().finish()
+                upstream.closed += 1
 
             def handle_any(self) -> None:
                 length = int(self.headers.get("content-length") or 0)
@@ -91,6 +95,10 @@ class Upstream(socketserver.ThreadingUnixStreamServer):
         super().__init__(str(path), Handler)
         self.thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
+
+    @property
+    def open(self) -> int:
+        return self.connections - self.closed
 
     def close(self) -> None:
         self.shutdown()
@@ -136,7 +144,7 @@ class CaddyRig:
             self.certify(host, names)
 
     def make_folders(self) -> None:
-        trees = ("apps", "routes", "certs", "acme", "s", "slots", "i", "tcp")
+        trees = ("apps", "routes", "certs", "acme", "s", "slots", "i", "tcp", "l")
         for each in (*trees, "flags/known", "flags/force-https", "flags/down", "flags/sticky"):
             (self.run / each).mkdir(parents=True, exist_ok=True)
 
@@ -184,6 +192,17 @@ class CaddyRig:
         fresh = link.with_name("-" + link.name)
         fresh.symlink_to(self.run / "apps" / f"{name}.sock")
         fresh.rename(link)
+
+    def keep(self, fqdn: str, name: str, entry: str) -> None:
+        """Keep connections to the upstream `name` under `entry`, a mark and a token, and under no other."""
+        folder = self.run / "l" / caddy.route_name(fqdn)
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = self.run / "kept.new"
+        fresh.symlink_to(self.run / "apps" / f"{name}.sock")
+        fresh.rename(folder / entry)
+        for each in folder.iterdir():
+            if each.is_symlink() and each.name != entry:
+                each.unlink()
 
     def unroute(self, fqdn: str) -> None:
         (self.run / "routes" / caddy.route_name(fqdn)).unlink()

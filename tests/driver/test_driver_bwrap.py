@@ -259,7 +259,7 @@ async def test_requests_wait_until_a_unit_accepts_and_again_after_it_quiesced(ri
             assert len(answers) == 1, "nobody accepts: the request waits in the socket"
             await engine.accept(second.id)
     assert [each.endswith(b"it is me") for each in answers] == [True, True]
-    assert await engine.in_flight(first.id) == 0
+    assert await engine.connections(first.id) == 0
 
 
 # what a unit sees

@@ -131,7 +131,7 @@ async def test_a_connection_that_is_handed_over_reaches_port_4040_and_is_drained
     await engine.accept(first)
     visitor = await anyio.to_thread.run_sync(hand_over, units)
     assert await answer(visitor, b"1") == b"a 4040 1"
-    assert await engine.in_flight(first) == 1
+    assert await engine.connections(first) == 1
     await engine.accept(second)
     await engine.quiesce(first)
     other = await anyio.to_thread.run_sync(hand_over, units)
@@ -139,7 +139,7 @@ async def test_a_connection_that_is_handed_over_reaches_port_4040_and_is_drained
     assert await answer(visitor, b"3") == b"a 4040 3", "open ones stay"
     visitor.close()
     with anyio.fail_after(20):
-        while await engine.in_flight(first):
+        while await engine.connections(first):
             await anyio.sleep(0.02)
     other.close()
 

@@ -235,10 +235,12 @@ def test_a_member_of_a_lesser_role_sees_what_they_may(before: Desk, shop: str) -
     tab.press(tab.page.get_by_role("button", name="Add"), then=shown)
     password = shown.inner_text()
     tab.open(owner_of(shop) + "/members")
-    tab.page.get_by_label("E-mail address").fill("ann@example.test")
-    tab.page.locator("form select").select_option("ACCOUNTING")
-    row = tab.page.locator("li", has_text="ann@example.test")
+    tab.page.get_by_label("Email address").first.fill("ann@example.test")
+    tab.page.locator("cc-orga-member-list").get_by_label("Role required").select_option("ACCOUNTING")
+    row = tab.page.locator("cc-orga-member-card", has_text="ann@example.test")
     tab.press(tab.page.get_by_role("button", name="Invite"), then=row)
+    expect(row).to_contain_text("Accountant")
+    assert tab.axe() == [] and tab.axe("color-contrast") == []
     ann = before.tab()
     ann.sign_in(email="ann@example.test", password=password, at=shop)
     expect(ann.page.get_by_role("heading", name="shop", level=1)).to_be_visible()
@@ -413,3 +415,46 @@ def test_french_is_spoken_whole_and_the_choice_is_kept(before: Desk, shop: str) 
     tab.page.reload()
     expect(tab.page.locator("html[data-theme=dark][lang=fr]")).to_be_visible()
     expect(tab.page.get_by_role("button", name="Thème clair")).to_be_visible()
+
+
+def test_lines_of_any_range_are_chosen_with_the_keyboard_and_the_choice_is_kept(before: Desk, shop: str) -> None:
+    tab = before.operator()
+    page = tab.page
+    before.havre.get("shop.havre.localhost", "/log")
+    for section, text in (("Logs", WRITTEN), ("Access logs", "GET shop.havre.localhost")):
+        tab.open(shop)
+        tab.go(section)
+        page.get_by_role("button", name="From… until…").press("Enter")
+        form = page.get_by_role("form", name="From… until…")
+        _between(tab, "2020-01-01T10:00:00", "2020-01-01T09:00:00")
+        assert form.evaluate("form => form.checkValidity()") is False, "an end before the beginning"
+        _between(tab, "2020-01-01T10:00:00", "2020-01-01T11:00:00")
+        expect(page.get_by_text("in this range")).to_be_visible()
+        _between(tab, "2020-01-01T10:00:00", "2999-01-01T11:00:00")
+        expect(page.get_by_text(text).first).to_be_visible()
+        page.reload()
+        expect(form.get_by_label("From")).to_have_value("2020-01-01T10:00")
+        expect(page.get_by_text(text).first).to_be_visible()
+        page.get_by_role("button", name="Live").press("Enter")
+        expect(form).to_have_count(0)
+        assert tab.axe() == []
+    assert tab.violations() == tab.outside == tab.broken == []
+
+
+def _between(tab: Tab, first: str, last: str) -> None:
+    tab.page.get_by_label("From", exact=True).fill(first)
+    tab.page.get_by_label("Until", exact=True).fill(last)
+    tab.page.get_by_label("Until", exact=True).press("Enter")
+
+
+def test_the_range_of_processor_and_memory_is_kept(before: Desk, shop: str) -> None:
+    tab = before.operator()
+    tab.open(shop)
+    week = tab.page.get_by_role("group", name="Range of processor and memory").get_by_role("button", name="7 days")
+    expect(week).to_have_attribute("aria-pressed", "false")
+    with tab.page.expect_request(re.compile(r"/metrics\?interval=P7D&span=PT30M")):
+        week.press("Enter")
+    expect(week).to_have_attribute("aria-pressed", "true")
+    with tab.page.expect_request(re.compile(r"/metrics\?interval=P7D&span=PT30M")):
+        tab.page.reload()
+    expect(week).to_have_attribute("aria-pressed", "true")

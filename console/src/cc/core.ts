@@ -1,11 +1,10 @@
 /**
- * What every page needs of the components: their language, their notifications, and whose things they show.
+ * What every page needs of the components: their language and their notifications.
  *
  * This folder is the only one that knows the package. See docs/decisions on the console.
  */
 import { addTranslations, setLanguage } from '@clevercloud/components/dist/i18n.js';
 import '@clevercloud/components/dist/cc-toaster.js';
-import { updateRootContext } from '@clevercloud/components/dist/smart-manager.js';
 import type { Language } from '../kit/choices';
 
 /** What the components say here instead of what they say: they name their maker's service. */
@@ -17,6 +16,12 @@ const OURS: Record<Language, Words> = {
     'cc-env-var-form.description.env-var': 'What the application finds in its environment at its next start.',
     'cc-env-var-form.description.exposed-config': ({ appName }) =>
       `Not for ${appName} itself: applications that depend on it have them in their environment.`,
+    'cc-env-var-linked-services.description.app': ({ serviceName, appName }) =>
+      `What ${serviceName} publishes; ${appName} has it in its environment.`,
+    'cc-orga-member-list.main-heading': 'Who works here',
+    'cc-orga-member-list.invite.info':
+      'Somebody with an account here is a member at once; anybody else is sent an invitation by e-mail.',
+    'cc-orga-member-list.leave.text': 'Somebody there has to invite you to come back.',
   },
   fr: {
     'cc-env-var-form.heading.env-var': 'Variables de cette application',
@@ -25,6 +30,12 @@ const OURS: Record<Language, Words> = {
       'Ce que l’application trouve dans son environnement à son prochain démarrage.',
     'cc-env-var-form.description.exposed-config': ({ appName }) =>
       `Pas pour ${appName} elle-même : les applications qui en dépendent les ont dans leur environnement.`,
+    'cc-env-var-linked-services.description.app': ({ serviceName, appName }) =>
+      `Ce que ${serviceName} publie ; ${appName} l’a dans son environnement.`,
+    'cc-orga-member-list.main-heading': 'Qui travaille ici',
+    'cc-orga-member-list.invite.info':
+      'Qui a un compte ici devient membre aussitôt ; toute autre personne reçoit une invitation par courriel.',
+    'cc-orga-member-list.leave.text': 'Il faudra une invitation pour y revenir.',
   },
 };
 
@@ -37,11 +48,6 @@ export async function speak(language: Language): Promise<void> {
   addTranslations(found.lang, found.translations);
   addTranslations(found.lang, OURS[language]);
   setLanguage(found.lang);
-}
-
-/** Whose things the smart components of the page show. There is no credential in it. */
-export function show(place: Record<string, unknown>): void {
-  updateRootContext({ apiConfig: { API_HOST: location.origin }, ...place });
 }
 
 interface Toaster extends HTMLElement {

@@ -1,6 +1,6 @@
-/** The forms of variables: simple, expert and JSON. The one of an application has its smart half here. */
+/** The forms of variables: simple, expert and JSON. What they show is the page's to ask for and to save. */
 import '@clevercloud/components/dist/cc-env-var-form.js';
-import '@clevercloud/components/dist/cc-env-var-form.smart-exposed-config.js';
+import '@clevercloud/components/dist/cc-env-var-linked-services.js';
 import { html, type TemplateResult } from 'lit';
 
 export interface Variable {
@@ -33,8 +33,28 @@ export function variablesForm(
   ></cc-env-var-form>`;
 }
 
-export function publishedForm(): TemplateResult {
-  return html`<cc-smart-container
-    ><cc-env-var-form context="exposed-config"></cc-env-var-form
-  ></cc-smart-container>`;
+export function publishedForm(
+  state: FormState,
+  options: { name: string; readonly: boolean; save: (found: Variable[]) => void },
+): TemplateResult {
+  return html`<cc-env-var-form
+    context="exposed-config"
+    app-name=${options.name}
+    ?readonly=${options.readonly}
+    .state=${state}
+    @cc-env-var-form:submit=${(event: CustomEvent<Variable[]>) => options.save(event.detail)}
+  ></cc-env-var-form>`;
+}
+
+/** What other applications publish for this one: to read, and to copy as text or JSON. */
+export function linkedVariables(
+  name: string,
+  found: { name: string; variables: Variable[] }[],
+): TemplateResult {
+  const servicesStates = found.map(each => ({ type: 'loaded', ...each }));
+  return html`<cc-env-var-linked-services
+    type="app"
+    app-name=${name}
+    .state=${{ type: 'loaded', servicesStates }}
+  ></cc-env-var-linked-services>`;
 }

@@ -1,5 +1,7 @@
 /** Asking the API, as the person who is signed in at this browser. */
 
+import { inWords } from './refusals';
+
 /** The API said no: `status` and its sentence. Status 0: nobody answered. */
 export class Refused extends Error {
   constructor(
@@ -27,12 +29,32 @@ export async function call<T>(method: string, path: string, body?: unknown): Pro
   if (answer.status === 401) {
     location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   }
-  const isJson = answer.headers.get('content-type')?.startsWith('application/json') ?? false;
-  if (!answer.ok) {
-    const said = isJson ? await answer.json().catch(() => ({})) : {};
-    throw new Refused(answer.status, String(said.message ?? said.error ?? ''), said.id ?? said.code);
+  if (!answer.ok) throw await refused(answer);
+  return (isJson(answer) ? await answer.json() : undefined) as T;
+}
+
+const isJson = (answer: Response): boolean =>
+  answer.headers.get('content-type')?.startsWith('application/json') ?? false;
+
+async function refused(answer: Response): Promise<Refused> {
+  const said = isJson(answer) ? await answer.json().catch(() => ({})) : {};
+  const code = said.code ?? said.id;
+  return new Refused(answer.status, await inWords(String(said.message ?? said.error ?? ''), code), code);
+}
+
+/** Why a stream does not come: its `EventSource` does not tell. Null when it would come now. */
+export async function refusal(path: string): Promise<Refused | null> {
+  const left = new AbortController();
+  const stop = window.setTimeout(() => left.abort(), DEADLINE_MS);
+  try {
+    const answer = await fetch(path, { signal: left.signal });
+    return answer.ok ? null : await refused(answer);
+  } catch {
+    return new Refused(0, '');
+  } finally {
+    window.clearTimeout(stop);
+    left.abort(); // what would come is not wanted
   }
-  return (isJson ? await answer.json() : undefined) as T;
 }
 
 /** What may be asked twice is asked twice when the network fails under it: a laptop that changes networks. */

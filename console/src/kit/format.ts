@@ -25,6 +25,11 @@ export function clock(at: number): string {
   return formatter('clock', make).format(new Date(at));
 }
 
+/** A moment as a field of a form has it: this browser's time, without the zone. */
+export function localMoment(at: number): string {
+  return new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+}
+
 const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
   ['year', 31_536_000],
   ['month', 2_592_000],

@@ -1,8 +1,9 @@
 /** Lines of a stream of the API, handed on in batches, resumed where it broke off. */
 import type { Line } from '../cc/logs';
+import { refusal, type Refused } from './api';
 
 const BATCH_MS = 100;
-const AGAIN_MS = 1500;
+const AGAIN_MS = 2000;
 
 interface LogEvent {
   id: string;
@@ -14,6 +15,18 @@ interface LogEvent {
   severity?: string;
 }
 
+interface Options {
+  hand: (lines: Line[]) => void;
+  name?: string;
+  line?: ((found: never) => Line) | undefined;
+  /** The API answers: lines come when there are any. */
+  opened?: () => void;
+  /** All that was asked for is there. */
+  over?: () => void;
+  /** The API said no: nothing more comes. Without it the stream is asked for again. */
+  refused?: (error: Refused) => void;
+}
+
 export class LogStream {
   private source: EventSource | null = null;
   private waiting: Line[] = [];
@@ -23,9 +36,7 @@ export class LogStream {
 
   constructor(
     private path: string,
-    private hand: (lines: Line[]) => void,
-    private line: (found: never) => Line = plain as (found: never) => Line,
-    private name = 'APPLICATION_LOG',
+    private options: Options,
   ) {
     this.open();
   }
@@ -38,27 +49,45 @@ export class LogStream {
 
   private open(): void {
     if (this.isClosed) return;
+    const { name = 'APPLICATION_LOG', line = plain as (found: never) => Line, over } = this.options;
     const source = new EventSource(this.path);
     this.source = source;
-    source.addEventListener(this.name, event => {
+    source.addEventListener(name, event => {
       const found = JSON.parse((event as MessageEvent<string>).data) as LogEvent;
       if (this.seen.has(found.id)) return;
       this.seen.add(found.id);
-      this.waiting.push(this.line(found as never));
+      this.waiting.push(line(found as never));
       if (!this.timer) this.timer = window.setTimeout(() => this.flush(), BATCH_MS);
     });
-    source.addEventListener('END_OF_STREAM', () => source.close());
+    source.onopen = () => this.options.opened?.();
+    source.addEventListener('END_OF_STREAM', () => {
+      source.close();
+      this.flush();
+      if (!this.isClosed) over?.();
+    });
     source.onerror = () => {
-      if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself, after the last line
-      window.setTimeout(() => this.open(), AGAIN_MS);
+      // Otherwise the browser tries again by itself, after the last line.
+      if (source.readyState === EventSource.CLOSED) void this.lost();
     };
+  }
+
+  /** The stream ended with an answer that is none: the API says why to who asks it plainly. */
+  private async lost(): Promise<void> {
+    const why = await refusal(this.path);
+    if (this.isClosed) return;
+    if (why && !why.isAway && this.options.refused) {
+      this.close();
+      this.options.refused(why);
+      return;
+    }
+    window.setTimeout(() => this.open(), AGAIN_MS);
   }
 
   private flush(): void {
     this.timer = 0;
     const lines = this.waiting;
     this.waiting = [];
-    if (lines.length && !this.isClosed) this.hand(lines);
+    if (lines.length && !this.isClosed) this.options.hand(lines);
   }
 }
 

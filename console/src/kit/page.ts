@@ -9,6 +9,7 @@ import { shared } from './state';
 
 const SETTLE_MS = 120;
 const AGAIN_MS = 2_000;
+const AGAIN_MOST_MS = 30_000;
 
 export abstract class Page<T> extends LitElement {
   static override properties = {
@@ -24,6 +25,7 @@ export abstract class Page<T> extends LitElement {
   private stop: (() => void)[] = [];
   private pending = 0;
   private turn = 0;
+  private failures = 0;
 
   /** What the page shows. */
   protected abstract load(): Promise<T>;
@@ -48,6 +50,7 @@ export abstract class Page<T> extends LitElement {
       () => window.removeEventListener('hv-theme', again),
       live.listen(change => {
         if (change === 'back' || this.wakes(change)) this.lookSoon();
+        else if (this.failure && change.name.startsWith('governance.')) this.lookSoon(); // a role, a key
       }),
     );
   }
@@ -63,6 +66,7 @@ export abstract class Page<T> extends LitElement {
     if (changed.has('params')) {
       this.data = undefined;
       this.failure = undefined;
+      this.failures = 0;
       void this.look();
     }
   }
@@ -80,12 +84,22 @@ export abstract class Page<T> extends LitElement {
       if (turn !== this.turn) return;
       this.data = found;
       this.failure = undefined;
+      this.failures = 0;
     } catch (error) {
-      if (turn !== this.turn) return;
-      const refused = error instanceof Refused ? error : new Refused(-1, String(error));
-      if (!(refused.isAway && this.data !== undefined)) this.failure = refused;
-      if (refused.isAway && this.isConnected) this.lookSoon(AGAIN_MS);
+      if (turn === this.turn) this.failed(error);
     }
+  }
+
+  /**
+   * What went wrong is told. What the platform could not do now (it is away, it broke) is asked for again by itself, more
+   * and more seldom; what it does not allow or does not have, when the person asks or their rights change.
+   */
+  protected failed(error: unknown): void {
+    const refused = error instanceof Refused ? error : new Refused(-1, String(error));
+    if (!(refused.isAway && this.data !== undefined)) this.failure = refused;
+    if (!this.isConnected || !(refused.isAway || refused.status >= 500)) return;
+    this.lookSoon(refused.isAway ? AGAIN_MS : Math.min(AGAIN_MOST_MS, AGAIN_MS * 2 ** this.failures));
+    this.failures += 1;
   }
 
   /** Do something that the person asked for; say how it went, then look again. */
@@ -113,28 +127,35 @@ export abstract class Page<T> extends LitElement {
         <h1 tabindex="-1">${this.heading}</h1>
         ${this.actions()}
       </header>
-      ${this.failure ? this.wrong(this.failure) : this.data === undefined ? waiting() : this.view(this.data)}`;
+      ${this.failure ? wrong(this.failure, () => void this.look()) : nothing}
+      ${this.isLost ? nothing : this.data === undefined ? waiting() : this.view(this.data)}`;
   }
 
-  private wrong(failure: Refused): TemplateResult {
-    const title = failure.isAway
-      ? w.away
-      : failure.status === 404
-        ? w.notFound
-        : failure.status === 403
-          ? w.denied
-          : w.wrong;
-    return html`<div class="panel state" role="alert">
-      ${icon('alert')}
-      <p><strong>${title}</strong></p>
-      <p class="soft">${failure.isAway ? w.awayHint : reason(failure)}</p>
-      ${
-        failure.isAway
-          ? nothing
-          : html`<button class="button" @click=${() => void this.look()}>${w.tryAgain}</button>`
-      }
-    </div>`;
+  /** With nothing to show, or nothing that the person may see any more, the failure stands alone. */
+  private get isLost(): boolean {
+    return (
+      this.failure !== undefined && (this.data === undefined || [403, 404].includes(this.failure.status))
+    );
   }
+}
+
+/** What went wrong, in the place of what was asked for; `again` asks once more. */
+export function wrong(failure: Refused, again: () => void): TemplateResult {
+  const title = failure.isAway
+    ? w.away
+    : failure.status === 404
+      ? w.notFound
+      : failure.status === 403
+        ? w.denied
+        : w.wrong;
+  const isByItself = failure.status >= 500;
+  return html`<div class="panel state" role="alert">
+    ${icon('alert')}
+    <p><strong>${title}</strong></p>
+    <p class="soft">${failure.isAway ? w.awayHint : reason(failure)}</p>
+    ${!failure.isAway && isByItself ? html`<p class="soft">${w.askedAgain}</p>` : nothing}
+    ${failure.isAway ? nothing : html`<button class="button" @click=${again}>${w.tryAgain}</button>`}
+  </div>`;
 }
 
 export function reason(error: unknown): string {

@@ -2,7 +2,7 @@
 import { html, nothing, svg, type TemplateResult } from 'lit';
 import { say } from '../cc/core';
 import { w } from '../words';
-import { clock, number } from './format';
+import { clock, moment, number } from './format';
 import { icon, type IconName } from './icons';
 import type { Condition, Flavor } from './types';
 
@@ -98,29 +98,38 @@ export function bars(found: Bar[], told: string): TemplateResult {
   return chart(drawn, told, found[0]?.at, found.at(-1)?.at);
 }
 
-/** A line over the day, from 0 to `most` percent. */
+export interface Measured {
+  at: number;
+  value: number;
+}
+
+/** A line over a range of time, from 0 to `most` percent; it ends where nothing was measured for more than `gapMs`. */
 export function area(
-  found: { at: number; value: number }[],
-  from: number,
-  to: number,
-  told: string,
-  tone: string,
+  found: Measured[],
+  options: { from: number; to: number; gapMs: number; told: string; tone: string },
 ): TemplateResult {
+  const { from, to, gapMs, told, tone } = options;
   const most = Math.max(10, ...found.map(each => each.value)) * 1.1;
   const x = (at: number): number => ((at - from) / Math.max(1, to - from)) * WIDTH;
   const y = (value: number): number => HEIGHT - (value / most) * (HEIGHT - 4);
-  const line = found.map(each => `${x(each.at).toFixed(1)},${y(each.value).toFixed(1)}`).join(' L');
-  const [first, last] = [found[0], found.at(-1)];
-  const drawn =
-    first && last
-      ? [
-          svg`<path class="fill ${tone}" d="M${x(first.at)},${HEIGHT} L${line} L${x(last.at)},${HEIGHT}z" />`,
-          svg`<path class="line ${tone}" d="M${line}" />`,
-          svg`<circle class="dot ${tone}" cx=${x(last.at)} cy=${y(last.value)} r="3" />`,
-        ]
-      : [];
+  const runs: Measured[][] = [];
+  for (const each of found) {
+    const before = runs.at(-1)?.at(-1);
+    if (before && each.at - before.at <= gapMs) runs.at(-1)?.push(each);
+    else runs.push([each]);
+  }
+  const drawn = runs.map(run => {
+    const line = run.map(each => `${x(each.at).toFixed(1)},${y(each.value).toFixed(1)}`).join(' L');
+    const [begin, end] = [x(run[0]?.at ?? from), x(run.at(-1)?.at ?? from)];
+    return svg`<path class="fill ${tone}" d="M${begin},${HEIGHT} L${line} L${end},${HEIGHT}z" /><path class="line ${tone}" d="M${line}" />`;
+  });
+  const last = found.at(-1);
+  if (last) drawn.push(svg`<circle class="dot ${tone}" cx=${x(last.at)} cy=${y(last.value)} r="3" />`);
   return chart(drawn, told, from, to);
 }
+
+/** A moment as short as it can be told: today's by the clock, others by the day too. */
+const since = (at: number): string => (Date.now() - at > 90_000_000 ? moment(at) : clock(at));
 
 function chart(drawn: unknown, told: string, from?: number, to?: number): TemplateResult {
   return html`<div class="chart">
@@ -129,7 +138,7 @@ function chart(drawn: unknown, told: string, from?: number, to?: number): Templa
       ${drawn}
     </svg>
     <div class="axis" aria-hidden="true">
-      <span>${from ? clock(from) : ''}</span><span>${to ? clock(to) : ''}</span>
+      <span>${from ? since(from) : ''}</span><span>${to ? clock(to) : ''}</span>
     </div>
   </div>`;
 }

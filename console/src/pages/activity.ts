@@ -100,7 +100,7 @@ class Activity extends Page<Shown> {
     const kept = this.data; // another deployment of the same list: keep the list while the new one comes
     super.willUpdate(changed as Map<string, unknown>);
     const before = changed.get('params') as Record<string, string> | undefined;
-    if (before && kept && before.app === this.params.app) this.data = { ...kept, chosen: null };
+    if (before && kept?.rows.length && before.app === this.params.app) this.data = { ...kept, chosen: null };
   }
 
   protected override updated(): void {
@@ -113,15 +113,24 @@ class Activity extends Page<Shown> {
     view.clear();
     const query = new URLSearchParams({ deploymentId: chosen.id });
     const path = `/v4/logs/organisations/${this.params.owner}/applications/${this.params.app}/logs?${query}`;
-    this.stream = new LogStream(path, lines => {
-      this.hasLines = true;
-      view.appendLogs(lines);
+    this.stream = new LogStream(path, {
+      hand: lines => {
+        this.hasLines = true;
+        view.appendLogs(lines);
+      },
     });
   }
 
   protected view({ rows, chosen }: Shown): TemplateResult {
-    if (!rows.length) return empty(w.noActivity, w.noActivityHint);
-    const base = `/organisations/${this.params.owner}/applications/${this.params.app}/deployments`;
+    const app = `/organisations/${this.params.owner}/applications/${this.params.app}`;
+    if (!rows.length) {
+      return empty(
+        w.noActivity,
+        w.noActivityHint,
+        html`<a class="button primary" href=${app}>${icon('box')} ${w.pushIt}</a>`,
+      );
+    }
+    const base = `${app}/deployments`;
     return html`<div class="split">
       <div class="panel list">
         <ul class="plain">

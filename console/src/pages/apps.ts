@@ -1,7 +1,9 @@
 /** An organisation's applications: the state of each at a glance, and a search. */
 import { html, nothing, type TemplateResult } from 'lit';
-import { ago, moment, short } from '../kit/format';
+import { since } from '../kit/since';
+import { short } from '../kit/format';
 import { icon } from '../kit/icons';
+import { search } from '../kit/lists';
 import type { Change } from '../kit/live';
 import { empty, Page } from '../kit/page';
 import { badge, condition } from '../kit/parts';
@@ -68,14 +70,7 @@ class Apps extends Page<Overview> {
         .toLowerCase();
     const shown = found.applications.filter(each => words.every(word => text(each).includes(word)));
     return html`<div class="row between">
-        <label class="search"
-          >${icon('search')}<span class="hidden">${w.search}</span>
-          <input
-            type="search"
-            placeholder=${w.searchApplications}
-            .value=${this.wanted}
-            @input=${(event: InputEvent) => (this.wanted = (event.target as HTMLInputElement).value)}
-        /></label>
+        ${search(w.searchApplications, this.wanted, value => (this.wanted = value))}
         <span class="soft" role="status">${w.shownOf(shown.length, found.applications.length)}</span>
       </div>
       ${
@@ -98,8 +93,8 @@ function row(owner: string, each: Glance): TemplateResult {
       <span class="name"><strong>${each.name}</strong><span class="soft">${each.kindName}</span></span>
       <span>${condition(each.condition)}</span>
       <span class="soft num">${count || '–'}</span>
-      <span class="soft when" title=${last ? moment(last.startedAt) : ''}>
-        ${last ? html`<code>${short(last.commit) || '–'}</code> ${ago(last.startedAt)}` : w.never}
+      <span class="soft when">
+        ${last ? html`<code>${short(last.commit) || '–'}</code> ${since(last.startedAt)}` : w.never}
       </span>
       <span class="tags">${each.tags.map(tag => html`<em>${tag}</em>`)}</span>
     </a>

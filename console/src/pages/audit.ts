@@ -1,8 +1,8 @@
 /** Who did what, from where, and whether it was allowed. */
 import { html, nothing, type TemplateResult } from 'lit';
 import { get } from '../kit/api';
-import { ago, moment } from '../kit/format';
 import { icon } from '../kit/icons';
+import { since } from '../kit/since';
 import type { Change } from '../kit/live';
 import { empty, Page } from '../kit/page';
 import { badge } from '../kit/parts';
@@ -95,7 +95,7 @@ class Audit extends Page<{ entries: Entry[]; names: Map<string, string> }> {
           ${entries.map(
             each =>
               html`<tr>
-                <td title=${moment(each.at)}>${ago(each.at)}</td>
+                <td>${since(each.at)}</td>
                 <td>${name(each)}</td>
                 <td><code>${each.action}</code></td>
                 <td class="wide"><code>${each.subject ?? ''}</code></td>

@@ -1,11 +1,16 @@
 /** The variables of an application, those that others give it, and what it publishes. */
 import { html, nothing, type TemplateResult } from 'lit';
-import { publishedForm, variablesForm, type FormState, type Variable } from '../cc/environment';
+import {
+  linkedVariables,
+  publishedForm,
+  variablesForm,
+  type FormState,
+  type Variable,
+} from '../cc/environment';
 import { say } from '../cc/core';
 import { call, get } from '../kit/api';
 import type { Change } from '../kit/live';
 import { Page, reason } from '../kit/page';
-import { panel } from '../kit/parts';
 import { shared } from '../kit/state';
 import { w } from '../words';
 
@@ -18,16 +23,19 @@ interface Linked {
 interface Shown {
   own: Variable[];
   linked: Linked[];
+  published: Variable[];
 }
 
+type Part = 'own' | 'published';
+
 class Environment extends Page<Shown> {
-  static override properties = { ...Page.properties, isSaving: { state: true }, isStale: { state: true } };
-  declare isSaving: boolean;
+  static override properties = { ...Page.properties, saving: { state: true }, isStale: { state: true } };
+  declare saving: Part | null;
   declare isStale: boolean;
 
   constructor() {
     super();
-    this.isSaving = false;
+    this.saving = null;
     this.isStale = false;
   }
 
@@ -44,59 +52,53 @@ class Environment extends Page<Shown> {
   }
 
   protected async load(): Promise<Shown> {
-    const [own, linked] = await Promise.all([
+    const [own, linked, published] = await Promise.all([
       get<Variable[]>(`${this.base}/env`),
       get<Linked[]>(`${this.base}/dependencies/env`),
+      get<Record<string, string>>(`${this.base}/exposed_env`),
     ]);
-    return { own, linked };
+    return { own, linked, published: Object.entries(published).map(([name, value]) => ({ name, value })) };
   }
 
-  protected view({ own, linked }: Shown): TemplateResult {
-    const state: FormState = {
-      type: this.isSaving ? 'saving' : 'loaded',
-      validationMode: 'strict',
-      variables: own,
-    };
-    return html`${variablesForm(state, {
-      name: shared.app(this.params.app ?? '')?.name ?? '',
+  protected view({ own, linked, published }: Shown): TemplateResult {
+    const state = (part: Part, variables: Variable[]): FormState => ({
+      type: this.saving === part ? 'saving' : 'loaded',
+      validationMode: part === 'own' ? 'strict' : 'simple',
+      variables,
+    });
+    const form = { name: shared.app(this.params.app ?? '')?.name ?? '', readonly: !shared.can('write') };
+    return html`${variablesForm(state('own', own), {
+      ...form,
       restart: shared.can('write'),
-      readonly: !shared.can('write'),
-      save: found => void this.save(found),
+      save: found => void this.save('own', found),
       start: () => void this.restart(),
     })}
     ${this.isStale ? html`<p class="notice" role="status"><span>${w.restartToUse}</span><button class="button small" @click=${() => void this.restart()}>${w.restart}</button></p>` : nothing}
-    ${linked.map(each =>
-      panel(
-        w.variablesFrom(each.app_name),
-        each.env.length
-          ? html`<dl class="variables">
-              ${each.env.map(
-                found =>
-                  html`<div>
-                    <dt><code>${found.name}</code></dt>
-                    <dd><code>${found.value}</code></dd>
-                  </div>`,
-              )}
-            </dl>`
-          : html`<p class="soft">${w.nothingPublished}</p>`,
-      ),
-    )}
-    ${publishedForm()}`;
+    ${
+      linked.length
+        ? linkedVariables(
+            form.name,
+            linked.map(each => ({ name: each.app_name, variables: each.env })),
+          )
+        : nothing
+    }
+    ${publishedForm(state('published', published), { ...form, save: found => void this.save('published', found) })}`;
   }
 
-  private async save(found: Variable[]): Promise<void> {
+  private async save(part: Part, found: Variable[]): Promise<void> {
     if (!this.data) return;
-    this.isSaving = true;
-    const before = this.data;
-    this.data = { ...before, own: found };
+    this.saving = part;
+    this.data = { ...this.data, [part]: found };
+    const path = part === 'own' ? 'env' : 'exposed_env';
     try {
-      await call('PUT', `${this.base}/env`, Object.fromEntries(found.map(each => [each.name, each.value])));
-      this.isStale = true;
+      const body = Object.fromEntries(found.map(each => [each.name, each.value]));
+      await call('PUT', `${this.base}/${path}`, body);
+      if (part === 'own') this.isStale = true;
       say(w.saved);
     } catch (error) {
       say(reason(error), 'danger');
     } finally {
-      this.isSaving = false;
+      this.saving = null;
     }
   }
 

@@ -35,21 +35,23 @@ class Home extends Page<Overview[]> {
   }
 
   protected view(found: Overview[]): TemplateResult {
-    return html`<ul class="cards">
-      ${found.map(
-        each =>
-          html`<li>
-            <a class="card" href="/organisations/${each.id}">
-              <span class="card-head"
-                ><strong>${each.name}</strong
-                >${badge(each.isPersonal ? w.personal : (w.roles[each.role] ?? each.role))}</span
-              >
-              <span class="soft">${w.applications(each.applications.length)}</span>
-              <span class="counts">${counts(each.applications)}</span>
-            </a>
-          </li>`,
-      )}
-    </ul>`;
+    const isQuiet = found.every(each => !each.applications.length);
+    return html`${isQuiet ? html`<p class="soft">${w.nothingRuns}</p>` : nothing}
+      <ul class="cards">
+        ${found.map(
+          each =>
+            html`<li>
+              <a class="card" href="/organisations/${each.id}">
+                <span class="card-head"
+                  ><strong>${each.name}</strong
+                  >${badge(each.isPersonal ? w.personal : (w.roles[each.role] ?? each.role))}</span
+                >
+                <span class="soft">${w.applications(each.applications.length)}</span>
+                <span class="counts">${counts(each.applications)}</span>
+              </a>
+            </li>`,
+        )}
+      </ul>`;
   }
 
   private async create(event: SubmitEvent): Promise<void> {

@@ -1,7 +1,7 @@
 /** The SSH keys of a person. */
 import { html, type TemplateResult } from 'lit';
 import { call, get } from '../kit/api';
-import { icon } from '../kit/icons';
+import { names, send, takeAway } from '../kit/lists';
 import type { Change } from '../kit/live';
 import { fields, Page } from '../kit/page';
 import { confirmed, panel } from '../kit/parts';
@@ -40,34 +40,17 @@ class Keys extends Page<Key[]> {
               spellcheck="false"
               placeholder="ssh-ed25519 AAAA…"
           /></label>
-          <div class="row end">
-            <button class="button primary" ?disabled=${this.isBusy}>${icon('plus')} ${w.add}</button>
-          </div>
+          ${send(w.add, this.isBusy)}
         </form>`,
       { glyph: 'key' },
     )}
     ${panel(
       w.sections['hv-keys'] ?? '',
-      found.length
-        ? html`<ul class="rows names">
-            ${found.map(
-              each =>
-                html`<li>
-                  <span class="name"
-                    ><strong>${each.name}</strong
-                    ><span class="soft"><code>${each.fingerprint}</code></span></span
-                  >
-                  <button
-                    class="button small danger"
-                    aria-label="${w.remove}: ${each.name}"
-                    @click=${() => this.drop(each)}
-                  >
-                    ${icon('trash')} ${w.remove}
-                  </button>
-                </li>`,
-            )}
-          </ul>`
-        : html`<p class="soft">${w.noKeys}</p>`,
+      names(found, w.noKeys, each => ({
+        name: html`<strong>${each.name}</strong>`,
+        about: html`<code>${each.fingerprint}</code>`,
+        aside: takeAway(w.remove, each.name, () => this.drop(each)),
+      })),
       { glyph: 'list' },
     )}`;
   }

@@ -1,12 +1,8 @@
 /** What an application says: live or from a range of time, of some instances, with some words. */
-import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
-import { logView, type LogView } from '../cc/logs';
+import { html, type TemplateResult } from 'lit';
 import { get } from '../kit/api';
-import { choose, chosen } from '../kit/choices';
-import { icon } from '../kit/icons';
 import type { Change } from '../kit/live';
-import { LogStream } from '../kit/log-stream';
-import { Page } from '../kit/page';
+import { LogPage, type Source } from '../kit/log-page';
 import { w } from '../words';
 
 interface Instance {
@@ -17,32 +13,15 @@ interface Instance {
   deploymentId: string;
 }
 
-const RANGES: Record<string, number> = { live: 600_000, hour: 3_600_000, day: 86_400_000, week: 604_800_000 };
-
-class Logs extends Page<Instance[]> {
-  static override properties = {
-    ...Page.properties,
-    range: { state: true },
-    instance: { state: true },
-    wanted: { state: true },
-    count: { state: true },
-    isFollowed: { state: true },
-  };
-  declare range: string;
+class Logs extends LogPage<Instance[]> {
+  static override properties = { ...LogPage.properties, instance: { state: true } };
   declare instance: string;
-  declare wanted: string;
-  declare count: number;
-  declare isFollowed: boolean;
-  private stream: LogStream | null = null;
-  private followed = '';
+  protected readonly choice = 'logs';
+  protected readonly liveBackMs = 600_000;
 
   constructor() {
     super();
-    this.range = chosen('logs.range', 'live');
     this.instance = '';
-    this.wanted = '';
-    this.count = 0;
-    this.isFollowed = true;
   }
 
   get heading(): string {
@@ -55,88 +34,46 @@ class Logs extends Page<Instance[]> {
 
   protected load(): Promise<Instance[]> {
     const { owner, app } = this.params;
-    const since = new Date(Date.now() - (RANGES[this.range] ?? 0)).toISOString();
-    return get<Instance[]>(
-      `/v4/orchestration/organisations/${owner}/applications/${app}/instances?since=${since}&limit=100`,
-    );
+    const query = this.bounds();
+    query.set('limit', '100');
+    return get<Instance[]>(`/v4/orchestration/organisations/${owner}/applications/${app}/instances?${query}`);
   }
 
-  override disconnectedCallback(): void {
-    super.disconnectedCallback();
-    this.stream?.close();
-    this.followed = '';
+  protected override also(): string {
+    return this.instance;
   }
 
-  protected override updated(changed: PropertyValues): void {
-    super.updated(changed);
-    const view = this.querySelector<LogView>('cc-logs-control-beta');
-    const wanted = [this.params.app, this.range, this.instance].join(' ');
-    if (!view || this.followed === wanted) return;
-    this.followed = wanted;
-    this.stream?.close();
-    this.count = 0;
-    view.clear();
-    const query = new URLSearchParams({
-      since: new Date(Date.now() - (RANGES[this.range] ?? 600_000)).toISOString(),
-    });
-    if (this.range !== 'live') query.set('until', new Date().toISOString());
+  protected source(): Source {
+    const { owner, app } = this.params;
+    const query = this.bounds();
     if (this.instance) query.set('instanceId', this.instance);
-    const path = `/v4/logs/organisations/${this.params.owner}/applications/${this.params.app}/logs?${query}`;
-    this.stream = new LogStream(path, lines => {
-      this.count += lines.length;
-      view.appendLogs(lines);
-    });
+    const path = `/v4/logs/organisations/${owner}/applications/${app}/logs?${query}`;
+    return { path, name: 'APPLICATION_LOG' };
   }
 
   protected view(instances: Instance[]): TemplateResult {
     const names = new Map(instances.map(each => [each.id, each.name]));
-    return html`<div class="toolbar">
-        <div class="switch" role="group" aria-label=${w.range}>
-          ${Object.keys(RANGES).map(
-            each =>
-              html`<button aria-pressed=${this.range === each} @click=${() => this.setRange(each)}>
-                ${each === 'live' ? html`<i class="pulse"></i>` : nothing}${w.ranges[each]}
-              </button>`,
-          )}
-        </div>
-        <label class="select"
-          ><span class="hidden">${w.instance}</span>
-          <select @change=${(event: Event) => (this.instance = (event.target as HTMLSelectElement).value)}>
-            <option value="">${w.allInstances}</option>
-            ${instances.map(each => html`<option value=${each.id}>${each.name} · ${w.instanceStates[each.state] ?? each.state}</option>`)}
-          </select></label
-        >
-        <label class="search"
-          >${icon('search')}<span class="hidden">${w.search}</span>
-          <input
-            type="search"
-            placeholder=${w.filterLines}
-            .value=${this.wanted}
-            @input=${(event: InputEvent) => (this.wanted = (event.target as HTMLInputElement).value)}
-        /></label>
-        <span class="soft num" role="status">${w.lines(this.count)}</span>
-      </div>
-      <section class="panel logs tall" aria-label=${this.heading}>
-        ${logView({
-          follow: this.range === 'live',
-          filter: this.wanted,
-          renderers: {
-            instance: (each: { value: string }) => ({
-              text: each.value ? (names.get(each.value) ?? w.buildWord) : w.platform,
-              size: 14,
-              intent: each.value ? 'info' : 'neutral',
-            }),
-            service: { hidden: true },
-          },
-        })}
-        ${this.count ? nothing : html`<p class="soft over">${this.range === 'live' ? w.waitingForLines : w.noLines}</p>`}
-      </section>`;
-  }
-
-  private setRange(range: string): void {
-    this.range = range;
-    choose('logs.range', range);
-    void this.look();
+    return this.lines({
+      filter: w.filterLines,
+      told: w.lines(this.count),
+      waiting: w.waitingForLines,
+      none: w.noLines,
+      renderers: {
+        instance: (each: { value: string }) => ({
+          text: each.value ? (names.get(each.value) ?? w.buildWord) : w.platform,
+          size: 14,
+          intent: each.value ? 'info' : 'neutral',
+        }),
+        service: { hidden: true },
+      },
+      also: html`<label class="select"
+        ><span class="hidden">${w.instance}</span>
+        <select @change=${(event: Event) => (this.instance = (event.target as HTMLSelectElement).value)}>
+          <option value="">${w.allInstances}</option>
+          ${instances.map(each => html`<option value=${each.id}>${each.name} · ${w.instanceStates[each.state] ?? each.state}</option>`)}
+        </select></label
+      >`,
+    });
   }
 }
 

@@ -1,15 +1,17 @@
 /** The people of an organisation, and what each may do. */
-import { html, nothing, type TemplateResult } from 'lit';
+import { html, type TemplateResult } from 'lit';
 import { say } from '../cc/core';
+import { emptyInvitation, members, memberState, type Member, type MemberList } from '../cc/members';
 import { call, get } from '../kit/api';
-import { icon } from '../kit/icons';
 import type { Change } from '../kit/live';
-import { fields, Page, reason } from '../kit/page';
+import { names } from '../kit/lists';
+import { Page } from '../kit/page';
 import { badge, confirmed, panel } from '../kit/parts';
+import { go } from '../kit/router';
 import { shared } from '../kit/state';
 import { w } from '../words';
 
-interface Member {
+interface Row {
   member: { id: string; email: string; name: string; preferredMFA: string };
   role: string;
 }
@@ -17,7 +19,7 @@ interface Member {
 const ROLES = ['ADMIN', 'MANAGER', 'DEVELOPER', 'ACCOUNTING'] as const;
 const RIGHTS = { ADMIN: 5, MANAGER: 4, DEVELOPER: 3, ACCOUNTING: 1 };
 
-class Members extends Page<Member[]> {
+class Members extends Page<MemberList> {
   get heading(): string {
     return w.sections['hv-members'] ?? '';
   }
@@ -30,41 +32,42 @@ class Members extends Page<Member[]> {
     return change.name.startsWith('governance.member');
   }
 
-  protected load(): Promise<Member[]> {
-    return get<Member[]>(this.base);
+  protected async load(): Promise<MemberList> {
+    const rows = await get<Row[]>(this.base);
+    const found = rows.map(({ member: { id, name, email, preferredMFA }, role }) => ({
+      id,
+      name,
+      email,
+      role,
+      isMfaEnabled: preferredMFA !== 'NONE',
+      isCurrentUser: id === shared.me?.id,
+    }));
+    return memberState(found, this);
   }
 
-  protected view(found: Member[]): TemplateResult {
+  protected view(found: MemberList): TemplateResult {
     const isPersonal = shared.overview?.isPersonal ?? false;
-    const may = shared.can('admin') && !isPersonal;
-    return html`${isPersonal ? html`<p class="notice"><span>${w.personalHint}</span><a class="button small" href="/">${w.allOrganisations}</a></p>` : nothing}
-    ${
-      may
-        ? panel(
-            w.invite,
-            html`<p class="soft">${w.inviteHint}</p>
-              <form class="inline" @submit=${this.invite}>
-                <label
-                  >${w.emailAddress}<input name="email" type="email" required autocomplete="off"
-                /></label>
-                <label
-                  >${w.role}<select name="role">
-                    ${ROLES.map(each => html`<option value=${each} ?selected=${each === 'DEVELOPER'}>${w.roles[each]}</option>`)}
-                  </select></label
-                >
-                <button class="button primary" ?disabled=${this.isBusy}>${icon('plus')} ${w.invite}</button>
-              </form>`,
-            { glyph: 'mail' },
-          )
-        : nothing
+    if (isPersonal) {
+      return html`<p class="notice">
+          <span>${w.personalHint}</span><a class="button small" href="/">${w.allOrganisations}</a>
+        </p>
+        ${panel(
+          this.heading,
+          names(found.memberList, '', each => ({
+            name: html`<strong>${each.name}</strong>`,
+            about: each.email,
+            aside: badge(w.roles[each.role] ?? each.role),
+          })),
+          { glyph: 'people' },
+        )}`;
     }
-    ${panel(
-      w.sections['hv-members'] ?? '',
-      html`<ul class="rows names">
-        ${found.map(each => this.row(each, may))}
-      </ul>`,
-      { glyph: 'people' },
-    )}
+    return html`${members(found, shared.can('admin'), {
+      invite: given => void this.invite(given),
+      change: (member, role) =>
+        void this.act(() => call('PUT', `${this.base}/${member.id}`, { role }), w.saved).then(this.again),
+      drop: member => void this.drop(member),
+      leave: () => void this.leave(),
+    })}
     ${panel(
       w.whatRolesMay,
       html`<div class="scroll" tabindex="0" role="region" aria-label=${w.whatRolesMay}>
@@ -90,60 +93,26 @@ class Members extends Page<Member[]> {
     )}`;
   }
 
-  private row(each: Member, may: boolean): TemplateResult {
-    const { id, name, email } = each.member;
-    const isMe = id === shared.me?.id;
-    return html`<li>
-      <span class="name"
-        ><strong>${name}</strong> ${isMe ? badge(w.you, 'good') : nothing}<span class="soft"
-          >${email}</span
-        ></span
-      >
-      <span class="row">
-        ${
-          may && !isMe
-            ? html`<label class="select"
-                  ><span class="hidden">${w.role}: ${name}</span>
-                  <select @change=${(event: Event) => this.change(each, event.target as HTMLSelectElement)}>
-                    ${ROLES.map(role => html`<option value=${role} ?selected=${role === each.role}>${w.roles[role]}</option>`)}
-                  </select></label
-                >
-                <button
-                  class="button small danger"
-                  aria-label="${w.remove}: ${name}"
-                  @click=${() => this.drop(each)}
-                >
-                  ${icon('trash')} ${w.remove}
-                </button>`
-            : badge(w.roles[each.role] ?? each.role)
-        }
-      </span>
-    </li>`;
-  }
+  /** What was not done is shown as it is. */
+  private again = (isDone: boolean): void => {
+    if (!isDone) void this.look();
+  };
 
-  private async invite(event: SubmitEvent): Promise<void> {
-    const form = event.target as HTMLFormElement;
-    const { email, role } = fields(event);
-    const done = await this.act(
-      async () => say((await call<{ message: string }>('POST', this.base, { email, role })).message),
-      '',
-    );
-    if (done) form.reset();
-  }
-
-  private async change(each: Member, chosen: HTMLSelectElement): Promise<void> {
-    try {
-      await call('PUT', `${this.base}/${each.member.id}`, { role: chosen.value });
-      say(w.saved);
-    } catch (error) {
-      chosen.value = each.role;
-      say(reason(error), 'danger');
-    }
+  private async invite({ email, role }: { email: string; role: string }): Promise<void> {
+    const body = { email: email.trim(), role };
+    const ask = async (): Promise<void> =>
+      say((await call<{ message: string }>('POST', this.base, body)).message);
+    if (await this.act(ask, '')) emptyInvitation(this);
   }
 
   private async drop(each: Member): Promise<void> {
-    if (!(await confirmed(w.dropMember(each.member.name), w.remove))) return;
-    void this.act(() => call('DELETE', `${this.base}/${each.member.id}`), w.removed);
+    if (!(await confirmed(w.dropMember(each.name || each.email), w.remove))) return;
+    this.again(await this.act(() => call('DELETE', `${this.base}/${each.id}`), w.removed));
+  }
+
+  private async leave(): Promise<void> {
+    if (!(await confirmed(w.leaveQuestion(shared.overview?.name ?? ''), w.leave))) return;
+    if (await this.act(() => call('DELETE', `${this.base}/${shared.me?.id}`), w.removed)) go('/');
   }
 }
 

@@ -1,7 +1,7 @@
 /** Whom an organisation tells of what happens: addresses of the web, and of people. */
 import { html, nothing, type TemplateResult } from 'lit';
+import { since } from '../kit/since';
 import { call, get } from '../kit/api';
-import { ago } from '../kit/format';
 import { icon } from '../kit/icons';
 import { fields, Page } from '../kit/page';
 import { badge, confirmed, panel } from '../kit/parts';
@@ -130,7 +130,7 @@ class Notifications extends Page<Shown> {
             ${
               this.opened?.id === each.id
                 ? html`<span class="deliveries"
-                    >${this.opened.found.length ? this.opened.found.slice(0, 10).map(one => html`<span>${badge(one.state.toLowerCase(), one.error ? 'bad' : 'good')} <span class="soft">${ago(one.createdAt)} · ${one.to} ${one.error}</span></span>`) : html`<span class="soft">${w.nothingYet}</span>`}</span
+                    >${this.opened.found.length ? this.opened.found.slice(0, 10).map(one => html`<span>${badge(one.state.toLowerCase(), one.error ? 'bad' : 'good')} <span class="soft">${since(one.createdAt)} · ${one.to} ${one.error}</span></span>`) : html`<span class="soft">${w.nothingYet}</span>`}</span
                   >`
                 : nothing
             }

@@ -1,12 +1,24 @@
 /** An application: what it is, what runs of it, what it was asked and what it uses. */
 import { html, nothing, type TemplateResult } from 'lit';
+import { since } from '../kit/since';
 import { call, get } from '../kit/api';
+import { choose, chosen } from '../kit/choices';
 import { Counting } from '../kit/counting';
-import { ago, bytes, moment, number, short, took } from '../kit/format';
+import { ago, bytes, number, short, took } from '../kit/format';
 import { icon } from '../kit/icons';
 import type { Change } from '../kit/live';
 import { Page, waiting } from '../kit/page';
-import { area, bars, condition, confirmed, copyable, deploymentState, fact, panel } from '../kit/parts';
+import {
+  area,
+  bars,
+  condition,
+  confirmed,
+  copyable,
+  deploymentState,
+  fact,
+  panel,
+  type Measured,
+} from '../kit/parts';
 import { pushCommands } from '../kit/push';
 import { shared } from '../kit/state';
 import type { Application, Glance, LastDeployment, RequestSpan, Series, Usage } from '../kit/types';
@@ -25,12 +37,25 @@ interface Figures {
 }
 
 const FIGURES_MS = 60_000; // how often what an application used is kept
+/** How much of the past is drawn, and of how many minutes a point is. */
+const RANGES: Record<string, { ms: number; interval: string; minutes: number }> = {
+  hour: { ms: 3_600_000, interval: 'PT1H', minutes: 1 },
+  day: { ms: 86_400_000, interval: 'P1D', minutes: 5 },
+  week: { ms: 604_800_000, interval: 'P7D', minutes: 30 },
+};
 
 class OverviewPage extends Page<Shown> {
-  static override properties = { ...Page.properties, figures: { state: true } };
+  static override properties = { ...Page.properties, figures: { state: true }, range: { state: true } };
   declare figures: Figures | undefined;
+  declare range: string;
   private timer = 0;
   private counting: Counting | null = null;
+
+  constructor() {
+    super();
+    const kept = chosen('overview.range', 'day');
+    this.range = kept in RANGES ? kept : 'day';
+  }
 
   get heading(): string {
     return this.data?.app.name ?? shared.app(this.params?.app ?? '')?.name ?? w.sections['hv-overview'] ?? '';
@@ -89,12 +114,13 @@ class OverviewPage extends Page<Shown> {
 
   private async lookAtFigures(): Promise<void> {
     const stats = `/v4/stats/organisations/${this.params.owner}/resources/${this.params.app}`;
+    const { interval, minutes } = this.past;
     try {
       const [requests, metrics] = await Promise.all([
         get<RequestSpan[]>(`${stats}/requests?interval=P1D&span=PT30M`),
-        get<Series[]>(`${stats}/metrics?interval=P1D&span=PT5M`),
+        get<Series[]>(`${stats}/metrics?interval=${interval}&span=PT${minutes}M`),
       ]);
-      this.figures = { requests, metrics };
+      if (interval === this.past.interval) this.figures = { requests, metrics };
     } catch {
       return; // the frame says that nobody answers
     }
@@ -212,8 +238,8 @@ class OverviewPage extends Page<Shown> {
               ${deploymentState(each.state)}<span
                 >${w.actions[each.action] ?? each.action} <code>${short(each.commit)}</code></span
               >
-              <span class="soft" title=${moment(each.startedAt)}
-                >${ago(each.startedAt)}${each.endedAt ? ` · ${took(each.endedAt - each.startedAt)}` : ''}</span
+              <span class="soft"
+                >${since(each.startedAt)}${each.endedAt ? ` · ${took(each.endedAt - each.startedAt)}` : ''}</span
               >
             </a>
           </li>`,
@@ -282,25 +308,53 @@ class OverviewPage extends Page<Shown> {
           : html`<p class="soft">${w.noRequests}</p>`,
         { glyph: 'check' },
       ),
-      ...metrics.map(each => this.metric(each)),
+      ...metrics.map((each, index) => this.metric(each, index === 0)),
     ];
   }
 
-  private metric(found: Series): TemplateResult {
+  private get past(): { ms: number; interval: string; minutes: number } {
+    return RANGES[this.range] ?? { ms: 86_400_000, interval: 'P1D', minutes: 5 };
+  }
+
+  private setRange(range: string): void {
+    this.range = range;
+    choose('overview.range', range);
+    void this.lookAtFigures();
+  }
+
+  /** hasRange: the first of them has the buttons for all. */
+  private metric(found: Series, hasRange: boolean): TemplateResult {
     const points = found.data.map(each => ({ at: each.timestamp / 1000, value: Number(each.value) }));
     const title = found.name === 'cpu' ? w.cpuTitle : w.memory;
     const now = points.at(-1)?.value;
     const to = Date.now();
+    const { ms, minutes } = this.past;
+    const aside = html`<div class="switch small" role="group" aria-label=${w.figuresRange}>
+      ${Object.keys(RANGES).map(
+        each =>
+          html`<button aria-pressed=${this.range === each} @click=${() => this.setRange(each)}>
+            ${w.ranges[each]}
+          </button>`,
+      )}
+    </div>`;
     return panel(
       title,
       now === undefined
         ? html`<p class="soft">${w.noFigures}</p>`
         : html`<p class="figure">${number(now, 1)} % <small>${w.ofTheFlavor}</small></p>
-            ${area(points, Math.min(points[0]?.at ?? to, to - 3_600_000), to, `${title}: ${number(now, 1)} %`, found.name)}`,
-      { glyph: 'gauge' },
+            ${area(points, {
+              from: to - ms,
+              to,
+              gapMs: minutes * 150_000,
+              told: w.figuresTold(title, w.ranges[this.range] ?? '', number(now, 1), number(most(points), 1)),
+              tone: found.name,
+            })}`,
+      { glyph: 'gauge', aside: hasRange ? aside : nothing },
     );
   }
 }
+
+const most = (points: Measured[]): number => Math.max(...points.map(each => each.value));
 
 interface DeploymentRow {
   id: number;

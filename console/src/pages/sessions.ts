@@ -2,7 +2,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { call, get } from '../kit/api';
 import { ago, moment } from '../kit/format';
-import { icon } from '../kit/icons';
+import { names, takeAway } from '../kit/lists';
 import type { Change } from '../kit/live';
 import { Page } from '../kit/page';
 import { badge, confirmed, panel } from '../kit/parts';
@@ -49,48 +49,29 @@ class Sessions extends Page<Shown> {
   protected view({ sessions, grants }: Shown): TemplateResult {
     return html`${panel(
       w.browsers,
-      html`<ul class="rows names">
-        ${sessions.map(
-          each =>
-            html`<li>
-              <span class="name"
-                ><strong>${browser(each.agent)}</strong>
-                ${each.isCurrent ? badge(w.thisBrowser, 'good') : nothing}
-                <span class="soft"
-                  >${each.source} ·
-                  <span title=${moment(each.seenAt)}>${w.seen(ago(each.seenAt))}</span></span
-                ></span
-              >
-              ${each.isCurrent ? nothing : html`<button class="button small danger" aria-label="${w.signOutThere}: ${browser(each.agent)} ${each.source}" @click=${() => this.end(each)}>${w.signOutThere}</button>`}
-            </li>`,
-        )}
-      </ul>`,
+      names(sessions, '', each => ({
+        name: html`<strong>${browser(each.agent)}</strong>
+          ${each.isCurrent ? badge(w.thisBrowser, 'good') : nothing}`,
+        about: html`${each.source} · <span title=${moment(each.seenAt)}>${w.seen(ago(each.seenAt))}</span>`,
+        aside: each.isCurrent
+          ? nothing
+          : html`<button
+              class="button small danger"
+              aria-label="${w.signOutThere}: ${browser(each.agent)} ${each.source}"
+              @click=${() => this.end(each)}
+            >
+              ${w.signOutThere}
+            </button>`,
+      })),
       { glyph: 'globe' },
     )}
     ${panel(
       w.programs,
-      grants.length
-        ? html`<ul class="rows names">
-            ${grants.map(
-              each =>
-                html`<li>
-                  <span class="name"
-                    ><strong>${each.consumer.name}</strong> <code>${each.token.slice(0, 8)}…</code>
-                    <span class="soft"
-                      >${w.since(ago(each.creationDate))} · ${w.until(moment(each.expirationDate))}</span
-                    ></span
-                  >
-                  <button
-                    class="button small danger"
-                    aria-label="${w.revoke}: ${each.consumer.name} ${each.token.slice(0, 8)}"
-                    @click=${() => this.revoke(each)}
-                  >
-                    ${icon('trash')} ${w.revoke}
-                  </button>
-                </li>`,
-            )}
-          </ul>`
-        : html`<p class="soft">${w.noPrograms}</p>`,
+      names(grants, w.noPrograms, each => ({
+        name: html`<strong>${each.consumer.name}</strong> <code>${each.token.slice(0, 8)}…</code>`,
+        about: html`${w.since(ago(each.creationDate))} · ${w.until(moment(each.expirationDate))}`,
+        aside: takeAway(w.revoke, `${each.consumer.name} ${each.token.slice(0, 8)}`, () => this.revoke(each)),
+      })),
       { glyph: 'key' },
     )}`;
   }

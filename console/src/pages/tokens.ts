@@ -2,7 +2,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { call, get } from '../kit/api';
 import { moment } from '../kit/format';
-import { icon } from '../kit/icons';
+import { names, send, takeAway } from '../kit/lists';
 import type { Change } from '../kit/live';
 import { fields, Page } from '../kit/page';
 import { badge, confirmed, copyable, panel } from '../kit/parts';
@@ -64,35 +64,18 @@ class Tokens extends Page<Token[]> {
           >${w.password}<input name="password" type="password" required autocomplete="current-password"
         /></label>
         ${hasCode ? html`<label>${w.code}<input name="code" inputmode="numeric" autocomplete="one-time-code" required /></label>` : nothing}
-        <div class="row end">
-          <button class="button primary" ?disabled=${this.isBusy}>${icon('plus')} ${w.create}</button>
-        </div>
+        ${send(w.create, this.isBusy)}
       </form>`,
       { glyph: 'key' },
     )}
     ${panel(
       w.sections['hv-tokens'] ?? '',
-      found.length
-        ? html`<ul class="rows names">
-            ${found.map(
-              each =>
-                html`<li>
-                  <span class="name"
-                    ><strong>${each.name}</strong>
-                    ${badge(w.tokenStates[each.state] ?? each.state, each.state === 'ACTIVE' ? 'good' : 'idle')}
-                    <span class="soft">${w.until(moment(each.expirationDate))} · ${each.ip}</span></span
-                  >
-                  <button
-                    class="button small danger"
-                    aria-label="${w.revoke}: ${each.name}"
-                    @click=${() => this.revoke(each)}
-                  >
-                    ${icon('trash')} ${w.revoke}
-                  </button>
-                </li>`,
-            )}
-          </ul>`
-        : html`<p class="soft">${w.noTokens}</p>`,
+      names(found, w.noTokens, each => ({
+        name: html`<strong>${each.name}</strong>
+          ${badge(w.tokenStates[each.state] ?? each.state, each.state === 'ACTIVE' ? 'good' : 'idle')}`,
+        about: html`${w.until(moment(each.expirationDate))} · ${each.ip}`,
+        aside: takeAway(w.revoke, each.name, () => this.revoke(each)),
+      })),
       { glyph: 'list' },
     )}`;
   }

@@ -57,6 +57,7 @@ const en = {
   denied: 'Your role does not allow this',
   wrong: 'Something went wrong',
   tryAgain: 'Try again',
+  askedAgain: 'The page asks again by itself.',
   copy: 'Copy',
   copied: 'Copied',
   cancel: 'Cancel',
@@ -104,10 +105,6 @@ const en = {
     string,
     string
   >,
-  invite: 'Invite',
-  inviteHint:
-    'Somebody with an account here is a member at once; anybody else is sent an invitation by e-mail.',
-  you: 'you',
   dropMember: (name: string) => `Remove ${name}? They no longer see this organisation.`,
   personalHint: 'A personal space has one person. Make an organisation to work with others.',
   whatRolesMay: 'What each role may do',
@@ -127,6 +124,8 @@ const en = {
   shownOf: (shown: number, all: number) =>
     shown === all ? `${all} application${s(all)}` : `${shown} of ${all}`,
   nothingFound: 'Nothing of that kind',
+  nothingRuns:
+    'Nothing runs here yet: open a space, or make an organisation to work with others, and make an application in it.',
   nothingFoundHint: 'Search for a part of a name, a kind, a state or a tag.',
   openApp: (name: string) => `Open ${name}`,
   never: 'Never deployed',
@@ -169,7 +168,10 @@ const en = {
   requestsTold: (n: number) => `${n} request${s(n)} in the last 24 hours`,
   noRequests: 'No request in the last 24 hours.',
   statusCodes: 'Status codes',
-  noFigures: 'The first figures come within a minute of a start.',
+  noFigures: 'Nothing ran in this time. The first figures come within a minute of a start.',
+  figuresRange: 'Range of processor and memory',
+  figuresTold: (what: string, range: string, now: string, most: string) =>
+    `${what}, ${range}: ${now} % now, ${most} % at most`,
   ofTheFlavor: 'of its size',
   start: 'Start',
   stop: 'Stop',
@@ -224,18 +226,27 @@ const en = {
 
   // logs
   range: 'Range',
-  ranges: { live: 'Live', hour: '1 h', day: '24 h', week: '7 days' } as Record<string, string>,
+  ranges: {
+    live: 'Live',
+    hour: '1 h',
+    day: '24 h',
+    week: '7 days',
+    between: 'From… until…',
+  } as Record<string, string>,
+  fromMoment: 'From',
+  toMoment: 'Until',
+  show: 'Show',
+  momentsTurned: 'Until is after from.',
   filterLines: 'Filter the lines…',
   filterRequests: 'Filter: path, 500, address…',
   lines: (n: number) => `${n} line${s(n)}`,
   requestsCount: (n: number) => `${n} request${s(n)}`,
   waitingForLines: 'Waiting for lines…',
   waitingForRequests: 'No request in the last hour. New ones appear as they are answered.',
+  noRequestsThen: 'There are no requests in this range.',
   noLines: 'There are no lines in this range.',
 
   // environment
-  variablesFrom: (name: string) => `Variables from ${name}`,
-  nothingPublished: 'It publishes nothing.',
   restartToUse: 'The variables are saved. The running instances have the old ones until a restart.',
 
   // domains
@@ -342,7 +353,8 @@ const en = {
   // dependencies
   needs: 'Applications that this one needs',
   needsHint: 'What they publish becomes variables of this one at its next start.',
-  noDependencies: 'It needs none.',
+  noDependencies:
+    'It needs none. Link another application, and what that one publishes becomes variables here.',
   unlinkQuestion: (name: string) => `Unlink ${name}? Its variables are gone at the next start.`,
 
   // drains
@@ -355,7 +367,7 @@ const en = {
     apiKey: 'API key',
     rfc5424StructuredDataParameters: 'Structured data (RFC 5424)',
   } as Record<string, string>,
-  noDrains: 'The lines are sent nowhere else.',
+  noDrains: 'The lines are sent nowhere else. Say above where they go from now on.',
   waitingLines: (n: string) => `${n} lines wait`,
   dropDrain: 'Remove the drain? Lines that wait for it are not sent.',
 
@@ -376,12 +388,13 @@ const en = {
   format: 'Format',
   emailAddress: 'E-mail address',
   everyMember: 'every member',
-  nobodyTold: 'Nobody is told.',
+  nobodyTold: 'Nobody is told. Add the address of a program, or of people, and they hear of each deployment.',
   failures: (n: number) => `${n} failure${s(n)}`,
   inOrder: 'in order',
   deliveries: 'Deliveries',
   dropHook: 'Remove it? Nothing more is sent there.',
-  noConsumers: 'No program may ask yet.',
+  noConsumers:
+    'No program may ask yet. One that signs people in with Havre, or acts for them, is registered here first.',
   newConsumer: 'New consumer',
   homePage: 'Home page',
   baseUrl: 'Where it may send people back to',
@@ -401,6 +414,8 @@ const en = {
   theme: 'Theme',
   themes: { system: 'As the system', light: 'Light', dark: 'Dark' },
   language: 'Language',
+  letterSent: 'A letter is on its way.',
+  confirmationSent: 'A letter is on its way to this address: its link adds it.',
   newToken: 'New token',
   lasts: 'Lasts',
   days: (n: number) => `${n} day${s(n)}`,
@@ -408,7 +423,7 @@ const en = {
   tokenMade: 'Your token.',
   tokenOnce: 'It is shown this once: keep it now.',
   tokenStates: { ACTIVE: 'active', EXPIRED: 'expired' } as Record<string, string>,
-  noTokens: 'No token.',
+  noTokens: 'No token. Make one for scripts: what holds it acts as you, until it expires or you revoke it.',
   revoke: 'Revoke',
   revokeQuestion: (name: string) => `Revoke ${name}? Whatever uses it stops working.`,
   browsers: 'Browsers',
@@ -416,7 +431,7 @@ const en = {
   signOutThere: 'Sign out there',
   signedOutThere: 'Signed out there',
   programs: 'Command lines and programs',
-  noPrograms: 'None.',
+  noPrograms: 'None. Whoever signs in with clever login, or lets a program act for them, sees it here.',
 
   // the installation
   rooms: {

@@ -56,6 +56,7 @@ const fr: Words = {
   denied: 'Votre rôle ne le permet pas',
   wrong: 'Quelque chose s’est mal passé',
   tryAgain: 'Réessayer',
+  askedAgain: 'La page redemande d’elle-même.',
   copy: 'Copier',
   copied: 'Copié',
   cancel: 'Annuler',
@@ -104,10 +105,6 @@ const fr: Words = {
     DEVELOPER: 'Développeur',
     ACCOUNTING: 'Comptable',
   },
-  invite: 'Inviter',
-  inviteHint:
-    'Qui a un compte ici devient membre aussitôt ; toute autre personne reçoit une invitation par courriel.',
-  you: 'vous',
   dropMember: name => `Retirer ${name} ? Cette personne ne verra plus l’organisation.`,
   personalHint:
     'Un espace personnel a une seule personne. Créez une organisation pour travailler à plusieurs.',
@@ -126,6 +123,8 @@ const fr: Words = {
   searchApplications: 'Nom, type, état, étiquette…',
   shownOf: (shown, all) => (shown === all ? `${all} application${s(all)}` : `${shown} sur ${all}`),
   nothingFound: 'Rien de tel',
+  nothingRuns:
+    'Rien ne tourne encore ici : ouvrez un espace, ou créez une organisation pour travailler à plusieurs, puis créez-y une application.',
   nothingFoundHint: 'Cherchez une partie d’un nom, un type, un état ou une étiquette.',
   openApp: name => `Ouvrir ${name}`,
   never: 'Jamais déployée',
@@ -165,7 +164,10 @@ const fr: Words = {
   requestsTold: n => `${n} requête${s(n)} ces dernières 24 heures`,
   noRequests: 'Aucune requête ces dernières 24 heures.',
   statusCodes: 'Codes de réponse',
-  noFigures: 'Les premiers chiffres arrivent dans la minute qui suit un démarrage.',
+  noFigures:
+    'Rien n’a tourné dans cette période. Les premiers chiffres viennent dans la minute d’un démarrage.',
+  figuresRange: 'Période du processeur et de la mémoire',
+  figuresTold: (what, range, now, most) => `${what}, ${range} : ${now} % maintenant, ${most} % au plus`,
   ofTheFlavor: 'de sa taille',
   start: 'Démarrer',
   stop: 'Arrêter',
@@ -215,17 +217,20 @@ const fr: Words = {
   redeploy: commit => `Redéployer ${commit}`,
 
   range: 'Période',
-  ranges: { live: 'En direct', hour: '1 h', day: '24 h', week: '7 jours' },
+  ranges: { live: 'En direct', hour: '1 h', day: '24 h', week: '7 jours', between: 'Du… au…' },
+  fromMoment: 'Du',
+  toMoment: 'Au',
+  show: 'Afficher',
+  momentsTurned: 'La fin vient après le début.',
   filterLines: 'Filtrer les lignes…',
   filterRequests: 'Filtrer : chemin, 500, adresse…',
   lines: n => `${n} ligne${s(n)}`,
   requestsCount: n => `${n} requête${s(n)}`,
   waitingForLines: 'En attente de lignes…',
   waitingForRequests: 'Aucune requête cette dernière heure. Les nouvelles apparaissent dès leur réponse.',
+  noRequestsThen: 'Il n’y a pas de requêtes dans cette période.',
   noLines: 'Il n’y a pas de lignes dans cette période.',
 
-  variablesFrom: name => `Variables venant de ${name}`,
-  nothingPublished: 'Elle ne publie rien.',
   restartToUse:
     'Les variables sont enregistrées. Les instances en marche gardent les anciennes jusqu’à un redémarrage.',
 
@@ -334,7 +339,8 @@ const fr: Words = {
 
   needs: 'Applications dont celle-ci a besoin',
   needsHint: 'Ce qu’elles publient devient ses variables à son prochain démarrage.',
-  noDependencies: 'Elle n’a besoin d’aucune.',
+  noDependencies:
+    'Elle n’en a besoin d’aucune. Liez une autre application : ce qu’elle publie devient ici des variables.',
   unlinkQuestion: name => `Délier ${name} ? Ses variables disparaîtront au prochain démarrage.`,
 
   newDrain: 'Envoyer les lignes ailleurs aussi',
@@ -346,7 +352,7 @@ const fr: Words = {
     apiKey: 'Clé d’API',
     rfc5424StructuredDataParameters: 'Données structurées (RFC 5424)',
   },
-  noDrains: 'Les lignes ne sont envoyées nulle part ailleurs.',
+  noDrains: 'Les lignes ne vont nulle part ailleurs. Dites ci-dessus où elles vont désormais.',
   waitingLines: n => `${n} lignes en attente`,
   dropDrain: 'Retirer le drain ? Les lignes en attente ne seront pas envoyées.',
 
@@ -366,12 +372,14 @@ const fr: Words = {
   format: 'Format',
   emailAddress: 'Adresse e-mail',
   everyMember: 'chaque membre',
-  nobodyTold: 'Personne n’est prévenu.',
+  nobodyTold:
+    'Personne n’est prévenu. Ajoutez l’adresse d’un programme, ou de personnes : chaque déploiement leur est dit.',
   failures: n => `${n} échec${s(n)}`,
   inOrder: 'en ordre',
   deliveries: 'Envois',
   dropHook: 'Le retirer ? Plus rien n’y sera envoyé.',
-  noConsumers: 'Aucun programme ne peut demander encore.',
+  noConsumers:
+    'Aucun programme ne peut demander encore. Celui qui identifie des personnes par Havre, ou agit pour elles, s’enregistre d’abord ici.',
   newConsumer: 'Nouveau consommateur',
   homePage: 'Page d’accueil',
   baseUrl: 'Où il peut renvoyer les gens',
@@ -390,6 +398,8 @@ const fr: Words = {
   theme: 'Thème',
   themes: { system: 'Comme le système', light: 'Clair', dark: 'Sombre' },
   language: 'Langue',
+  letterSent: 'Une lettre est en route.',
+  confirmationSent: 'Une lettre est en route vers cette adresse : son lien l’ajoute.',
   newToken: 'Nouveau jeton',
   lasts: 'Durée',
   days: n => `${n} jour${s(n)}`,
@@ -397,7 +407,8 @@ const fr: Words = {
   tokenMade: 'Votre jeton.',
   tokenOnce: 'Il n’est montré que cette fois : gardez-le maintenant.',
   tokenStates: { ACTIVE: 'actif', EXPIRED: 'expiré' },
-  noTokens: 'Aucun jeton.',
+  noTokens:
+    'Aucun jeton. Créez-en un pour des scripts : qui le détient agit en votre nom, jusqu’à son échéance ou sa révocation.',
   revoke: 'Révoquer',
   revokeQuestion: name => `Révoquer ${name} ? Ce qui s’en sert cessera de marcher.`,
   browsers: 'Navigateurs',
@@ -405,7 +416,8 @@ const fr: Words = {
   signOutThere: 'Déconnecter là-bas',
   signedOutThere: 'Déconnecté là-bas',
   programs: 'Lignes de commande et programmes',
-  noPrograms: 'Aucun.',
+  noPrograms:
+    'Aucun. Qui s’identifie avec clever login, ou laisse un programme agir en son nom, le voit ici.',
 
   rooms: {
     kernel: 'Noyau',

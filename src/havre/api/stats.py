@@ -50,10 +50,13 @@ async def metrics(
     span: Span = "PT1H",
     only: Annotated[list[Literal["cpu", "mem"]] | None, Query()] = None,
 ) -> list[dict[str, Any]]:
-    """Percent of what the app's instances may use, averaged over each span; spans that nothing ran in are left out."""
+    """Percent of what the app's instances may use, averaged over each span; spans that nothing ran in are left out.
+
+    Kept for a week, through restarts of Havre: a point a minute for the last day, one each quarter of an hour before.
+    """
     app = await ctx.read(lambda conn: found(conn, actor, owner, resource_id))
     spans = spans_of(interval, span, ctx.kernel.clock.now())
-    points = ctx.apps.usage.of_app(app.id, since=spans[0][0])
+    points = await ctx.apps.usage.of_app(app.id, since=spans[0][0])
     shown = []
     for name in only or ["cpu", "mem"]:
         data = []

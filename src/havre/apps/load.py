@@ -133,6 +133,7 @@ class Load:
                 cpu=cpu,
                 memory_bytes=max(memory, default=None),
                 in_flight=sum(unit.in_flight for unit in units),
+                connections=sum(unit.connections for unit in units),
                 waiting=self._kernel.units.waiting(edge.app_socket(self._kernel.paths, app.id)),
                 requests_per_s=requests,
             )

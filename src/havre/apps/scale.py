@@ -133,9 +133,11 @@ class Scaling:
             if unit is not None and unit.state != "exited":  # else the reconciler takes another in its place
                 await units.accept(UnitId(id), peers=len(after) - 1)
         await self._kernel.store.write(lambda tx: self._record(tx, run, fleet))
-        await edge.reconcile_now(self._kernel)
+        await edge.reconcile_now(self._kernel, run.args.app_id)
         for id in fleet.remove:
             await units.quiesce(UnitId(id))
+        if fleet.remove:
+            await edge.reconcile_now(self._kernel, run.args.app_id)
 
     def _record(self, tx: Tx, run: Run[ScaleArgs], fleet: Fleet) -> None:
         for id, _ in fleet.add:

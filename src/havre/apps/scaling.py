@@ -56,6 +56,7 @@ class Sample:
 
     cpu: processors used by all of them together; None where the machine does not count it, as with memory_bytes, the
     most that one of them has. in_flight: requests being answered, of all together. waiting: for an instance to accept.
+    connections: open ones, used or not.
     """
 
     at: int
@@ -63,6 +64,7 @@ class Sample:
     cpu: float | None = None
     memory_bytes: int | None = None
     in_flight: int = 0
+    connections: int = 0
     waiting: int = 0
     requests_per_s: float = 0.0
 
@@ -109,7 +111,7 @@ def decide_scale(
 def decide_sleep(samples: Sequence[Sample], *, now: int, idle_ms: int) -> Change | None:
     """Whether an app that may sleep has not been asked for so long. samples: oldest first."""
     idle = _window(samples, now=now, length_ms=idle_ms)
-    if not idle or any(each.in_flight or each.waiting or each.requests_per_s for each in idle):
+    if not idle or any(each.connections or each.in_flight or each.waiting or each.requests_per_s for each in idle):
         return None
     return Change(Scale(0, ""), f"no request came for {_seconds(idle_ms)}")
 

@@ -103,6 +103,7 @@ class Starts:
             return
         if step.hung:
             await kernel.units.quiesce(UnitId(old.id))
+            await edge.reconcile_now(kernel, old.app_id)
         why, cause = self._why(step, unit)
         last = observe.tail(logbook.file_of(kernel.paths, old.deployment_id, old.id), lines=LAST_LINES)
         if not await kernel.store.write(lambda tx: self._swap(tx, step, found, why=why, cause=cause, last=last)):
@@ -207,6 +208,7 @@ class Starts:
             if any(each.id == found.instance.id for each in up):
                 await edge.expect(kernel, found.app.id)
                 await kernel.units.accept(id, peers=len(up) - 1)
+                await edge.reconcile_now(kernel, found.app.id)
         except InvalidError as error:
             self._watch.hung[id] = error.message  # whether it ended or never answered: another takes its place
             kernel.bus.wake("apps.instance.hung")

@@ -125,7 +125,13 @@ def _link_apps(conn: sa.Connection) -> None:
     METADATA.create_all(conn)
 
 
-SCHEMA = Schema("apps", METADATA, (METADATA.create_all, _remember_stacks, _remember_loads, _link_apps))
+def _keep_usage(conn: sa.Connection) -> None:
+    """What apps used outlives the control plane."""
+    METADATA.create_all(conn)
+
+
+MIGRATIONS = (METADATA.create_all, _remember_stacks, _remember_loads, _link_apps, _keep_usage)
+SCHEMA = Schema("apps", METADATA, MIGRATIONS)
 
 
 def _app(row: sa.Row[Any]) -> App:

@@ -455,17 +455,16 @@ class Work:
             await units.accept(UnitId(id), peers=len(names.instances) - 1)
         await self.kernel.store.write(lambda tx: self._serve(tx, app, deployment, names))
         await edge.reconcile_now(self.kernel, app.id)
-        for each in await self._older(app.id, names.generation):
-            await units.quiesce(UnitId(each.id))
+        await self._quiesce(await self._older(app.id, names.generation))
         await starting.tell_succeeded(self.kernel, deployment, names.instances)
 
     async def _end_older(self, app_id: str, generation: int) -> None:
         config, units = self.kernel.config.apps, self.kernel.units
-        older = [UnitId(each.id) for each in await self._older(app_id, generation)]
-        for id in older:
-            await units.quiesce(id)
+        instances = await self._older(app_id, generation)
+        older = [UnitId(each.id) for each in instances]
+        await self._quiesce(instances)
         deadline = self.kernel.clock.monotonic() + config.drain_s
-        while self.kernel.clock.monotonic() < deadline and any([await units.in_flight(id) for id in older]):
+        while self.kernel.clock.monotonic() < deadline and any([await units.connections(id) for id in older]):
             await self.kernel.clock.sleep(0.05)
         async with anyio.create_task_group() as group:
             for id in older:
@@ -489,15 +488,23 @@ class Work:
     async def retire(self, instances: Sequence[Instance], *, drain: bool = True) -> None:
         ids = [each.id for each in instances]
         await self.kernel.store.write(lambda tx: _set_stopping(tx, ids))
+        await self._quiesce(instances)
         async with anyio.create_task_group() as group:
             for each in instances:
                 group.start_soon(self._retire_one, each.id, drain)
 
+    async def _quiesce(self, instances: Sequence[Instance]) -> None:
+        """They accept nothing any more, and no connection that is kept to one of them is used again: as soon as the
+        edge knows it, each has but the requests under way to finish."""
+        for each in instances:
+            await self.kernel.units.quiesce(UnitId(each.id))
+        for app_id in {each.app_id for each in instances}:
+            await edge.reconcile_now(self.kernel, app_id)
+
     async def _retire_one(self, id: str, drain: bool) -> None:
         config, units, unit = self.kernel.config.apps, self.kernel.units, UnitId(id)
-        await units.quiesce(unit)
         deadline = self.kernel.clock.monotonic() + (config.drain_s if drain else 0)
-        while self.kernel.clock.monotonic() < deadline and await units.in_flight(unit) > 0:
+        while self.kernel.clock.monotonic() < deadline and await units.connections(unit) > 0:
             await self.kernel.clock.sleep(0.05)
         await units.stop(unit, grace_s=config.grace_s)
         await self.kernel.store.write(lambda tx: self.end_instance(tx, id, ended_by="retired"))

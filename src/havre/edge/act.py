@@ -1,6 +1,7 @@
 """The proxy's directories: read them, carry out one step. Every change is one rename or one unlink.
 
 <run>/routes/<name>.sock             -> ../apps/<app>.sock
+<run>/l/<name>.sock/<mark><token>    -> ../../apps/<app>.sock; which connections are kept, see decide.token_of
 <run>/s/<name>.sock                  -> ../slots/<app>
 <run>/slots/<app>/<slot>             -> ../../i/<app>/<generation>-<number>.sock, an instance's own socket
 <run>/tcp/<port>                     -> ../apps/<app>.tcp
@@ -18,19 +19,22 @@ import errno
 import fcntl
 import os
 import socket
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
 from havre.base.errors import UnavailableError
 from havre.edge.model import LINKS, Drop, Key, Put, Step, Tree
 
+SOCKET_PATH_LIMIT = 107  # bytes, unix(7)
+TOKEN = 9  # a mark and a token
 SUFFIX = ".sock"
 TCP_SUFFIX = ".tcp"
 # where the links of a tree lead to, below <run>
 _TARGETS: dict[Tree, Callable[[Key, str], str]] = {
     "routes": lambda _, app_id: f"apps/{app_id}{SUFFIX}",
     "tcp": lambda _, app_id: f"apps/{app_id}{TCP_SUFFIX}",
+    "l": lambda _, app_id: f"apps/{app_id}{SUFFIX}",
     "s": lambda _, app_id: f"slots/{app_id}",
     "slots": lambda key, door: f"i/{key.name.partition('/')[0]}/{door}",
 }
@@ -135,10 +139,33 @@ def listening_sockets(
     return found, accepting
 
 
+def units_of(run: Path, accepting: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The sockets that the doors lead to: each unit's own, so that a successor is told from who had the door before."""
+    found = {}
+    for app_id, doors in accepting.items():
+        behind = []
+        for door in doors:
+            with contextlib.suppress(OSError):
+                behind.append(os.readlink(run / "i" / app_id / door))
+        found[app_id] = tuple(behind)
+    return found
+
+
+def kept_keys(run: Path, names: Collection[str], marks: str) -> set[Key]:
+    """What stands for `names` where connections are kept."""
+    found = {name: _names(run / "l" / name) for name in names}
+    return {Key("l", f"{name}/{each}") for name, entries in found.items() for each in entries if each[0] in marks}
+
+
+def has_room(run: Path, name: str) -> bool:
+    """Whether the link under which connections to `name` are kept can be dialled."""
+    return len(str(run / "l" / name)) + 1 + TOKEN <= SOCKET_PATH_LIMIT
+
+
 def _names(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

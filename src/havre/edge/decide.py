@@ -7,6 +7,7 @@ was, or none; never a known name without a route.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 
@@ -21,6 +22,7 @@ _ORDER: dict[Tree, int] = {
     "known": 5,
     "down": 6,
     "tcp": 7,
+    "l": 8,
 }
 
 
@@ -41,6 +43,8 @@ def wanted_entries(
             wanted[Key("force-https", each.name)] = ""
         if is_down(each.app_id, presence):
             wanted[Key("down", each.name)] = ""
+        elif each.mark and not each.is_sticky:
+            wanted[Key("l", f"{each.name}/{each.mark}{token_of(each.app_id, presence)}")] = each.app_id
         if each.is_sticky:
             wanted[Key("sticky", each.name)] = ""
             wanted[Key("s", each.name)] = each.app_id
@@ -56,6 +60,13 @@ def is_down(app_id: str, presence: Presence) -> bool:
     """Whether visitors are told at once that the app does not run; else they wait, until they have waited enough."""
     is_waited_for = app_id in presence.listening and app_id not in presence.given_up
     return app_id not in presence.accepting and not is_waited_for
+
+
+def token_of(app_id: str, presence: Presence) -> str:
+    """What connections that the proxy keeps are kept under: another whenever another set of instances accepts, and
+    another for each app. So no request goes to an instance that accepts no more, or to the app that had the name."""
+    said = "\n".join((app_id, *sorted(presence.units.get(app_id, ()))))
+    return base64.b32encode(hashlib.blake2b(said.encode(), digest_size=5).digest()).decode().lower()
 
 
 def spread_slots(doors: Collection[str], slots: Sequence[str]) -> dict[str, str]:

@@ -119,8 +119,8 @@ def _invalid(text: str, why: str) -> InvalidError:
 
 # what the proxy sees
 
-Tree = Literal["force-https", "routes", "known", "down", "sticky", "s", "slots", "tcp"]
-LINKS: frozenset[Tree] = frozenset({"routes", "s", "slots", "tcp"})
+Tree = Literal["force-https", "routes", "known", "down", "sticky", "s", "slots", "tcp", "l"]
+LINKS: frozenset[Tree] = frozenset({"routes", "s", "slots", "tcp", "l"})
 """The trees of symlinks; the others are flags, empty files."""
 
 
@@ -138,23 +138,25 @@ Entries = Mapping[Key, str]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A vhost as it is wanted at the proxy."""
+    """A vhost as it is wanted at the proxy. mark: of the link that connections are kept under; empty: none are."""
 
     name: str
     app_id: str
     is_forced: bool = False
     is_sticky: bool = False
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
     """Who is there. listening: apps whose instances may come back to their socket; accepting: for each app that has
     instances that accept, their doors (`<generation>-<number>.sock`), as far as they have any; given_up: apps that
-    were waited for long enough."""
+    were waited for long enough; units: for each app what tells the very instances that accept from all others."""
 
     listening: frozenset[str] = frozenset()
     accepting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     given_up: frozenset[str] = frozenset()
+    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

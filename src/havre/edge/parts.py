@@ -22,13 +22,11 @@ from havre.edge.reconcile import Routes
 from havre.kernel.config import AcmeConfig, Config, Paths
 from havre.kernel.kernel import Kernel
 
-SOCKET_PATH_LIMIT = 107  # bytes, unix(7)
-
 
 def domain_of(kernel: Kernel) -> Domain:
     """What names are checked against in this installation."""
     longest = max(len(str(kernel.paths.run / "routes")) + len("/" + act.SUFFIX), len(str(kernel.paths.run / "s")) + 9)
-    return Domain(kernel.config.edge.base_domain, SOCKET_PATH_LIMIT - longest)
+    return Domain(kernel.config.edge.base_domain, act.SOCKET_PATH_LIMIT - longest)
 
 
 def ports_of(config: Config) -> tuple[int, int]:

@@ -79,11 +79,11 @@ class Routes:
         if scope is None:
             act.collect_doors(run)
         with act.exclusively(run / "routes.lock"):
-            served, redirections = anyio.from_thread.run(self.store.read, partial(_read, scope))
+            served, redirections = anyio.from_thread.run(self.store.read, partial(_read, run, scope))
             presence, again_s = self._presence(served, scope)
             slots = caddy.STICKY_SLOTS
             wanted = decide.wanted_entries(served, presence, redirections=redirections, slots=slots)
-            seen = act.seen_entries(run, None if scope is None else _keys(scope, wanted))
+            seen = act.seen_entries(run, None if scope is None else _keys(run, scope, wanted))
             if scope is not None:
                 wanted |= _kept_flags(seen, served, presence)
             steps = decide.decide_routes(wanted, seen)
@@ -106,10 +106,11 @@ class Routes:
         run, limit = self.paths.run, self.start_within_s
         concerned = None if scope is None else {each.app_id for each in served}
         listening, accepting = act.listening_sockets(run, concerned)
+        units = act.units_of(run, accepting)
         since, now = act.waits(run), self.clock.now() / 1000
         if scope is not None:
             over = frozenset(app_id for app_id, at in since.items() if now - at >= limit)
-            return Presence(listening, accepting, over), None
+            return Presence(listening, accepting, over, units), None
         ahead = {app_id for app_id, at in since.items() if at > now}  # the clock was set back: they wait from now on
         since |= dict.fromkeys(ahead, now)
         absent = {each.app_id for each in served if each.app_id in listening and each.app_id not in accepting}
@@ -120,37 +121,52 @@ class Routes:
         over = frozenset(app_id for app_id, age in ages.items() if age >= limit)
         left = [(limit if age < limit else limit * REST) - age for age in ages.values()]
         again_s = min(left, default=CALLED_S if absent else None)
-        return Presence(listening, accepting, over), again_s
+        return Presence(listening, accepting, over, units), again_s
 
     def _expect(self, app_id: str) -> None:
         run = self.paths.run
         act.prepare(run)
         with act.exclusively(run / "routes.lock"):
             scope = Scope(app_id)
-            served, _ = anyio.from_thread.run(self.store.read, partial(_read, scope))
+            served, _ = anyio.from_thread.run(self.store.read, partial(_read, run, scope))
             act.set_waits(run, begin=[app_id], end=[], now=self.clock.now() / 1000)
             for each in served:
                 (act.folder(run, "down") / each.name).unlink(missing_ok=True)
 
 
-def _read(scope: Scope | None, conn: sa.Connection) -> tuple[list[Served], list[Redirection]]:
+def _read(run: Path, scope: Scope | None, conn: sa.Connection) -> tuple[list[Served], list[Redirection]]:
+    """With a scope, whatever else is a name of its hosts belongs to it: a host is marked by whether it has prefixes."""
     if scope is None:
         rows, redirections = tables.served(conn), tables.redirections(conn)
     else:
-        rows = tables.served(conn, fqdns=scope.fqdns, app_id=scope.app_id)
+        own = tables.served(conn, fqdns=scope.fqdns, app_id=scope.app_id)
+        hosts = {each.partition("/")[0] for each in (*scope.fqdns, *(row.fqdn for row in own))}
+        rows = tables.served(conn, hosts=hosts)
         redirections = tables.redirections(conn, app_id=scope.app_id)
-    served = [Served(caddy.route_name(each.fqdn), each.app_id, each.is_forced, each.is_sticky) for each in rows]
+    prefixed = {host for host, slash, _ in (each.fqdn.partition("/") for each in rows) if slash}
+    served = [_served(run, each, is_plain=_is_host(each.fqdn) and each.fqdn not in prefixed) for each in rows]
     return served, redirections
 
 
-def _keys(scope: Scope, wanted: Entries) -> set[Key]:
+def _served(run: Path, row: tables.ServedRow, *, is_plain: bool) -> Served:
+    name = caddy.route_name(row.fqdn)
+    mark = caddy.Mark.OTHER if not is_plain else caddy.Mark.FORCED if row.is_forced else caddy.Mark.PLAIN
+    return Served(name, row.app_id, row.is_forced, row.is_sticky, mark.value if act.has_room(run, name) else "")
+
+
+def _is_host(fqdn: str) -> bool:
+    return "/" not in fqdn and not fqdn.startswith("*.")
+
+
+def _keys(run: Path, scope: Scope, wanted: Entries) -> set[Key]:
     """Every place where something of the scope may stand."""
     names = {caddy.route_name(each) for each in scope.fqdns}
     names |= {key.name for key in wanted if key.tree == "known"}
+    kept = act.kept_keys(run, names, "".join(caddy.Mark))
     found = {Key(tree, name) for tree in ("force-https", "routes", "known", "down", "sticky", "s") for name in names}
     found |= {Key("slots", f"{scope.app_id}/{slot}") for slot in caddy.STICKY_SLOTS} if scope.app_id else set()
     found |= {Key("tcp", str(port)) for port in scope.ports}
-    return found | {key for key in wanted if key.tree == "tcp"}
+    return found | kept | {key for key in wanted if key.tree == "tcp"}
 
 
 def _kept_flags(seen: Entries, served: Collection[Served], presence: Presence) -> dict[Key, str]:

@@ -358,9 +358,10 @@ class Bubblewrap:
         if answer.get("accepting"):
             raise UnavailableError("the instance still accepts connections", unit=id)
 
-    async def in_flight(self, id: UnitId) -> int:
+    async def connections(self, id: UnitId) -> int:
+        """How many are open: a unit that is quiesced has nothing to do any more when none is."""
         unit = await self.get(id)
-        return unit.in_flight if unit is not None else 0
+        return unit.connections if unit is not None else 0
 
     async def dial(self, id: UnitId, port: int) -> ByteStream:
         """A stream to `port` inside the unit (0: where it is reached); closed at once when nobody listens there."""

@@ -4,6 +4,12 @@ Part of the monitor, which has joined the namespace (standard library only, and 
 accepts on the app's listening socket while it is told to, connects to the app's port on 127.0.0.1, and relays bytes
 both ways; a half-close is passed on. It also gives the unit a way out: 127.0.0.1:3128 inside leads to the proxy's unix
 socket outside. Everything it holds is bounded: connections, bytes on their way, and how fast the way out is asked for.
+
+The edge keeps connections, so an open one is not a request (docs/decisions/0023). A request begins with bytes inwards
+after bytes outwards and is answered by the first bytes outwards after that. `open` is what a drain waits for: when the
+edge has closed its idle connections nothing is left. Two things are told apart at the app's end, for the edge sends a
+request again when a kept connection ends before the answer begins: an app that had left before the request came has
+not seen it; one that took the request and left has, and a byte of an answer keeps the edge from asking the next.
 """
 
 from __future__ import annotations
@@ -25,6 +31,11 @@ PROXIED_PER_S = 50.0
 MOST_OPEN = 4096
 SWEEP_S = 0.5
 YIELD_S, LONGEST_YIELD_S = 0.0003, 0.003  # for each request in flight an instance lets its peers go first
+OPEN_SHARE = 0.25  # as much as of a request in flight for each connection that is kept
+LONG_S = 2.0  # longer than the edge keeps an idle connection: what comes later belongs to an answer that goes on
+TAKEN = b"H"  # of HTTP/1.1: the edge does not send a request again whose answer has begun
+UPGRADED = b"HTTP/1.1 101"
+SHARED_AFTER = 50  # requests, after which a kept connection gives way to one that its peers may have
 EINPROGRESS = 115
 ERRORS = (BlockingIOError, InterruptedError)
 
@@ -32,26 +43,32 @@ ERRORS = (BlockingIOError, InterruptedError)
 class Pair:
     """Two sockets and what is on its way between them: `ends[0]` is outside, `ends[1]` in the unit."""
 
-    __slots__ = ("answered", "closed", "counted", "ended", "ends", "pending", "shut", "watched")
+    __slots__ = (
+        "asked", "asked_at", "busy", "closed", "counted", "ended", "ends", "lasts", "pending", "requests", "shut",
+        "watched", "whole",
+    )  # fmt: skip
 
-    def __init__(self, left, right, counted):
+    def __init__(self, left, right, counted, whole):
         self.ends = (left, right)
         self.pending = [b"", b""]  # to write to ends[n]
         self.ended = [False, False]  # ends[n] sends no more
         self.shut = [False, False]  # ends[n] was told so
         self.watched = [None, None]
         self.counted = counted
-        self.answered = False
+        self.whole = whole  # one request as long as it is open: no HTTP, or HTTP no more
+        self.requests, self.asked, self.asked_at = 1, True, time.monotonic()
+        self.lasts = False  # its answer goes on
+        self.busy = True
         self.closed = False
 
 
 class Dial:
     """A connection that is being made into the unit."""
 
-    __slots__ = ("app", "counted", "give_up_at", "left", "port")
+    __slots__ = ("app", "counted", "give_up_at", "left", "port", "whole")
 
-    def __init__(self, left, port, counted, give_up_at):
-        self.left, self.port, self.counted, self.give_up_at = left, port, counted, give_up_at
+    def __init__(self, left, port, counted, give_up_at, whole=False):
+        self.left, self.port, self.counted, self.give_up_at, self.whole = left, port, counted, give_up_at, whole
         self.app = None
 
 
@@ -68,7 +85,7 @@ class Forwarder:
         self.accepting = self.watching = self.ending = False
         self.peers = 0
         self.resume_at = None
-        self.in_flight = self.accepted = self.answered = self.refused = 0
+        self.open = self.in_flight = self.accepted = self.answered = self.refused = 0
         self.pending = 0
         self.connecting, self.sweep_at = set(), None  # the app's backlog is full
         self.waiting, self.retry_at = [], None  # nobody listens yet: the first tries again, the others follow it
@@ -79,7 +96,7 @@ class Forwarder:
 
     @property
     def is_done(self):
-        return self.ending and self.in_flight == 0 and not self.connecting and not self.waiting
+        return self.ending and self.open == 0 and not self.connecting and not self.waiting
 
     # what it is told
 
@@ -128,12 +145,12 @@ class Forwarder:
             self.loop.watch(self.inside.fileno(), EPOLLIN, self.accept_proxied)
 
     def show(self):
-        self.page(self.accepting, self.in_flight, self.accepted, self.answered, self.refused, self.peers)
+        self.page(self.accepting, self.in_flight, self.accepted, self.answered, self.refused, self.peers, self.open)
 
     # from the app's socket
 
     def watch_listener(self):
-        wanted = self.accepting and self.in_flight < self.most_open and self.resume_at is None
+        wanted = self.accepting and self.open < self.most_open and self.resume_at is None
         if wanted and not self.watching:
             self.loop.watch(self.listener.fileno(), EPOLLIN, self.admit)
         elif not wanted and self.watching:
@@ -142,8 +159,9 @@ class Forwarder:
 
     def admit(self, _events):
         """Somebody waits. Among several instances the ones with less to do take it first."""
-        if self.peers and self.in_flight:
-            self.resume_at = time.monotonic() + min(LONGEST_YIELD_S, YIELD_S * self.in_flight)
+        if self.peers and self.open:
+            load = self.in_flight + OPEN_SHARE * (self.open - self.in_flight)
+            self.resume_at = time.monotonic() + min(LONGEST_YIELD_S, YIELD_S * load)
             self.watch_listener()
             return
         self.take_waiting()
@@ -152,7 +170,7 @@ class Forwarder:
     def take_waiting(self):
         most = 1 if self.peers else 16
         for _ in range(most):
-            if not self.accepting or self.in_flight >= self.most_open:
+            if not self.accepting or self.open >= self.most_open:
                 break
             try:
                 fd, _ = self.listener._accept()
@@ -165,7 +183,7 @@ class Forwarder:
 
     def watch_doors(self):
         """Whoever is on the way to our own socket is taken as long as we live; nobody else can take them."""
-        has_room = self.in_flight < self.most_open
+        has_room = self.open < self.most_open
         for door, wanted, call in (
             (self.own, self.is_own_open and not self.ending and has_room, self.admit_own),
             (self.handed, self.accepting and has_room, self.admit_handed),
@@ -181,7 +199,7 @@ class Forwarder:
 
     def admit_own(self, _events):
         for _ in range(16):
-            if self.in_flight >= self.most_open:
+            if self.open >= self.most_open:
                 break
             try:
                 fd, _ = self.own._accept()
@@ -206,14 +224,15 @@ class Forwarder:
         for level, kind, content in rights:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS and len(content) >= 4:
                 fd = int.from_bytes(content[:4], byteorder)
-                self.count(socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd), self.handed_port)
+                self.count(socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd), self.handed_port, whole=True)
         self.watch_doors()
         self.show()
 
-    def count(self, connection, port):
+    def count(self, connection, port, whole=False):
+        self.open += 1
         self.in_flight += 1
         self.accepted += 1
-        self.start_dial(Dial(connection, port, True, time.monotonic() + DIAL_TRIES_S))
+        self.start_dial(Dial(connection, port, True, time.monotonic() + DIAL_TRIES_S, whole))
 
     # into the unit
 
@@ -276,17 +295,18 @@ class Forwarder:
         dial.left.close()
         if dial.counted:
             self.refused += 1
-            self.uncount()
+            self.uncount(busy=True)
 
     def joined(self, dial):
         dial.app.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.join(dial.left, dial.app, dial.counted)
+        self.join(dial.left, dial.app, dial.counted, dial.whole)
         waiting, self.waiting, self.retry_at = self.waiting, [], None
         for each in waiting:  # somebody listens now
             self.start_dial(each)
 
-    def uncount(self):
-        self.in_flight -= 1
+    def uncount(self, busy):
+        self.open -= 1
+        self.in_flight -= busy
         if self.accepting and not self.watching:
             self.watch_listener()
         self.watch_doors()
@@ -294,8 +314,8 @@ class Forwarder:
 
     # between two sockets
 
-    def join(self, left, right, counted):
-        pair = Pair(left, right, counted)
+    def join(self, left, right, counted, whole=True):
+        pair = Pair(left, right, counted, whole)
         for me in (0, 1):
             self.set_events(pair, me, EPOLLIN)
 
@@ -311,7 +331,10 @@ class Forwarder:
             pass
         except OSError:
             self.close(pair)
+        if pair.closed:
             return
+        if pair.counted:
+            self.see(pair)
         is_gone = me == 0 and events & EPOLLHUP and pair.ended[0] and not pair.pending[1]
         if is_gone or (pair.shut[0] and pair.shut[1]):
             self.close(pair)  # nobody is left who could read what the app says
@@ -322,13 +345,49 @@ class Forwarder:
         data = pair.ends[me].recv(PIECE if self.pending < PENDING_BYTES else SMALL_PIECE)
         if not data:
             pair.ended[me] = True
-        elif me == 1 and pair.counted and not pair.answered:
-            pair.answered = True
-            self.answered += 1
-            self.show()
+            if me == 1 and pair.counted and has_taken(pair):
+                data = TAKEN
+        elif pair.counted and me == 0 and not pair.asked and not pair.whole:
+            if has_left(pair.ends[1]):
+                return
+            if self.declines(pair, data):
+                self.close(pair)
+                return
+            pair.asked, pair.lasts, pair.asked_at = True, False, time.monotonic()
+            pair.requests += 1
+            self.accepted += 1
+        elif pair.counted and me == 1:
+            self.answer(pair, data)
         pair.pending[1 - me] = data
         self.pending += len(data)
         self.flush(pair, 1 - me)
+
+    def declines(self, pair, data):
+        """Whether a request on a kept connection is left to the edge, which sends it again on another.
+
+        So it is when we accept nothing any more, and now and then among peers: whoever has least to do takes the next.
+        """
+        is_due = not self.accepting or (self.peers and pair.requests % SHARED_AFTER == 0)
+        return bool(is_due and is_repeated(data))
+
+    def answer(self, pair, data):
+        """The app says something."""
+        if pair.asked:
+            pair.asked = False
+            self.answered += 1
+            if pair.requests == 1 and data.startswith(UPGRADED):
+                pair.whole = True
+            self.show()
+        elif not pair.lasts and time.monotonic() - pair.asked_at > LONG_S:
+            pair.lasts = True
+
+    def see(self, pair):
+        """Is it being answered? Not a connection that is only kept."""
+        busy = bool(pair.asked or pair.whole or pair.lasts or pair.pending[0])
+        if busy != pair.busy:
+            pair.busy = busy
+            self.in_flight += 1 if busy else -1
+            self.show()
 
     def flush(self, pair, to):
         waiting = pair.pending[to]
@@ -373,7 +432,7 @@ class Forwarder:
             self.proxied -= 1
             self.watch_inside()
         elif pair.counted:
-            self.uncount()
+            self.uncount(pair.busy)
 
     # the way out
 
@@ -417,3 +476,31 @@ class Forwarder:
         self.join(connection, outside, None)
         if self.proxied >= MOST_PROXIED:
             self.rest_inside(float("inf"))
+
+
+def has_left(app):
+    """Whether the app has closed its end already. What comes now it does not see, and nobody thinks that it did."""
+    try:
+        return not app.recv(1, socket.MSG_PEEK)
+    except ERRORS:
+        return False
+
+
+def is_repeated(data):
+    """Whether this is a whole request that the edge may send again and sends on kept connections alone: see `REPEATED`
+    in drivers/caddy/static.py. What Caddy means for one connection says `Connection: close`, or upgrades it."""
+    return (
+        data.startswith((b"GET ", b"HEAD ", b"OPTIONS "))
+        and data.find(b"\r\n\r\n") == len(data) - 4
+        and not any(each in data for each in (b"\r\nConnection:", b"\r\nContent-Length:", b"\r\nTransfer-Encoding:"))
+    )
+
+
+def has_taken(pair):
+    """Whether the app, which has closed its end, had read a later request to its end and not begun to answer.
+
+    What it leaves unread, or what comes after it has closed, is answered by a reset instead (tcp(7)).
+    """
+    if not pair.asked or pair.requests < 2 or pair.pending[1]:
+        return False
+    return pair.ends[1].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0

@@ -161,6 +161,7 @@ class Exit:
 class Unit:
     """A unit as it is seen now. Requests are counted since it started; `answered`: the app has begun to answer.
 
+    in_flight: requests that are being answered. connections: the open ones, with those that the edge only keeps.
     peers: how many other units it was told to share the socket with. lost_bytes: of output, on a full disk.
     slowed: how often its output was faster than it may be.
     """
@@ -174,6 +175,7 @@ class Unit:
     exit: Exit | None = None
     accepting: bool = False
     in_flight: int = 0
+    connections: int = 0
     accepted: int = 0
     answered: int = 0
     refused: int = 0

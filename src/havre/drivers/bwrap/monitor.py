@@ -139,7 +139,7 @@ class Monitor:
         self.deadline = orders["deadline_s"] and time.monotonic() + orders["deadline_s"]
         self.late, self.broken = False, ""
         self.waiting = []  # connections that are told when the unit has ended
-        self.counts, self.heard = (False, 0, 0, 0, 0, 0), (0, 0)
+        self.counts, self.heard = (False, 0, 0, 0, 0, 0, 0), (0, 0)
         self.quota = self.door = None
         self.forwarder = None
         self.outputs = []
@@ -206,9 +206,11 @@ class Monitor:
         self.show()
 
     def show(self):
-        accepting, in_flight, accepted, answered, refused, peers = self.counts
+        accepting, in_flight, accepted, answered, refused, peers, connections = self.counts
         flags = page.LIVE | (page.ACCEPTING if accepting else 0) | (page.EXITED if self.exit is not None else 0)
-        page.LAYOUT.pack_into(self.page, 0, flags, in_flight, accepted, answered, refused, peers, *self.heard)
+        page.LAYOUT.pack_into(
+            self.page, 0, flags, in_flight, accepted, answered, refused, peers, *self.heard, connections
+        )
 
     def count(self, *counts):
         self.counts = counts

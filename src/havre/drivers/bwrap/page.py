@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from struct import Struct
 
-SIZE = 64
-LAYOUT = Struct("<8Q")
-FLAGS, IN_FLIGHT, ACCEPTED, ANSWERED, REFUSED, PEERS, LOST_BYTES, SLOWED = (8 * number for number in range(8))
+SIZE = 72
+LAYOUT = Struct("<9Q")
+FLAGS, IN_FLIGHT, ACCEPTED, ANSWERED, REFUSED, PEERS, LOST_BYTES, SLOWED, CONNECTIONS = (
+    8 * number for number in range(9)
+)
+FIRST_SIZE = 64  # of a monitor from before connections were kept: what is in flight is what is open
 LIVE, ACCEPTING, EXITED = 1, 2, 4  # of FLAGS

@@ -84,12 +84,13 @@ class Records:
         seen = self._page(id)
         if seen is None:
             return Unit(**common, state="starting")
-        flags, in_flight, accepted, answered, refused, peers, lost, slowed = seen
+        flags, in_flight, accepted, answered, refused, peers, lost, slowed, connections = seen
         return Unit(
             **common,
             state="running",
             accepting=bool(flags & page.ACCEPTING),
             in_flight=in_flight,
+            connections=connections,
             accepted=accepted,
             answered=answered,
             refused=refused,
@@ -103,6 +104,8 @@ class Records:
             content = self.page(id).read_bytes()
         except OSError:
             return None
+        if len(content) == page.FIRST_SIZE:
+            content += content[page.IN_FLIGHT : page.IN_FLIGHT + 8]
         seen: tuple[int, ...] | None = page.LAYOUT.unpack(content) if len(content) == page.SIZE else None
         return seen if seen is not None and seen[0] & page.LIVE else None
 

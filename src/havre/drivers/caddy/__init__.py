@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import socket
 import struct
 import sysconfig
@@ -24,11 +25,20 @@ import anyio.to_thread
 import httpx
 
 from havre.base.errors import InvalidError, UnavailableError
-from havre.drivers.caddy.static import PREFIX_DEPTH, STICKY_SLOTS, EdgeSettings, doors, route_name, static_config
+from havre.drivers.caddy.static import (
+    PREFIX_DEPTH,
+    STICKY_SLOTS,
+    EdgeSettings,
+    Mark,
+    doors,
+    route_name,
+    static_config,
+)
 from havre.drivers.keeper import Identity, Keeper, Program, process
 
 __all__ = [
-    "NAME", "PREFIX_DEPTH", "STICKY_SLOTS", "Caddy", "EdgeSettings", "Identity", "route_name", "static_config", "stop",
+    "NAME", "PREFIX_DEPTH", "STICKY_SLOTS", "Caddy", "EdgeSettings", "Identity", "Mark", "route_name",
+    "static_config", "stop",
 ]  # fmt: skip
 NAME = "caddy"
 
@@ -203,6 +213,7 @@ class Caddy:
             "XDG_DATA_HOME": str(self.folder / "xdg-data"),
             "XDG_CONFIG_HOME": str(self.folder / "xdg-config"),
             "PATH": "/usr/bin:/bin",
+            "GOMAXPROCS": str(_processors()),
             "OTEL_TRACES_EXPORTER": "none",
             "OTEL_PROPAGATORS": "tracecontext",
         }
@@ -283,6 +294,12 @@ async def stop(folder: Path, *, grace_s: float = 5.0) -> None:
             await anyio.to_thread.run_sync(functools.partial(process.end, stray, grace_s=grace_s))
         Path(last.admin_socket).unlink(missing_ok=True)
     (folder / "loaded.json").unlink(missing_ok=True)
+
+
+def _processors() -> int:
+    """Half of the machine's, which is for apps as well. Beside busy neighbours more of them cost more than they give:
+    Go's scheduler looks for work on each (docs/decisions/0023)."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def _why(words: str) -> str:

@@ -3,6 +3,7 @@
 Nothing in it names an app. Which host leads where is read by Caddy, on each request, from directories:
 
 - `routes/<name>.sock`             a symlink to the listening socket of an app
+- `l/<name>.sock/<mark><token>`    another, for kept connections: its name changes with the instances that accept
 - `flags/known/<name>.sock`        an empty file for each host that the platform serves, running or not
 - `flags/down/<name>.sock`         an empty file: no instance accepts, and none is waited for any longer
 - `flags/force-https/<name>.sock`  an empty file for each host whose plain HTTP is sent to HTTPS
@@ -12,7 +13,8 @@ Nothing in it names an app. Which host leads where is read by Caddy, on each req
 - `acme/<token>`                   what a certificate authority asks for (HTTP-01, RFC 8555 section 8.3)
 
 `<name>` is `www.example.com`, `www.example.com/api` (a path prefix) or `_.example.com` (the wildcard `*.example.com`):
-see `route_name`. So no change of a route or certificate reloads anything, and no reload closes anybody's connection.
+see `route_name`; for marks `Mark`. So no change of a route or certificate reloads anything, and no reload closes
+anybody's connection.
 Caddy gets its listening sockets from its keeper, as descriptors, in the order of `doors`.
 
 Never set passive health checks here: Caddy counts failures by the dial address before its placeholders are filled in,
@@ -21,6 +23,7 @@ so that one dead app would take down every other.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +42,26 @@ NORMAL_HOST = r"^(?:[a-z0-9-]{1,63})(?:\.([a-z0-9.-]{0,250}[a-z0-9]))?$"  # grou
 ANY_CASE_HOST = r"^[A-Za-z0-9-][A-Za-z0-9.-]{0,253}$"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 COOKIE = "havre-instance"
+KEPT = "l"
+KEPT_IDLE_S = 1.0  # shorter than what usual servers keep: gunicorn 2 s, Node 5 s
+# what Go's transport sends again when a kept connection ends before the answer has begun: nothing with a body
+REPEATED: Json = {
+    "method": ["GET", "HEAD", "OPTIONS"],
+    "not": [{"header": {each: ["*"]}} for each in ("Content-Length", "Transfer-Encoding", "Upgrade")],
+}
+PLAIN_HOST = "^[a-z0-9.-]+$"
+TRACED: Json = {"header": {"Traceparent": ["*"]}}
+EDGE_SPAN = b"havreedg".hex()  # in a trace that begins here there is one span of ours
 STICKY_SLOTS = tuple(f"{first}{second}" for first in "89ab" for second in "0123456789abcdef")
 _SLOT = "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-([89ab][0-9a-f])[0-9a-f]{2}-[0-9a-f]{12}$"  # a UUID of version 4
+
+
+class Mark(enum.StrEnum):
+    """The first character of a kept link: what the proxy need not look for. None can begin a part of a prefix."""
+
+    PLAIN = "="  # a host, no prefix of it is a name
+    FORCED = "+"  # the same, and its plain HTTP is sent to HTTPS
+    OTHER = "@"
 
 
 @dataclass(frozen=True)
@@ -127,7 +148,8 @@ def _server(settings: EdgeSettings, *, is_tls: bool) -> Json:
         "read_header_timeout": "30s",
         "routes": [
             *([] if is_tls else [_certificates(settings), *_challenges(settings)]),
-            {"handle": [{"handler": "tracing", "span": "edge"}]},
+            _short_way(settings, is_tls=is_tls),
+            *_trace(),
             _control_plane(settings) if is_tls else _control_plane_over_http(settings),
             *_odd_hosts(),
             _note_prefixes(),
@@ -215,17 +237,65 @@ def _apps(settings: EdgeSettings, *, is_tls: bool) -> Json:
     steps.append({"match": [down], "handle": [_subroute(pages.answer(pages.DOWN))], "terminal": True})
     sticky = _file_matcher(flags / "sticky", "{http.vars.route}")
     steps.append({"match": [sticky], "handle": [_to_own_instance(settings, is_tls=is_tls)], "terminal": True})
+    kept = _kept(settings, "{http.vars.route}", *Mark)
+    noted = {"handler": "vars", "kept": "yes"}
+    steps.append({"match": [{**REPEATED, **kept}], "handle": [noted, *_to_app_kept(settings)], "terminal": True})
     steps.append({"handle": _to_app(settings), "terminal": True})
-    noted = [
-        {"handler": "vars", "route": "{http.matchers.file.relative}"},
-        _append("route", "{http.vars.route}"),
-        _append("user_agent", "{http.request.header.User-Agent}"),
-    ]
+    noted = {"handler": "vars", "route": "{http.matchers.file.relative}"}
     return {
         "match": [_file_matcher(flags / "known", *_names("{http.request.host}", "{http.vars.parent}"))],
-        "handle": [*noted, _subroute(steps)],
+        "handle": [noted, *_logged(), _subroute(steps)],
         "terminal": True,
     }
+
+
+def _short_way(settings: EdgeSettings, *, is_tls: bool) -> Json:
+    """The way of most requests: one directory is read, nothing else. What is not found there goes the long way."""
+    marks = (Mark.PLAIN, Mark.FORCED) if is_tls else (Mark.PLAIN,)
+    plain = {
+        "method": REPEATED["method"],
+        "not": [*REPEATED["not"], TRACED, {"host": list(settings.control_hosts)}],
+        "vars_regexp": {"{http.request.host}": {"name": "plain", "pattern": PLAIN_HOST}},
+    }
+    noted = {"handler": "vars", "route": "/{http.request.host}.sock", "kept": "yes"}
+    return {
+        "match": [{**plain, **_kept(settings, "{http.request.host}.sock", *marks)}],
+        "handle": [_begin_trace(), noted, *_logged(), *_to_app_kept(settings)],
+        "terminal": True,
+    }
+
+
+def _kept(settings: EdgeSettings, route: str, *marks: Mark) -> Json:
+    """Match the link with one of the marks that connections are kept under; `{http.matchers.file.absolute}` is it.
+
+    With this policy the directory is read and the file itself, a socket, is not opened.
+    """
+    pattern = marks[0].value if len(marks) == 1 else f"[{''.join(marks)}]"
+    matched = _file_matcher(settings.run / KEPT, f"{route}/{pattern}*")
+    matched["file"]["try_policy"] = "first_exist_fallback"
+    return matched
+
+
+def _logged() -> list[Json]:
+    return [
+        _append("route", "{http.vars.route}"),
+        _append("user_agent", "{http.request.header.User-Agent}"),
+        _append("traceparent", "{http.request.header.Traceparent}"),
+    ]
+
+
+def _to_app_kept(settings: EdgeSettings) -> list[Json]:
+    """Hand the request over on a connection that is kept for the next one.
+
+    One that the app closes just then loses nothing: Go's transport sends what may be sent again (GET, HEAD, OPTIONS, no
+    body) on another when the first ends before a byte of the answer. The forwarder sees to it that this is not so
+    where an app had taken the request. Connections are kept by the name that was dialled, and it changes with the
+    instances that accept: old ones are used no more, and closed when they were idle for a moment. Where the name has
+    changed since it was looked up, `_errors` goes to the app's own socket.
+    """
+    proxy = _forward(settings, "unix/{http.matchers.file.absolute}", dial_for_s=0)
+    proxy[-1]["transport"]["keep_alive"] = {"idle_timeout": _seconds(KEPT_IDLE_S)}
+    return proxy
 
 
 def _to_app(settings: EdgeSettings) -> list[Json]:
@@ -314,6 +384,24 @@ def _proxy(dial: str, *, dial_for_s: float) -> Json:
     }
 
 
+# traces (W3C Trace Context)
+
+
+def _trace() -> list[Json]:
+    """A client's trace goes on, and for other requests one begins."""
+    return [
+        {"match": [TRACED], "handle": [{"handler": "tracing", "span": "edge"}]},
+        {"match": [{"not": [TRACED]}], "handle": [_begin_trace()]},
+    ]
+
+
+def _begin_trace() -> Json:
+    """Done by hand: a span that nobody collects would be a tenth of what the proxy does for a request."""
+    parent = f"00_{{http.request.uuid}}_{EDGE_SPAN}_01"
+    in_form = [{"search": "-", "replace": ""}, {"search": "_", "replace": "-"}]
+    return {"handler": "headers", "request": {"set": {"Traceparent": [parent]}, "replace": {"Traceparent": in_form}}}
+
+
 # certificates
 
 
@@ -386,7 +474,7 @@ def _errors(settings: EdgeSettings) -> list[Json]:
     status = "{http.error.status_code}"
     not_dialled = {"vars_regexp": {"{http.error.message}": {"name": "dial", "pattern": "^dial "}}}
     down = {**_file_matcher(settings.run / "flags" / "down", "{http.vars.route}"), "vars": {status: ["502", "504"]}}
-    return [
+    told: list[Json] = [
         {
             "match": [{"host": list(settings.control_hosts)}],
             "handle": [pages.answer_json(pages.RESTARTING)],
@@ -397,6 +485,9 @@ def _errors(settings: EdgeSettings) -> list[Json]:
         {"match": [{"vars": {status: ["400"]}}], "handle": [_subroute(pages.answer(pages.BAD_HOST))], "terminal": True},
         *pages.answer(pages.FAILED),
     ]
+    gone = {**not_dialled, "vars": {"{http.vars.kept}": ["yes"]}}
+    again = {"handler": "subroute", "routes": [{"handle": _to_app(settings)}], "errors": {"routes": told}}
+    return [{"match": [gone], "handle": [again], "terminal": True}, *told]
 
 
 def _logging(settings: EdgeSettings) -> Json:
