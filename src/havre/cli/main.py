@@ -73,7 +73,7 @@ def up(
         if process.status_of(place) is not None:
             raise UnavailableError(f"Havre is already running on {place} (see: havre status)")
         place.mkdir(parents=True, exist_ok=True)
-        os.execv(sys.executable, process.command("serve", place, config_file, overrides))
+        os.execve(sys.executable, process.command("serve", place, config_file, overrides), process.environment())
     first = not (place / "credentials.json").exists()
     status = process.start(place, config_file, overrides)
     if as_json:

@@ -37,6 +37,11 @@ def command(what: str, data: Path, config: Path | None, settings: Mapping[str, A
     return argv
 
 
+def environment() -> dict[str, str]:
+    """The control plane's: ours, and one arena of memory for all of its threads, of which one runs at a time."""
+    return {"MALLOC_ARENA_MAX": "1", **os.environ}  # mallopt(3)
+
+
 def start(data: Path, config: Path | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Start in the background and return its status once a client gets an answer. Raises UnavailableError."""
     running = status_of(data)
@@ -47,7 +52,13 @@ def start(data: Path, config: Path | None, settings: Mapping[str, Any]) -> dict[
     with open(data / "havre.err", "w") as errors:
         argv = [*command("serve", data, config, settings), "--log-file", str(log)]
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True, cwd="/"
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+            cwd="/",
+            env=environment(),
         )
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
