@@ -49,6 +49,7 @@ from havre.kernel.settle import settle
 from havre.kernel.store import Store, events_schema
 
 log = structlog.get_logger()
+SETTLED_S = 2.0  # after which every loop has looked around once
 
 
 def build_kernel(config: Config, paths: Paths) -> Kernel:
@@ -107,7 +108,7 @@ async def serve(kernel: Kernel, file: Path | None = None) -> None:
         async with _http(kernel, rooms, face):
             await _wait_until_reachable(kernel)
             _write_status(kernel, file)
-            _give_back()
+            group.start_soon(_give_back, kernel)
             log.info("daemon.control_plane.started", version=__version__, data=str(kernel.paths.data))
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 async for _ in signals:
@@ -148,9 +149,13 @@ async def _run_loop(loop: Loop, kernel: Kernel) -> None:
         await kernel.clock.sleep(pause)
 
 
-def _give_back() -> None:
-    """What only the start needed: garbage, and what the C library keeps for later (malloc_trim(3), glibc alone)."""
+async def _give_back(kernel: Kernel) -> None:
+    """What only the start needed: garbage, and what the C library keeps for later (malloc_trim(3), glibc alone).
+
+    What stays is there as long as we are, and is not gone through again at each collection (`gc.freeze`)."""
+    await kernel.clock.sleep(SETTLED_S)
     gc.collect()
+    gc.freeze()
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
