@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -132,6 +133,7 @@ def test_a_request_is_read_from_the_edges_line() -> None:
         "size": 12,
         "duration": 0.0125,
         "status": 200,
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     }
     line = decide.access_line(json.dumps(entry).encode())
     assert line is not None
@@ -144,6 +146,9 @@ def test_a_request_is_read_from_the_edges_line() -> None:
     )
     assert (line.status, line.bytes_in, line.bytes_out, line.duration_ms) == (200, 3, 12, 12.5)
     assert (line.source_ip, line.source_port) == ("192.0.2.7", 4711)
+    assert line.request_id == "0af7651916cd43dd8448eb211c80319c"
+    given = line.of_app("app_1")
+    assert (given.app_id, replace(given, app_id="")) == ("app_1", line)
 
 
 @given(

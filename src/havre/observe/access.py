@@ -6,7 +6,6 @@ finished first. Requests and positions are committed together, so that each requ
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -161,7 +160,7 @@ class AccessIngest:
 
         apps = await self.store.read(resolve)
         given = ((line, apps[_key(line)]) for line in lines)
-        return [dataclasses.replace(line, app_id=app_id) for line, app_id in given if app_id is not None]
+        return [line.of_app(app_id) for line, app_id in given if app_id is not None]
 
     async def _in_writer(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self.writer)

@@ -166,5 +166,7 @@ def access_line(raw: bytes) -> AccessLine | None:
 
 
 def _request_id(entry: dict[str, Any], request: dict[str, Any]) -> str:
+    """The trace's id, which the app was told, too: of `traceparent` (W3C Trace Context, section 3.2)."""
     given: Sequence[Any] = request.get("headers", {}).get("X-Request-Id") or [""]
-    return str(entry.get("uuid") or entry.get("traceID") or given[0])[:80]
+    traced = str(entry.get("traceparent", "")).split("-")
+    return str(entry.get("traceID") or (traced[1] if len(traced) > 3 else "") or given[0])[:80]

@@ -42,6 +42,7 @@ from havre.observe.signals import Page
 
 ROW_BYTES = 80  # what a row weighs beside its text, index included
 ACCESS_SHARE = 4
+OF_A_REQUEST = tuple(each.name for each in dataclasses.fields(AccessLine) if each.name not in ("app_id", "at"))
 BATCH_ROWS = 5000  # deleted in one transaction
 COMPACT_PAGES = 2000
 FREE_PAGES_KEPT = 500
@@ -152,8 +153,8 @@ class EmbeddedStore:
             rows: list[dict[str, Any]] = []
             keys = {app_id: _app_key(conn, app_id) for app_id in {each.app_id for each in lines}}
             for line in lines:
-                request = dataclasses.asdict(line)
-                app, at = keys[request.pop("app_id")], request.pop("at")
+                request = {name: getattr(line, name) for name in OF_A_REQUEST}
+                app, at = keys[line.app_id], line.at
                 size = len(line.path) + len(line.host) + 3 * ROW_BYTES
                 grown[app] = grown.get(app, 0) + size
                 rows.append({"app": app, "at": at, "size": size, "request": request})

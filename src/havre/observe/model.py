@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -117,6 +118,13 @@ class AccessLine:
     source_port: int
     request_id: str = ""
     route: str = ""
+
+    def of_app(self, app_id: str) -> AccessLine:
+        """The same, given to an app. (`dataclasses.replace` takes twice the time, for every request of everybody.)"""
+        return AccessLine(app_id, *_BUT_THE_APP(self))
+
+
+_BUT_THE_APP = attrgetter(*[each.name for each in fields(AccessLine)][1:])
 
 
 @dataclass(frozen=True, slots=True)
