@@ -6,6 +6,7 @@ import { Refused } from './api';
 import { icon } from './icons';
 import { live, type Change } from './live';
 import { shared } from './state';
+import { canTell } from './told';
 
 const SETTLE_MS = 120;
 const AGAIN_MS = 2_000;
@@ -32,6 +33,9 @@ export abstract class Page<T> extends LitElement {
   protected abstract view(data: T): TemplateResult;
   /** The page's heading, also the window's title. */
   abstract get heading(): string;
+
+  /** Whether it shows sentences of the platform: they are there when it is. */
+  protected readonly tells: boolean = false;
 
   /** Whether the page shows something that `change` is about. */
   protected wakes(_change: Change): boolean {
@@ -80,7 +84,9 @@ export abstract class Page<T> extends LitElement {
     const turn = ++this.turn;
     try {
       if (this.params.owner) await shared.of(this.params.owner); // what the caller may do there
+      const words = this.tells ? canTell() : undefined;
       const found = await this.load();
+      await words;
       if (turn !== this.turn) return;
       this.data = found;
       this.failure = undefined;

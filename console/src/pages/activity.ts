@@ -13,6 +13,7 @@ import { go } from '../kit/router';
 import { shared } from '../kit/state';
 import { stepsList, type Outcome } from '../kit/steps';
 import type { LastDeployment, Progress } from '../kit/types';
+import { told } from '../kit/told';
 import { w } from '../words';
 
 interface Row extends Omit<LastDeployment, 'id' | 'author' | 'startedAt' | 'number'> {
@@ -38,6 +39,7 @@ const MORE = 25;
 const TICK_MS = 200;
 
 class Activity extends Page<Shown> {
+  protected override readonly tells = true;
   static override properties = {
     ...Page.properties,
     limit: { state: true },
@@ -215,13 +217,13 @@ class Activity extends Page<Shown> {
         </header>
         <p class="soft">
           ${each.commit ? html`<code>${short(each.commit)}</code> · ` : nothing}${each.author || w.platform} ·
-          ${each.cause} ·
+          ${told(each.cause)} ·
           <time datetime=${new Date(each.startedAt).toISOString()}>${moment(each.startedAt)}</time> ·
           ${took((each.endedAt ?? this.now) - each.startedAt)}
         </p>
         ${stepsList(each.steps, outcomeOf(each), this.now)}
-        ${each.note ? html`<p class="soft" role="status">${each.note}</p>` : nothing}
-        ${each.error && each.state !== 'WIP' ? html`<p class="notice bad" role="alert">${icon('alert')}<span>${each.error}</span></p>` : nothing}
+        ${each.note ? html`<p class="soft" role="status">${told(each.note)}</p>` : nothing}
+        ${each.error && each.state !== 'WIP' ? html`<p class="notice bad" role="alert">${icon('alert')}<span>${told(each.error)}</span></p>` : nothing}
       </section>
       <section class="panel logs" aria-label=${w.buildLog}>
         <header><h2>${icon('lines')}${w.buildLog}</h2></header>

@@ -6,6 +6,7 @@ import { since } from '../kit/since';
 import type { Change } from '../kit/live';
 import { empty, Page } from '../kit/page';
 import { badge } from '../kit/parts';
+import { toldAction } from '../kit/told';
 import { w } from '../words';
 
 interface Entry {
@@ -26,6 +27,7 @@ const MORE = 200;
 const MOST = 1000;
 
 class Audit extends Page<{ entries: Entry[]; names: Map<string, string> }> {
+  protected override readonly tells = true;
   static override properties = { ...Page.properties, sought: { state: true }, limit: { state: true } };
   declare sought: string;
   declare limit: number;
@@ -58,7 +60,9 @@ class Audit extends Page<{ entries: Entry[]; names: Map<string, string> }> {
     const name = (each: Entry): string => names.get(each.actor_id ?? '') ?? each.actor_id ?? w.platform;
     const words = this.sought.toLowerCase().split(/\s+/).filter(Boolean);
     const found = entries.filter(each => {
-      const text = [name(each), each.action, each.subject, each.source, each.result].join(' ').toLowerCase();
+      const text = [name(each), each.action, toldAction(each.action), each.subject, each.source, each.result]
+        .join(' ')
+        .toLowerCase();
       return words.every(word => text.includes(word));
     });
     return html`<label class="search"
@@ -97,7 +101,7 @@ class Audit extends Page<{ entries: Entry[]; names: Map<string, string> }> {
               html`<tr>
                 <td>${since(each.at)}</td>
                 <td>${name(each)}</td>
-                <td><code>${each.action}</code></td>
+                <td><code title=${each.action}>${toldAction(each.action)}</code></td>
                 <td class="wide"><code>${each.subject ?? ''}</code></td>
                 <td>${each.source}</td>
                 <td>${each.result === 'ok' ? badge(w.allowed, 'good') : badge(w.refused, 'bad')}</td>

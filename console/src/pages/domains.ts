@@ -8,6 +8,7 @@ import type { Change } from '../kit/live';
 import { fields, Page, reason } from '../kit/page';
 import { badge, confirmed, copyable, panel } from '../kit/parts';
 import { shared } from '../kit/state';
+import { told } from '../kit/told';
 import { w } from '../words';
 import { certificatesPanel, type Uploaded } from './certificates';
 
@@ -69,6 +70,7 @@ const UNSETTLED_MS = 12_000; // a little longer than the server keeps what it he
 const SETTLED_MS = 60_000;
 
 class Domains extends Page<Shown> {
+  protected override readonly tells = true;
   static override properties = { ...Page.properties, proof: { state: true }, wanted: { state: true } };
   declare proof: Proof | null;
   declare wanted: string;
@@ -322,7 +324,7 @@ function certificateState(found: Certificate): TemplateResult {
   const isPending = ['failed', 'renewing', 'ordered'].includes(found.state) && found.nextTryAt !== null;
   return html`${badge(w.certificates[found.state] ?? found.state, TONES[found.state])}
     <span class="soft">${found.issuer}${until}${found.isOperators ? ` · ${w.byOperator}` : ''}</span>
-    ${found.error ? html`<span class="soft bad">${w.failedTimes(found.failures)} ${found.error}</span>` : nothing}
+    ${found.error ? html`<span class="soft bad">${w.failedTimes(found.failures)} ${told(found.error)}</span>` : nothing}
     ${isPending ? html`<span class="soft">${found.state === 'ordered' ? w.renewedAt(ahead(found.nextTryAt ?? 0)) : w.triedAgain(ahead(found.nextTryAt ?? 0))}</span>` : nothing}`;
 }
 

@@ -8,6 +8,7 @@ import { say } from '../cc/core';
 import { fields, Page, reason } from '../kit/page';
 import { badge, confirmed, panel } from '../kit/parts';
 import { shared } from '../kit/state';
+import { told } from '../kit/told';
 import { w } from '../words';
 
 interface Drain {
@@ -30,6 +31,7 @@ const KINDS: Record<string, string[]> = {
 };
 
 class Drains extends Page<Drain[]> {
+  protected override readonly tells = true;
   static override properties = { ...Page.properties, kind: { state: true } };
   declare kind: string;
 
@@ -104,9 +106,9 @@ class Drains extends Page<Drain[]> {
     return html`<li>
       <span class="name">
         <strong>${each.recipient.url ?? each.recipient.type}</strong>
-        ${badge(each.execution.status.toLowerCase().replace('_', ' '), each.execution.lastError ? 'bad' : isOn ? 'good' : 'idle')}
+        ${badge(w.runs[each.execution.status] ?? each.execution.status, each.execution.lastError ? 'bad' : isOn ? 'good' : 'idle')}
         <span class="soft">${each.recipient.type} · ${w.waitingLines(number(each.backlog.msgBacklog))}</span>
-        ${each.execution.lastError ? html`<span class="soft bad">${each.execution.lastError}</span>` : nothing}
+        ${each.execution.lastError ? html`<span class="soft bad">${told(each.execution.lastError)}</span>` : nothing}
       </span>
       ${
         may
@@ -136,7 +138,7 @@ class Drains extends Page<Drain[]> {
   private async check(each: Drain): Promise<void> {
     try {
       const found = await call<{ ok: boolean; message: string }>('POST', `${this.base}/${each.id}/check`);
-      say(found.message, found.ok ? 'success' : 'danger');
+      say(told(found.message), found.ok ? 'success' : 'danger');
     } catch (error) {
       say(reason(error), 'danger');
     }

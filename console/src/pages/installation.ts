@@ -7,6 +7,7 @@ import { Page } from '../kit/page';
 import { badge, panel } from '../kit/parts';
 import { stepsList } from '../kit/steps';
 import type { Step } from '../kit/types';
+import { told } from '../kit/told';
 import { w } from '../words';
 import { diskPanel, findingsPanel, type Disk, type Finding } from './machine';
 import { StacksPanel, type Stack } from './stacks';
@@ -47,6 +48,7 @@ const ROOMS_MS = 10_000; // how rooms are is told by no event
 const MACHINE_MS = 60_000; // as long as the server keeps what it measured
 
 class Installation extends Page<Shown> {
+  protected override readonly tells = true;
   static override properties = {
     ...Page.properties,
     disk: { state: true },
@@ -139,8 +141,8 @@ class Installation extends Page<Shown> {
       <span class="name"
         ><strong>${w.operationKinds[each.kind] ?? each.kind}</strong> <code>${each.key}</code>
         ${badge(w.operationStates[each.status] ?? each.status, each.status === 'running' ? 'busy' : 'bad')}
-        <span class="soft">${w.since(ago(each.since))} ${each.progress}</span>
-        ${each.error ? html`<span class="soft bad">${each.error}</span>` : nothing}</span
+        <span class="soft">${w.since(ago(each.since))} ${told(each.progress)}</span>
+        ${each.error ? html`<span class="soft bad">${told(each.error)}</span>` : nothing}</span
       >
       ${stepsList(each.steps, isStuck ? 'badly' : 'under way', this.now)}
     </li>`;
@@ -153,13 +155,13 @@ function room(each: Room): TemplateResult {
       ><strong>${w.rooms[each.name] ?? each.name}</strong
       >${each.error ? badge(w.trouble, 'bad') : each.backlog ? badge(w.backlog(each.backlog), 'busy') : badge(w.inOrder, 'good')}</span
     >
-    ${each.error ? html`<span class="soft bad">${each.error}</span>` : nothing}
+    ${each.error ? html`<span class="soft bad">${told(each.error)}</span>` : nothing}
     <span class="figures"
       >${Object.entries(each.figures).map(
         ([name, value]) =>
           html`<span
             ><b>${/bytes/.test(name) ? bytes(value) : number(value, 1)}</b>
-            ${name.replace(/_bytes$/, '').replaceAll('_', ' ')}</span
+            ${w.figures[name] ?? name.replace(/_bytes$/, '').replaceAll('_', ' ')}</span
           >`,
       )}</span
     >

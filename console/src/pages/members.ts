@@ -9,6 +9,7 @@ import { Page } from '../kit/page';
 import { badge, confirmed, panel } from '../kit/parts';
 import { go } from '../kit/router';
 import { shared } from '../kit/state';
+import { told } from '../kit/told';
 import { w } from '../words';
 
 interface Row {
@@ -20,6 +21,7 @@ const ROLES = ['ADMIN', 'MANAGER', 'DEVELOPER', 'ACCOUNTING'] as const;
 const RIGHTS = { ADMIN: 5, MANAGER: 4, DEVELOPER: 3, ACCOUNTING: 1 };
 
 class Members extends Page<MemberList> {
+  protected override readonly tells = true;
   get heading(): string {
     return w.sections['hv-members'] ?? '';
   }
@@ -101,7 +103,7 @@ class Members extends Page<MemberList> {
   private async invite({ email, role }: { email: string; role: string }): Promise<void> {
     const body = { email: email.trim(), role };
     const ask = async (): Promise<void> =>
-      say((await call<{ message: string }>('POST', this.base, body)).message);
+      say(told((await call<{ message: string }>('POST', this.base, body)).message));
     if (await this.act(ask, '')) emptyInvitation(this);
   }
 

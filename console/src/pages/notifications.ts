@@ -6,6 +6,7 @@ import { icon } from '../kit/icons';
 import { fields, Page } from '../kit/page';
 import { badge, confirmed, panel } from '../kit/parts';
 import { shared } from '../kit/state';
+import { told, toldEvent } from '../kit/told';
 import { w } from '../words';
 
 interface Hook {
@@ -36,6 +37,7 @@ interface Shown {
 }
 
 class Notifications extends Page<Shown> {
+  protected override readonly tells = true;
   static override properties = { ...Page.properties, opened: { state: true } };
   declare opened: { id: string; found: Delivery[] } | null;
 
@@ -64,7 +66,7 @@ class Notifications extends Page<Shown> {
     const what = html`<label
       >${w.events}<select name="events">
         <option value="">${w.everything}</option>
-        ${events.map(each => html`<option value=${each}>${each.toLowerCase().replaceAll('_', ' ')}</option>`)}
+        ${events.map(each => html`<option value=${each}>${toldEvent(each)}</option>`)}
       </select></label
     >`;
     return html`${panel(
@@ -124,13 +126,12 @@ class Notifications extends Page<Shown> {
             ><strong>${each.name || to || w.everyMember}</strong>
             ${each.failures ? badge(w.failures(each.failures), 'bad') : badge(w.inOrder, 'good')}
             <span class="soft"
-              >${to || w.everyMember} ·
-              ${each.events?.join(', ').toLowerCase().replaceAll('_', ' ') ?? w.everything}</span
+              >${to || w.everyMember} · ${each.events?.map(toldEvent).join(', ') ?? w.everything}</span
             >
             ${
               this.opened?.id === each.id
                 ? html`<span class="deliveries"
-                    >${this.opened.found.length ? this.opened.found.slice(0, 10).map(one => html`<span>${badge(one.state.toLowerCase(), one.error ? 'bad' : 'good')} <span class="soft">${since(one.createdAt)} · ${one.to} ${one.error}</span></span>`) : html`<span class="soft">${w.nothingYet}</span>`}</span
+                    >${this.opened.found.length ? this.opened.found.slice(0, 10).map(one => html`<span>${badge(w.sendings[one.state] ?? one.state, one.error ? 'bad' : 'good')} <span class="soft">${since(one.createdAt)} · ${one.to} ${told(one.error)}</span></span>`) : html`<span class="soft">${w.nothingYet}</span>`}</span
                   >`
                 : nothing
             }

@@ -7,6 +7,7 @@ import type { Change } from '../kit/live';
 import { fields, Page } from '../kit/page';
 import { badge, confirmed, copyable, panel } from '../kit/parts';
 import { shared } from '../kit/state';
+import { told } from '../kit/told';
 import { w } from '../words';
 
 interface PersonSeen {
@@ -34,6 +35,7 @@ interface Shown {
 }
 
 class People extends Page<Shown> {
+  protected override readonly tells = true;
   static override properties = { ...Page.properties, made: { state: true } };
   declare made: { email: string; password: string } | null;
 
@@ -175,8 +177,9 @@ class People extends Page<Shown> {
                 html`<li>
                   <span class="name"
                     ><strong>${each.subject}</strong>
-                    ${badge(each.state.toLowerCase(), each.error ? 'bad' : 'idle')}<span class="soft"
-                      >${each.to} · ${ago(each.createdAt)} ${each.error}</span
+                    ${badge(w.sendings[each.state] ?? each.state, each.error ? 'bad' : 'idle')}<span
+                      class="soft"
+                      >${each.to} · ${ago(each.createdAt)} ${told(each.error)}</span
                     ></span
                   >
                 </li>`,

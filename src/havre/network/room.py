@@ -56,7 +56,9 @@ def setup(kernel: Kernel) -> Room:
 
     async def health() -> Health:
         found = await kernel.store.read(tables.migrations)
-        stopped = [f"{each.id}: {each.note}" for each in found if each.is_paused and each.note not in ("", "paused")]
+        stopped = [
+            f"migration {each.id}: {each.note}" for each in found if each.is_paused and each.note not in ("", "paused")
+        ]
         under_way = sum(1 for each in found if not each.is_paused and each.stage != each.goal)
         return Health(error="; ".join(stopped), backlog=under_way, figures={"migrations": float(len(found))})
 

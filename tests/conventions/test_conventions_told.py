@@ -1,0 +1,156 @@
+"""What the platform says of itself is told in French too: why a deployment failed or the scale changed, what troubles a
+room, what stands in the audit. What programs say (the last line of a build) stays as it is."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from havre.notifications import model as notifications
+from tests.conventions.sentences import Sources, called, table
+
+DEPLOYMENTS, OPERATIONS = "deployments.fr.ts", "operations.fr.ts"
+# Where what ends a deployment, an operation, a pass of a room or a delivery is raised.
+SOURCES = Sources(
+    """-drivers/bird -drivers/frr -drivers/irr -drivers/riperest -drivers/rtr -drivers/glass -drivers/netns apps/ drivers/ edge/
+    notifications/ kernel/operations kernel/units kernel/housekeeping.py observe/ ssh/ network/work network/operations
+    network/now network/evidence network/act network/controller network/changes network/room network/judge.py api/drains.py
+    api/organisations.py"""
+)
+AT_A_START = re.compile(r"^the settings? |^build\.packages|^edge\.acme")  # at a terminal, before there is a page
+# Functions whose words are shown, alone or within others'.
+RETURNED = """drivers/bwrap/model.py:__str__ drivers/bwrap/quota.py:broken apps/health.py:failure apps/starting.py:out_of_memory
+apps/scaling.py:_too_much apps/load.py:_in_words apps/starts.py:_why kernel/operations/engine.py:_text_of"""
+# Calls that are given a sentence, and where it stands among their arguments or what it is called.
+GIVEN: dict[str, int | str] = {
+    "Change": 1, "Verdict": 1, "progress": 0, "_deploy": 5, "_row": 5, "scale": "cause", "serve_again": "cause",
+    "deploy_again": "cause", "_cancel_all": "why", "abandon": "why", "_write": "progress", "_end": "error", "change": "note",
+    "Health": "error", "DrainCheck": "message",
+}  # fmt: skip
+# Sentences that are put together from others, or that stand in variables.
+PARTS = {
+    ", its processors {} busy",
+    "2xx is expected",
+    "; take flavor {} (clever scale --flavor {})",
+    "An invitation has been sent",
+    "GET {} answers {}",
+    "Monitoring/Maintenance: {}",
+    "Monitoring/Scaling: {}",
+    "Monitoring/Timeout: {}",
+    "Monitoring/Unreachable: {}",
+    "The member has been added",
+    "a part of the request flow",
+    "build failed: ended without a status",
+    "build failed: exit code {}",
+    "build failed: killed by signal {}",
+    "build failed: out of memory",
+    "build failed: out of memory ({} MiB; clever scale --build-flavor {} gives more)",
+    "build failed: the disk has less than {} MiB left",
+    "build failed: the disk has less than {} files left",
+    "build failed: took too long",
+    "build failed: {} has more than {} MiB",
+    "build failed: {} has more than {} files",
+    "build failed: {}: folders are nested too deep",
+    "by {}",
+    "it could not be renewed",
+    "it could not be renewed (last try: {})",
+    "it said no more",
+    "it was never started",
+    "its agent is in no package index",
+    "its middleware is in no package index",
+    "migration {}: {}",
+    "nobody has said that the registries hold the new origin (confirm: registered)",
+    "nobody looks from outside: name a looking glass in observers.looking_glasses",
+    "nothing answers on port {}, {}",
+    "nothing listens on port {}",
+    "the SSH gateway cannot listen on {}:{}: {}",
+    "the app must listen on 0.0.0.0:{}",
+    "the app's own (PORT)",
+    "the certificate authority {}",
+    "the certificate of {} ends in {} days: {}",
+    "the certificate of {} ends within a day: {}",
+    "the certificate of {} has ended: {}",
+    "the intent has no historical provider: there is nothing to migrate from",
+    "the redirection of port {} cannot listen: {}",
+    "upload a new one",
+    "upload a new one (last try: {})",
+    "{} does not answer",
+    "{} has more than {} MiB",
+    "{} has more than {} files",
+    "{} sees {} from AS{} still",
+    "{}: folders are nested too deep",
+}
+
+
+def given() -> Iterator[str]:
+    for file, tree in SOURCES.trees.items():
+        for node in ast.walk(tree):
+            at = GIVEN.get(called(node)) if isinstance(node, ast.Call) else None
+            if at is None or not isinstance(node, ast.Call):
+                continue
+            positional = node.args[at : at + 1] if isinstance(at, int) else []
+            named = [each.value for each in node.keywords if each.arg == at]
+            for argument in [*positional, *named]:
+                yield from SOURCES.texts(argument, file)
+
+
+@cache
+def said() -> frozenset[str]:
+    """Every sentence; not those that only put others together."""
+    raised = (text for file, _, argument in SOURCES.raised() for text in SOURCES.texts(argument, file))
+    returned = (text for where in RETURNED.split() for text in SOURCES.returned(where))
+    found = {*raised, *returned, *given()}
+    return frozenset(each for each in found if re.search("[a-z]", each) and not AT_A_START.match(each))
+
+
+def told() -> dict[str, str]:
+    return table(DEPLOYMENTS, "sentences") | table(OPERATIONS, "sentences")
+
+
+def test_every_sentence_that_the_platform_says_of_itself_has_a_french_one() -> None:
+    missing = said() - set(told()) - set(table("refusals.fr.ts", "sentences"))
+    assert not missing, "\n".join(sorted(missing))
+
+
+def test_no_sentence_is_told_that_is_gone() -> None:
+    assert set(told()) - said() == PARTS
+
+
+def test_no_sentence_stands_in_two_tables() -> None:
+    tables = [set(table(name, "sentences")) for name in (DEPLOYMENTS, OPERATIONS, "refusals.fr.ts")]
+    assert not (tables[0] & tables[1] | tables[0] & tables[2] | tables[1] & tables[2])
+
+
+def test_a_french_sentence_names_what_the_english_one_names_and_is_another() -> None:
+    for text, french in told().items():
+        used = {int(each) for each in re.findall(r"\{=?(\d)\}", french)}
+        assert used == set(range(1, text.count("{}") + 1)), f"{text}: {french}"
+        assert french and (french != text or text in ("Git", "Console", "migration {}: {}")), text
+
+
+ACTIONS = Sources("api/ ssh/")
+
+
+def actions() -> set[str]:
+    """What is written to the audit of organisations and people, `{}` where a word of a few stands."""
+    found = {
+        text
+        for file, tree in ACTIONS.trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and called(node) == "record" and len(node.args) > 2
+        for text in ACTIONS.texts(node.args[2], file)
+    }
+    return {each for each in found | {"ssh.open"} if not each.startswith("network.")}
+
+
+def test_every_action_of_the_audit_has_french_words() -> None:
+    known = table(OPERATIONS, "actions")
+    patterns = [re.compile(re.escape(each).replace(r"\{\}", "[a-z]+")) for each in actions()]
+    assert [each.pattern for each in patterns if not any(each.fullmatch(name) for name in known)] == []
+    assert [name for name in known if not any(each.fullmatch(name) for each in patterns)] == []
+
+
+def test_every_event_that_others_may_be_told_of_has_french_words() -> None:
+    assert set(table(OPERATIONS, "events")) == {*notifications.EVENTS, *notifications.META}
