@@ -28,6 +28,7 @@ PARTS = (
     "Domain {} is already taken by another application; {}", "Method Not Allowed", "Not Found",
     "to prove that it is yours, set a TXT record {} with the text {} and try again",
     "an internal error happened; it was logged",
+    "this machine has no {}; install it, or apt-get and dpkg-deb, with which Havre fetches {} by itself",
 )  # fmt: skip
 # Functions that are given a part of a sentence, and where it stands among their arguments.
 MAKERS = {"edge/model.py": ("_invalid", 1)}

@@ -138,6 +138,7 @@ ROUTES: dict[str, Who] = {
     f"GET {A}/addons": "member",
     f"GET {A}/addons/env": "member",
     f"GET {A}/dependencies": "member",
+    f"GET {A}/dependents": "member",
     f"GET {A}/dependencies/env": "insider",
     f"PUT {A}/dependencies/{{dependency_id}}": "developer",
     f"DELETE {A}/dependencies/{{dependency_id}}": "developer",

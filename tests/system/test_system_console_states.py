@@ -142,10 +142,10 @@ def walk(before: Desk) -> Walk:
     return Walk(tab, empty, owner, app, answers)
 
 
-def _made(tab: Tab, path: str, body: dict[str, Any]) -> str:
-    ask = """([path, body]) => fetch(path, { method: 'POST', body: JSON.stringify(body),
+def _made(tab: Tab, path: str, body: dict[str, Any], *, method: str = "POST") -> str:
+    ask = """([path, body, method]) => fetch(path, { method, body: JSON.stringify(body),
         headers: { 'X-Havre-Console': '1', 'Content-Type': 'application/json' } }).then(answer => answer.json())"""
-    found = tab.page.evaluate(ask, [path, body])
+    found = tab.page.evaluate(ask, [path, body, method])
     assert "id" in found, found
     return str(found["id"])
 
@@ -240,6 +240,90 @@ def test_what_the_api_refuses_is_said_in_french(before: Desk, walk: Walk) -> Non
     finally:
         walk.answers.status = 0
     assert tab.violations() == tab.outside == tab.broken == []
+
+
+def test_what_the_platform_says_of_a_deployment_is_said_in_french_and_what_a_program_says_stays(
+    before: Desk, walk: Walk
+) -> None:
+    said = {
+        "build failed: out of memory (512 MiB; clever scale --build-flavor M gives more)": "mémoire épuisée (512 Mio",
+        "build failed: Not Found": "le build a échoué : Not Found",
+        "the app ended while it started: exit code 3": "pendant son démarrage : code de retour 3",
+        "words that nobody knows": "words that nobody knows",
+    }
+    tab, deployments = before.operator(language="fr-FR"), re.compile(r"/deployments(\?|/[^/]+/progress)")
+    row = {"id": 1, "uuid": "deployment_x", "date": 1_800_000_000_000, "endedAt": 1_800_000_001_000, "state": "FAIL"}
+    row |= {"action": "DEPLOY", "commit": "0" * 40, "author": {"name": "Havre"}}
+    row |= {"cause": "Monitoring/Scaling: 2 × S because no request came for 60 s"}
+    shown: dict[str, Any] = {}
+
+    def answer(route: Route) -> None:
+        body = shown if "/progress" in route.request.url else [row]
+        route.fulfill(body=json.dumps(body), content_type="application/json")
+
+    tab.page.route(deployments, answer)
+    for english, french in said.items():
+        shown |= row | {"id": "deployment_x", "number": 1, "startedAt": row["date"], "author": "Havre"}
+        shown |= {"error": english, "note": "", "steps": []}
+        tab.open(walk.path(f"{A}/activity"))
+        expect(tab.page.get_by_role("alert")).to_contain_text(french)
+        expect(tab.page.get_by_text("2 × S, car aucune demande n’est venue pendant 60 s")).to_be_visible()
+    assert tab.violations() == tab.outside == tab.broken == []
+
+
+def test_an_application_shows_who_needs_it(walk: Walk) -> None:
+    tab, apps = walk.tab, f"/v2/organisations/{walk.owner}/applications"
+    other = _made(tab, apps, _application(tab) | {"name": "needy"})
+    tab.open(walk.path(f"{A}/service-dependencies"))
+    needing = tab.page.locator("main .panel", has_text="Applications that need this one")
+    expect(needing).to_contain_text("No application needs it")
+    _made(tab, f"{apps}/{other}/dependencies/{walk.app}", {}, method="PUT")
+    expect(needing.get_by_role("link", name="needy")).to_be_visible()  # by itself
+    _made(tab, f"{apps}/{other}/dependencies/{walk.app}", {}, method="DELETE")
+    expect(needing).to_contain_text("No application needs it")
+    _made(tab, f"{apps}/{other}", {}, method="DELETE")
+    assert tab.violations() == tab.outside == tab.broken == []
+
+
+# What a page says: its texts and what is read out or stands in empty fields.
+SAID = """() => {
+  const found = [], seen = root => {
+    for (const each of root.querySelectorAll('*')) {
+      if (each.closest('script, style, code, pre, option[value]')) continue;
+      for (const name of ['aria-label', 'placeholder', 'title']) found.push(each.getAttribute(name) ?? '');
+      for (const node of each.childNodes) if (node.nodeType === 3) found.push(node.data.replace(/\\s+/g, ' ').trim());
+      if (each.shadowRoot) seen(each.shadowRoot);
+    }
+  };
+  seen(document.body);
+  return [...new Set(found)].filter(text => /[A-Za-z]{3}/.test(text));
+}"""
+# The same in both languages: words, names of things and people, codes, what is typed as it stands.
+ALIKE = re.compile(
+    r"""(1\ )?applications? | Actions | Admin | Applications | CNAME | CPUs? | Commit | DNS | Date | Description | Docker | Expert
+    | Format | Git | Havre.* | Installation | Instances? | Isolation | JSON | Manager | Notifications | Options | Organisations?
+    | Quotas | Sessions | Simple | TLS | URL | Webhooks | cgroup.* | clever | cleverapps | default | git | instances | migrations
+    | routes | sessions | sources | veth | pasta | proxy | (Empty|Quiet|Operator|quiet).* | (Applications|Instances):.*
+    | Chrome.* | [A-Z]+_[A-Z]+ | DATADOG | ELASTICSEARCH | NEWRELIC | flowdock | gitter | raw | slack | nano | pico
+    | (Elixir|Haskell|Java|Linux|Node|PHP|Play|Python|Ruby|Rust|Scala|Static|Go)\b[^:]* | -----.*
+    | base-files.* | &nbsp; | (/|https:|ssh-|\S+@|shop\.)\S*(\ AAAA…)? | production\ team:web | This\ console\ needs.*""",
+    re.VERBOSE,
+)
+
+
+def test_no_page_is_english_where_french_is_chosen(before: Desk, walk: Walk) -> None:
+    tabs = [before.operator(language=each) for each in ("en-GB", "fr-FR")]
+    alike: dict[str, set[str]] = {}
+    for route in ROUTES:
+        said: list[set[str]] = []
+        for tab in tabs:
+            tab.page.goto(tab.origin + walk.path(route))
+            tab.settle()
+            said.append(set(tab.page.evaluate(SAID)))
+        for text in said[0] & said[1]:
+            if not ALIKE.fullmatch(text):
+                alike.setdefault(text, set()).add(route)
+    assert not alike, "\n".join(f"{text}: {sorted(routes)[0]}" for text, routes in sorted(alike.items()))
 
 
 def test_every_page_says_that_the_platform_is_killed_and_comes_back_by_itself(before: Desk, walk: Walk) -> None:

@@ -63,8 +63,11 @@ export function took(ms: number): string {
   return `${Math.floor(seconds / 60)} min ${String(Math.floor(seconds % 60)).padStart(2, '0')} s`;
 }
 
+const BYTES = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+const OCTETS = ['o', 'Kio', 'Mio', 'Gio', 'Tio'];
+
 export function bytes(value: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const units = language() === 'fr' ? OCTETS : BYTES;
   let left = value;
   let unit = 0;
   while (left >= 1024 && unit < units.length - 1) {

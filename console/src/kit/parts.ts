@@ -2,7 +2,7 @@
 import { html, nothing, svg, type TemplateResult } from 'lit';
 import { say } from '../cc/core';
 import { w } from '../words';
-import { clock, moment, number } from './format';
+import { bytes, clock, moment, number } from './format';
 import { icon, type IconName } from './icons';
 import type { Condition, Flavor } from './types';
 
@@ -66,7 +66,7 @@ export function panel(
 }
 
 export function memoryWords(found: Flavor): string {
-  return found.mem >= 1024 ? `${number(found.mem / 1024, 1)} GiB` : `${found.mem} MiB`;
+  return bytes(found.mem * 1024 ** 2);
 }
 
 export function flavorWords(found: Flavor): string {

@@ -46,7 +46,7 @@ function form(found: Partial<Consumer>, save: (event: SubmitEvent) => void, isBu
         each =>
           html`<label class="check"
             ><input type="checkbox" name=${each} .checked=${found.rights?.[each] ?? false} /><span
-              >${each.replaceAll('_', ' ')}</span
+              >${w.grants[each] ?? each}</span
             ></label
           >`,
       )}

@@ -1,4 +1,4 @@
-/** Which applications an application needs: what those publish becomes its variables. */
+/** Which applications an application needs, and which need it: what one publishes becomes the variables of the other. */
 import { html, nothing, type TemplateResult } from 'lit';
 import { call, get } from '../kit/api';
 import { icon } from '../kit/icons';
@@ -11,6 +11,7 @@ import { w } from '../words';
 
 interface Shown {
   linked: Application[];
+  dependents: Application[];
   others: Glance[];
 }
 
@@ -19,8 +20,12 @@ class Dependencies extends Page<Shown> {
     return w.sections['hv-dependencies'] ?? '';
   }
 
+  private get app(): string {
+    return `/v2/organisations/${this.params.owner}/applications/${this.params.app}`;
+  }
+
   private get base(): string {
-    return `/v2/organisations/${this.params.owner}/applications/${this.params.app}/dependencies`;
+    return `${this.app}/dependencies`;
   }
 
   protected override wakes(change: Change): boolean {
@@ -28,17 +33,18 @@ class Dependencies extends Page<Shown> {
   }
 
   protected async load(): Promise<Shown> {
-    const [linked, overview] = await Promise.all([
+    const [linked, dependents, overview] = await Promise.all([
       get<Application[]>(this.base),
+      get<Application[]>(`${this.app}/dependents`),
       shared.fresh(this.params.owner ?? ''),
     ]);
     const known = new Set([this.params.app, ...linked.map(each => each.id)]);
-    return { linked, others: overview.applications.filter(each => !known.has(each.id)) };
+    return { linked, dependents, others: overview.applications.filter(each => !known.has(each.id)) };
   }
 
-  protected view({ linked, others }: Shown): TemplateResult {
+  protected view({ linked, dependents, others }: Shown): TemplateResult {
     const may = shared.can('write');
-    return panel(
+    return html`${panel(
       w.needs,
       html`<p class="soft">${w.needsHint}</p>
         ${
@@ -56,25 +62,28 @@ class Dependencies extends Page<Shown> {
         ${
           linked.length
             ? html`<ul class="rows names">
-                ${linked.map(each => {
-                  const glance = shared.app(each.id);
-                  return html`<li>
-                    <span class="name"
-                      ><a href="/organisations/${each.ownerId}/applications/${each.id}"
-                        ><strong>${each.name}</strong></a
-                      >
-                      ${glance ? condition(glance.condition) : nothing}<span class="soft"
-                        >${each.instance.variant.name}</span
-                      ></span
-                    >
-                    ${may ? html`<button class="button small danger" aria-label="${w.unlink}: ${each.name}" @click=${() => this.drop(each)}>${icon('cross')} ${w.unlink}</button>` : nothing}
-                  </li>`;
-                })}
+                ${linked.map(
+                  each =>
+                    html`<li>
+                      ${name(each)}
+                      ${may ? html`<button class="button small danger" aria-label="${w.unlink}: ${each.name}" @click=${() => this.drop(each)}>${icon('cross')} ${w.unlink}</button>` : nothing}
+                    </li>`,
+                )}
               </ul>`
             : html`<p class="soft">${w.noDependencies}</p>`
         }`,
       { glyph: 'box' },
-    );
+    )}
+    ${panel(
+      w.neededBy,
+      dependents.length
+        ? html`<p class="soft">${w.neededByHint}</p>
+            <ul class="rows names">
+              ${dependents.map(each => html`<li>${name(each)}</li>`)}
+            </ul>`
+        : html`<p class="soft">${w.noDependents}</p>`,
+      { glyph: 'link' },
+    )}`;
   }
 
   private add(event: SubmitEvent): void {
@@ -87,6 +96,16 @@ class Dependencies extends Page<Shown> {
       void this.act(() => call('DELETE', `${this.base}/${each.id}`), w.removed);
     }
   }
+}
+
+function name(each: Application): TemplateResult {
+  const glance = shared.app(each.id);
+  return html`<span class="name"
+    ><a href="/organisations/${each.ownerId}/applications/${each.id}"><strong>${each.name}</strong></a>
+    ${glance ? condition(glance.condition) : nothing}<span class="soft"
+      >${each.instance.variant.name}</span
+    ></span
+  >`;
 }
 
 customElements.define('hv-dependencies', Dependencies);

@@ -8,6 +8,7 @@ import { panel } from '../kit/parts';
 import { pushCommands } from '../kit/push';
 import { shared } from '../kit/state';
 import type { Application, Flavor } from '../kit/types';
+import { told } from '../kit/told';
 import { w } from '../words';
 
 interface Product {
@@ -20,6 +21,7 @@ interface Product {
 }
 
 class NewApp extends Page<Product[]> {
+  protected override readonly tells = true;
   static override properties = {
     ...Page.properties,
     kind: { state: true },
@@ -49,7 +51,6 @@ class NewApp extends Page<Product[]> {
   protected view(products: Product[]): TemplateResult {
     if (this.made) return this.next(this.made);
     const product = products.find(each => each.variant.slug === this.kind) ?? products[0];
-    const lacks = (each: Product): boolean => /not on this machine/.test(each.description);
     return html`<form @submit=${this.create}>
       ${panel(
         w.whatKind,
@@ -58,7 +59,7 @@ class NewApp extends Page<Product[]> {
           <div>
             ${products.map(
               each =>
-                html`<label title=${each.description}>
+                html`<label title=${titleOf(each)}>
                   <input
                     type="radio"
                     name="kind"
@@ -147,5 +148,11 @@ class NewApp extends Page<Product[]> {
     }, w.created);
   }
 }
+
+/** What of it is not on this machine; empty: nothing. */
+const lackOf = (each: Product): string => /\(not on this machine: (.*)\)/.exec(each.description)?.[1] ?? '';
+const lacks = (each: Product): boolean => lackOf(each) !== '';
+const titleOf = (each: Product): string =>
+  each.variant.name + (lacks(each) ? ` (${told(lackOf(each))})` : '');
 
 customElements.define('hv-new-app', NewApp);

@@ -355,6 +355,10 @@ const en = {
   needsHint: 'What they publish becomes variables of this one at its next start.',
   noDependencies:
     'It needs none. Link another application, and what that one publishes becomes variables here.',
+  neededBy: 'Applications that need this one',
+  neededByHint:
+    'What this one publishes becomes their variables. Think of them before it is stopped or deleted.',
+  noDependents: 'No application needs it.',
   unlinkQuestion: (name: string) => `Unlink ${name}? Its variables are gone at the next start.`,
 
   // drains
@@ -398,6 +402,19 @@ const en = {
   newConsumer: 'New consumer',
   homePage: 'Home page',
   baseUrl: 'Where it may send people back to',
+  grants: {
+    access_organisations: 'access organisations',
+    access_organisations_bills: 'access organisations bills',
+    access_organisations_consumption_statistics: 'access organisations consumption statistics',
+    access_organisations_credit_count: 'access organisations credit count',
+    access_personal_information: 'access personal information',
+    manage_organisations: 'manage organisations',
+    manage_organisations_applications: 'manage organisations applications',
+    manage_organisations_members: 'manage organisations members',
+    manage_organisations_services: 'manage organisations services',
+    manage_personal_information: 'manage personal information',
+    manage_ssh_keys: 'manage SSH keys',
+  } as Record<string, string>,
   mayAskFor: 'It may ask people for the right to',
   credentials: 'Credentials',
   keyWord: 'Key',

@@ -350,6 +350,10 @@ const fr: Words = {
   needsHint: 'Ce qu’elles publient devient ses variables à son prochain démarrage.',
   noDependencies:
     'Elle n’en a besoin d’aucune. Liez une autre application : ce qu’elle publie devient ici des variables.',
+  neededBy: 'Applications qui ont besoin de celle-ci',
+  neededByHint:
+    'Ce que celle-ci publie devient leurs variables. Pensez à elles avant de l’arrêter ou de la supprimer.',
+  noDependents: 'Aucune application n’en a besoin.',
   unlinkQuestion: name => `Délier ${name} ? Ses variables disparaîtront au prochain démarrage.`,
 
   newDrain: 'Envoyer les lignes ailleurs aussi',
@@ -392,6 +396,19 @@ const fr: Words = {
   newConsumer: 'Nouveau consommateur',
   homePage: 'Page d’accueil',
   baseUrl: 'Où il peut renvoyer les gens',
+  grants: {
+    access_organisations: 'voir les organisations',
+    access_organisations_bills: 'voir les factures des organisations',
+    access_organisations_consumption_statistics: 'voir la consommation des organisations',
+    access_organisations_credit_count: 'voir les crédits des organisations',
+    access_personal_information: 'voir les informations personnelles',
+    manage_organisations: 'gérer les organisations',
+    manage_organisations_applications: 'gérer les applications des organisations',
+    manage_organisations_members: 'gérer les membres des organisations',
+    manage_organisations_services: 'gérer les services des organisations',
+    manage_personal_information: 'gérer les informations personnelles',
+    manage_ssh_keys: 'gérer les clés SSH',
+  },
   mayAskFor: 'Il peut demander aux gens le droit de',
   credentials: 'Identifiants',
   keyWord: 'Clé',

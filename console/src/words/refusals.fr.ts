@@ -176,6 +176,8 @@ export const sentences: Record<string, string> = {
   '{} is not the full id of a commit (40 hexadecimal digits)':
     '{1} n’est pas l’identifiant complet d’un commit (40 chiffres hexadécimaux)',
   'apps of type {} cannot run here: {}': 'les applications de type {1} ne peuvent pas tourner ici : {2}',
+  'this machine has no {}; install it, or apt-get and dpkg-deb, with which Havre fetches {} by itself':
+    'cette machine n’a pas {1} ; installez-le, ou apt-get et dpkg-deb, avec lesquels Havre prend {2} lui-même',
   'the lifetime of an app is one of {}': 'la durée de vie d’une application est l’une de {1}',
   'instanceLifetime is REGULAR or TASK': 'instanceLifetime est REGULAR ou TASK',
   'instances: 1 <= minimum <= maximum <= {}, not {} to {}':

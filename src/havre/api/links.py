@@ -35,6 +35,17 @@ async def dependencies(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) 
     return await ctx.read(look)
 
 
+@router.get(APP + "/dependents")
+async def dependents(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> list[models.Application]:
+    """The applications that need this one: the reverse of their dependencies."""
+
+    def look(conn: sa.Connection) -> list[models.Application]:
+        app = found(conn, actor, owner, app_id)
+        return [shown(ctx, conn, actor, each) for each in linked.dependents(conn, app)]
+
+    return await ctx.read(look)
+
+
 @router.get(APP + "/dependencies/env")
 async def dependencies_env(ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str) -> list[models.LinkedEnv]:
     def look(conn: sa.Connection) -> list[models.LinkedEnv]:

@@ -36,6 +36,12 @@ def dependencies(conn: sa.Connection, app: App) -> list[App]:
     return [each for each in found if each is not None]
 
 
+def dependents(conn: sa.Connection, app: App) -> list[App]:
+    """The apps that depend on `app` and are not being deleted, by name; each is of the same owner."""
+    found = [tables.app(conn, id) for id in linked_tables.dependents(conn, app.id)]
+    return sorted((each for each in found if each is not None and not each.deleted), key=lambda each: each.name)
+
+
 def dependencies_env(conn: sa.Connection, app: App) -> list[tuple[App, dict[str, str]]]:
     return [(each, linked_tables.published(conn, each.id)) for each in dependencies(conn, app)]
 
@@ -76,8 +82,7 @@ def publish(tx: Tx, app: App, env: dict[str, str], *, actor_id: str) -> list[App
         return []
     linked_tables.set_published(tx, app.id, env)
     tx.emit("apps.config.published", owner_id=app.owner_id, actor_id=actor_id, subject=app.id)
-    found = [tables.app(tx.conn, id) for id in linked_tables.dependents(tx.conn, app.id)]
-    return [each for each in found if each is not None and each.serving is not None and not each.deleted]
+    return [each for each in dependents(tx.conn, app) if each.serving is not None]
 
 
 def tags(conn: sa.Connection, app: App) -> list[str]:
