@@ -6,7 +6,6 @@ import { Refused } from './api';
 import { icon } from './icons';
 import { live, type Change } from './live';
 import { shared } from './state';
-import { canTell } from './told';
 
 const SETTLE_MS = 120;
 const AGAIN_MS = 2_000;
@@ -34,9 +33,6 @@ export abstract class Page<T> extends LitElement {
   /** The page's heading, also the window's title. */
   abstract get heading(): string;
 
-  /** Whether it shows sentences of the platform: they are there when it is. */
-  protected readonly tells: boolean = false;
-
   /** Whether the page shows something that `change` is about. */
   protected wakes(_change: Change): boolean {
     return false;
@@ -48,10 +44,12 @@ export abstract class Page<T> extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    const again = (): void => this.requestUpdate(); // what is drawn in another theme
+    const again = (): void => this.requestUpdate(); // what is drawn in another theme, what can be told by now
     window.addEventListener('hv-theme', again);
+    window.addEventListener('hv-told', again);
     this.stop.push(
       () => window.removeEventListener('hv-theme', again),
+      () => window.removeEventListener('hv-told', again),
       live.listen(change => {
         if (change === 'back' || this.wakes(change)) this.lookSoon();
         else if (this.failure && change.name.startsWith('governance.')) this.lookSoon(); // a role, a key
@@ -84,9 +82,7 @@ export abstract class Page<T> extends LitElement {
     const turn = ++this.turn;
     try {
       if (this.params.owner) await shared.of(this.params.owner); // what the caller may do there
-      const words = this.tells ? canTell() : undefined;
       const found = await this.load();
-      await words;
       if (turn !== this.turn) return;
       this.data = found;
       this.failure = undefined;

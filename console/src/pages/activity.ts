@@ -39,7 +39,6 @@ const MORE = 25;
 const TICK_MS = 200;
 
 class Activity extends Page<Shown> {
-  protected override readonly tells = true;
   static override properties = {
     ...Page.properties,
     limit: { state: true },

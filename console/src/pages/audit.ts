@@ -27,7 +27,6 @@ const MORE = 200;
 const MOST = 1000;
 
 class Audit extends Page<{ entries: Entry[]; names: Map<string, string> }> {
-  protected override readonly tells = true;
   static override properties = { ...Page.properties, sought: { state: true }, limit: { state: true } };
   declare sought: string;
   declare limit: number;

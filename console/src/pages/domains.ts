@@ -70,7 +70,6 @@ const UNSETTLED_MS = 12_000; // a little longer than the server keeps what it he
 const SETTLED_MS = 60_000;
 
 class Domains extends Page<Shown> {
-  protected override readonly tells = true;
   static override properties = { ...Page.properties, proof: { state: true }, wanted: { state: true } };
   declare proof: Proof | null;
   declare wanted: string;

@@ -31,7 +31,6 @@ const KINDS: Record<string, string[]> = {
 };
 
 class Drains extends Page<Drain[]> {
-  protected override readonly tells = true;
   static override properties = { ...Page.properties, kind: { state: true } };
   declare kind: string;
 

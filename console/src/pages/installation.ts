@@ -48,7 +48,6 @@ const ROOMS_MS = 10_000; // how rooms are is told by no event
 const MACHINE_MS = 60_000; // as long as the server keeps what it measured
 
 class Installation extends Page<Shown> {
-  protected override readonly tells = true;
   static override properties = {
     ...Page.properties,
     disk: { state: true },

@@ -9,7 +9,7 @@ import { Page } from '../kit/page';
 import { badge, confirmed, panel } from '../kit/parts';
 import { go } from '../kit/router';
 import { shared } from '../kit/state';
-import { told } from '../kit/told';
+import { canTell, told } from '../kit/told';
 import { w } from '../words';
 
 interface Row {
@@ -21,7 +21,6 @@ const ROLES = ['ADMIN', 'MANAGER', 'DEVELOPER', 'ACCOUNTING'] as const;
 const RIGHTS = { ADMIN: 5, MANAGER: 4, DEVELOPER: 3, ACCOUNTING: 1 };
 
 class Members extends Page<MemberList> {
-  protected override readonly tells = true;
   get heading(): string {
     return w.sections['hv-members'] ?? '';
   }
@@ -102,8 +101,11 @@ class Members extends Page<MemberList> {
 
   private async invite({ email, role }: { email: string; role: string }): Promise<void> {
     const body = { email: email.trim(), role };
-    const ask = async (): Promise<void> =>
-      say(told((await call<{ message: string }>('POST', this.base, body)).message));
+    const ask = async (): Promise<void> => {
+      const { message } = await call<{ message: string }>('POST', this.base, body);
+      await canTell();
+      say(told(message));
+    };
     if (await this.act(ask, '')) emptyInvitation(this);
   }
 

@@ -21,7 +21,6 @@ interface Product {
 }
 
 class NewApp extends Page<Product[]> {
-  protected override readonly tells = true;
   static override properties = {
     ...Page.properties,
     kind: { state: true },

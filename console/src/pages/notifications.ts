@@ -37,7 +37,6 @@ interface Shown {
 }
 
 class Notifications extends Page<Shown> {
-  protected override readonly tells = true;
   static override properties = { ...Page.properties, opened: { state: true } };
   declare opened: { id: string; found: Delivery[] } | null;
 

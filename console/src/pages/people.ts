@@ -35,7 +35,6 @@ interface Shown {
 }
 
 class People extends Page<Shown> {
-  protected override readonly tells = true;
   static override properties = { ...Page.properties, made: { state: true } };
   declare made: { email: string; password: string } | null;
 
