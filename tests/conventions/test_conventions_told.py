@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 from havre.notifications import model as notifications
@@ -29,6 +29,9 @@ GIVEN: dict[str, int | str] = {
     "deploy_again": "cause", "_cancel_all": "why", "abandon": "why", "_write": "progress", "_end": "error", "change": "note",
     "Health": "error", "DrainCheck": "message",
 }  # fmt: skip
+# What `havre doctor` finds, and what follows from it.
+MACHINE = Sources("kernel/doctor.py drivers/wayout/ drivers/cgroup/ drivers/toolchains/ drivers/debian/")
+FOUND: dict[str, tuple[int | str, ...]] = {"Finding": (2, 3), "WayOut": (1,), "by_proxy": (0,), "replace": ("follows",)}
 # Sentences that are put together from others, or that stand in variables.
 PARTS = {
     ", its processors {} busy",
@@ -61,6 +64,9 @@ PARTS = {
     "its agent is in no package index",
     "its middleware is in no package index",
     "migration {}: {}",
+    "none",
+    "not fetched yet",
+    "not found",
     "nobody has said that the registries hold the new origin (confirm: registered)",
     "nobody looks from outside: name a looking glass in observers.looking_glasses",
     "nothing answers on port {}, {}",
@@ -84,16 +90,16 @@ PARTS = {
 }
 
 
-def given() -> Iterator[str]:
-    for file, tree in SOURCES.trees.items():
+def given(sources: Sources, calls: Mapping[str, tuple[int | str, ...]]) -> Iterator[str]:
+    for file, tree in sources.trees.items():
         for node in ast.walk(tree):
-            at = GIVEN.get(called(node)) if isinstance(node, ast.Call) else None
-            if at is None or not isinstance(node, ast.Call):
+            if not isinstance(node, ast.Call):
                 continue
-            positional = node.args[at : at + 1] if isinstance(at, int) else []
-            named = [each.value for each in node.keywords if each.arg == at]
-            for argument in [*positional, *named]:
-                yield from SOURCES.texts(argument, file)
+            for at in calls.get(called(node), ()):
+                positional = node.args[at : at + 1] if isinstance(at, int) else []
+                named = [each.value for each in node.keywords if each.arg == at]
+                for argument in [*positional, *named]:
+                    yield from sources.texts(argument, file)
 
 
 @cache
@@ -101,7 +107,8 @@ def said() -> frozenset[str]:
     """Every sentence; not those that only put others together."""
     raised = (text for file, _, argument in SOURCES.raised() for text in SOURCES.texts(argument, file))
     returned = (text for where in RETURNED.split() for text in SOURCES.returned(where))
-    found = {*raised, *returned, *given()}
+    told_of = {at: (place,) for at, place in GIVEN.items()}
+    found = {*raised, *returned, *given(SOURCES, told_of), *given(MACHINE, FOUND)}
     return frozenset(each for each in found if re.search("[a-z]", each) and not AT_A_START.match(each))
 
 

@@ -4,6 +4,7 @@ import { ago, bytes } from '../kit/format';
 import { icon } from '../kit/icons';
 import { waiting } from '../kit/page';
 import { badge, panel } from '../kit/parts';
+import { told } from '../kit/told';
 import { w } from '../words';
 
 export interface Finding {
@@ -51,13 +52,12 @@ export function findingsPanel(found: Finding[]): TemplateResult {
 
 function finding(each: Finding): TemplateResult {
   const tone = each.ok ? 'good' : each.fatal ? 'bad' : 'busy';
-  const follows = each.follows && (w.findings[each.what]?.[1] || w.asSeen(each.follows));
   return html`<li>
     <span class="name"
-      >${icon(each.ok ? 'check' : 'alert')}<strong>${w.findings[each.what]?.[0] || each.what}</strong>
+      >${icon(each.ok ? 'check' : 'alert')}<strong>${w.findings[each.what] ?? each.what}</strong>
       ${badge(each.ok ? w.able : each.fatal ? w.unable : w.limited, tone)}
-      <span class="soft">${w.asSeen(each.seen)}</span>
-      ${follows ? html`<span class="soft follows">→ ${follows}</span>` : nothing}</span
+      <span class="soft">${told(each.seen)}</span>
+      ${each.follows ? html`<span class="soft follows">→ ${told(each.follows)}</span>` : nothing}</span
     >
   </li>`;
 }

@@ -506,62 +506,20 @@ const fr: Words = {
   limited: 'pas tout',
   lacking: n => `${n} à regarder`,
   findings: {
-    git: ['Git', 'Installez git.'],
-    bubblewrap: ['Bac à sable', 'Aucune application ne peut démarrer.'],
-    namespaces: [
-      'Isolation',
-      'Les applications ne peuvent être isolées : autorisez les espaces de noms d’utilisateurs (sysctl user.max_user_namespaces).',
-    ],
-    'own users': [
-      'Utilisateurs propres',
-      'Seuls des espaces de noms séparent les applications ; démarrez en root pour que chacune ait son utilisateur.',
-    ],
-    limits: [
-      'Limites de mémoire et de processeur',
-      'Ce qui manque n’est pas limité : démarrez en root, ou sous systemd avec Delegate=yes.',
-    ],
-    'system calls': ['Appels système', ''],
-    'way out': ['Sortie vers le réseau', ''],
-    node: ['Node.js', 'Les applications Node ne peuvent être construites.'],
-    'https port': ['Port HTTPS', 'Libérez-le, ou prenez-en un autre.'],
-    'http port': ['Port HTTP', 'Libérez-le, ou prenez-en un autre.'],
-    'ssh port': ['Port SSH', 'Pas de clever ssh : réglez [ssh] port.'],
-    disk: ['Disque', 'Les builds échoueront : libérez de la place.'],
-    stacks: [
-      'Paquets',
-      'Les types d’applications dont les programmes manquent ici sont refusés : installez-les, ou apt et dpkg.',
-    ],
+    git: 'Git',
+    bubblewrap: 'Bac à sable',
+    namespaces: 'Isolation',
+    'own users': 'Utilisateurs propres',
+    limits: 'Limites de mémoire et de processeur',
+    'system calls': 'Appels système',
+    'way out': 'Sortie vers le réseau',
+    node: 'Node.js',
+    'https port': 'Port HTTPS',
+    'http port': 'Port HTTP',
+    'ssh port': 'Port SSH',
+    disk: 'Disque',
+    stacks: 'Paquets',
   },
-  asSeen: text =>
-    text
-      .replace(/^(\d+), ours$/, '$1, le nôtre')
-      .replace(/^(\d+) MiB free at /, '$1 Mio libres sur ')
-      .replace(/^(\d+) in (.*), lists of packages: /, '$1 dans $2, listes de paquets : ')
-      .replace('not fetched yet', 'pas encore prises')
-      .replace(
-        /apps see the host.s own .usr, read-only/,
-        'les applications voient le /usr de l’hôte, en lecture',
-      )
-      .replace(/^a user for each app$/, 'un utilisateur par application')
-      .replace(/^one user for all apps$/, 'un utilisateur pour toutes les applications')
-      .replace(/^user, pid, mount, network$/, 'utilisateurs, processus, montages, réseau')
-      .replace(
-        /^apps and builds have a network of their own/,
-        'les applications et les builds ont leur propre réseau',
-      )
-      .replace(', masqueraded (IPv4)', ', masqué (IPv4)')
-      .replace(', through pasta', ', par pasta')
-      .replace(
-        'apps and builds leave through an HTTP(S) proxy, which programs must honour',
-        'les applications et les builds sortent par un mandataire HTTP(S), que les programmes doivent respecter',
-      )
-      .replace('pasta is not installed', 'pasta n’est pas installé')
-      .replace('/dev/net/tun cannot be opened', '/dev/net/tun ne peut être ouvert')
-      .replace(/^filtered$/, 'filtrés')
-      .replace(/^no filter for this architecture$/, 'aucun filtre pour cette architecture')
-      .replace(' (our own, whatever the host has)', ' (le nôtre, quoi qu’ait l’hôte)')
-      .replace(/^not found$/, 'introuvable')
-      .replace(/^none$/, 'aucune'),
   disk: 'Disque',
   freeOf: all => `libres sur ${all}`,
   usedOf: (used, all) => `${used} sur ${all}`,
