@@ -37,13 +37,17 @@ def handlers(tree: Any, kind: str) -> Iterator[dict[str, Any]]:
             yield from handlers(each, kind)
 
 
-def test_no_proxy_keeps_a_connection_counts_failures_or_cuts_a_stream() -> None:
+def test_a_connection_is_kept_under_a_name_that_changes_with_whom_it_leads_to_and_under_no_other() -> None:
+    """The control plane, an app, its instance for who stays and when that is gone: a connection for each request."""
     proxies = list(handlers(static_config(settings()), "reverse_proxy"))
-    assert (
-        len(proxies) == 7
-    )  # the control plane; on each port an app, its instance for who stays, and when that is gone
-    for each in proxies:
-        assert each["transport"]["keep_alive"] == {"enabled": False}
+    kept = [each for each in proxies if "matchers.file.absolute" in each["upstreams"][0]["dial"]]
+    assert len(kept) == 4, "on each port the short way and the long one"
+    assert all(each["transport"]["keep_alive"] == {"idle_timeout": "1000ms"} for each in kept)
+    assert all(each["transport"]["keep_alive"] == {"enabled": False} for each in proxies if each not in kept)
+
+
+def test_no_proxy_counts_failures_or_cuts_a_stream() -> None:
+    for each in handlers(static_config(settings()), "reverse_proxy"):
         assert each["stream_close_delay"] == "24h"
         assert "health_checks" not in each and "trusted_proxies" not in each
 

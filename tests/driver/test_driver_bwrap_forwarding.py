@@ -176,7 +176,7 @@ async def test_instances_that_share_a_socket_share_the_load(rig: Rig) -> None:
         loads = sorted([(await seen(engine, id)).in_flight for id in ids])
         for stream in held:
             await stream.aclose()
-    assert loads[0] >= 7 and loads[-1] <= 13, f"30 requests fell on {loads}"
+    assert loads[0] >= 4 and loads[-1] <= 16, f"30 requests fell on {loads}"
 
 
 async def test_an_app_that_never_takes_its_connections_stalls_itself_alone(rig: Rig) -> None:

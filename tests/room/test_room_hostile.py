@@ -18,8 +18,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from havre.cli import doctor
 from havre.drivers import cgroup
+from havre.kernel import doctor
 from havre.kernel.config import Config
 from havre.kernel.units import Strain, UnitSpec
 from tests.hostile_rig import (

@@ -132,7 +132,7 @@ def status(as_json: bool, data: Path | None) -> None:
         figures = ", ".join(f"{name} {value:g}" for name, value in room.figures.items())
         backlog = f"{room.backlog} under way" if room.backlog else ""
         click.echo(
-            f"  {room.name:<12} {room.error or 'well':<30} {', '.join(each for each in (figures, backlog) if each)}"
+            f"  {room.name:<13} {room.error or 'well':<30} {', '.join(each for each in (figures, backlog) if each)}"
         )
     for each in seen.operations:
         click.echo(
