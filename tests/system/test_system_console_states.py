@@ -306,7 +306,7 @@ ALIKE = re.compile(
     | routes | sessions | sources | veth | pasta | proxy | (Empty|Quiet|Operator|quiet).* | (Applications|Instances):.*
     | Chrome.* | [A-Z]+_[A-Z]+ | DATADOG | ELASTICSEARCH | NEWRELIC | flowdock | gitter | raw | slack | nano | pico
     | (Elixir|Haskell|Java|Linux|Node|PHP|Play|Python|Ruby|Rust|Scala|Static|Go)\b[^:]* | -----.*
-    | base-files.* | &nbsp; | (/|https:|ssh-|\S+@|shop\.)\S*(\ AAAA…)? | production\ team:web | This\ console\ needs.*""",
+    | base-files.* | &nbsp; | /.* | stack_.* | (https:|ssh-|\S+@|shop\.)\S*(\ AAAA…)? | production\ team:web | This\ console\ needs.*""",
     re.VERBOSE,
 )
 
