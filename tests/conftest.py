@@ -9,7 +9,7 @@ import pytest
 
 from tests.postgres_rig import PostgresRig
 
-LONG_FIRST = ("survival", "healing", "kinds", "cli_coverage", "console", "deploys", "first_push")
+LONG_FIRST = ("survival", "console_states", "healing", "kinds", "cli_coverage", "console", "deploys", "first_push")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

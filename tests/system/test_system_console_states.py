@@ -311,6 +311,7 @@ ALIKE = re.compile(
 )
 
 
+@pytest.mark.soak  # the tables are held by tests/conventions in every run
 def test_no_page_is_english_where_french_is_chosen(before: Desk, walk: Walk) -> None:
     tabs = [before.operator(language=each) for each in ("en-GB", "fr-FR")]
     alike: dict[str, set[str]] = {}
