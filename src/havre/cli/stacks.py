@@ -76,34 +76,37 @@ def upgrade(apps: tuple[str, ...], all_of_them: bool, as_json: bool, data: Path 
 
 def _until_ended(client: Client, id: str, *, quiet: bool) -> models.UpgradeStatus:
     """Follow an upgrade to the end of its deployments, telling each news of an app once. Raises UnavailableError."""
-    told: dict[str, str] = {}
+    told: set[tuple[str, str]] = set()
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
         seen = client.upgrade(id)
         if seen.status == "undone":
             raise UnavailableError(f"nothing was upgraded: {seen.error}")
         for each in seen.moves:
-            text = _tell(each, is_over=seen.status == "done")
-            if text and told.get(each.app.id) != text and not quiet:
-                click.echo(f"{each.app.name}: {text}")
-            told[each.app.id] = text
+            for text in _tell(each, is_over=seen.status == "done"):
+                if (each.app.id, text) not in told and not quiet:
+                    click.echo(f"{each.app.name}: {text}")
+                told.add((each.app.id, text))
         if seen.status == "done" and not any(each.state == "WIP" for each in seen.moves):
             return seen
         time.sleep(0.5)
     raise UnavailableError(f"the upgrade {id} has not ended within {LIMIT_S:.0f} s; see havre status")
 
 
-def _tell(move: models.UpgradeMove, *, is_over: bool) -> str:
+def _tell(move: models.UpgradeMove, *, is_over: bool) -> tuple[str, ...]:
+    """What there is to say of it by now: what changes is said of one that was quick, too."""
     if move.problem:
-        return move.problem
+        return (move.problem,)
     if not move.changes:
-        return f"stays on {move.old or 'the programs of this machine'}: nothing is newer"
-    if move.state == "OK":
-        return f"serves on {move.new}"
-    if move.state in ("FAIL", "CANCELLED"):
-        return f"{move.state.lower()}, and what served still does (clever logs --deployment-id {move.deployment})"
+        return (f"stays on {move.old or 'the programs of this machine'}: nothing is newer",)
     if move.state is None and not is_over:
-        return ""
+        return ()
     more = f" and {len(move.changes) - 3} more" if len(move.changes) > 3 else ""
     how = "is built again on" if move.rebuilds else "moves to"
-    return f"{how} {move.new}: {'; '.join(move.changes[:3])}{more}"
+    moving = f"{how} {move.new}: {'; '.join(move.changes[:3])}{more}"
+    if move.state == "OK":
+        return moving, f"serves on {move.new}"
+    if move.state in ("FAIL", "CANCELLED"):
+        failed = f"{move.state.lower()}, and what served still does (clever logs --deployment-id {move.deployment})"
+        return moving, failed
+    return (moving,)
