@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from havre.base.errors import InvalidError
 from havre.edge.certificates.model import Certificate, Order, Site
 from havre.edge.certificates.states import CertificateState, Leaf, decide_state
 from havre.edge.leads import Found, Home, Led, Record, asked_for, decide_lead
+from havre.edge.lookup import servers_of
 
 HOME = Home("edge.apps.example.org", ("192.0.2.10", "8.8.4.4", "2001:4860::44"))
 PUBLIC = Home("edge.apps.example.org", ("8.8.4.4",))
@@ -114,3 +116,24 @@ def test_an_uploaded_one_tells_whose_it_is() -> None:
         "uploaded", "Example CA", NOW + 9 * DAY_MS
     )
     assert state(certificate("own", days=9)).is_operators
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("192.0.2.53", (["192.0.2.53"], 53)),
+        ("192.0.2.53:5353, 192.0.2.54:5353", (["192.0.2.53", "192.0.2.54"], 5353)),
+        ("2001:db8::53", (["2001:db8::53"], 53)),
+        ("[2001:db8::53]:5353", (["2001:db8::53"], 5353)),
+    ],
+)
+def test_name_servers_are_addresses_with_a_port_or_without(text: str, expected: tuple[list[str], int]) -> None:
+    assert servers_of(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["ns1.example.net", "192.0.2.53:99999", "192.0.2.53:x", "", "192.0.2.53:53,192.0.2.54:54"]
+)
+def test_what_is_no_name_server_is_told_with_the_setting(text: str) -> None:
+    with pytest.raises(InvalidError, match=r"edge\.resolver"):
+        servers_of(text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -16,6 +18,7 @@ from havre.wire import overview
 router = APIRouter(tags=["stats"])
 BASE = "/v4/stats/organisations/{owner_id}/resources/{resource_id}"
 MOST_MS, MOST_POINTS = 31 * 86_400_000, 2000
+_at = attrgetter("at")
 _DURATION = re.compile(r"P(?:(\d{1,3})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,5})M)?(?:(\d{1,6})S)?)?")
 Span = Annotated[str, Query(max_length=20)]
 
@@ -61,7 +64,8 @@ async def metrics(
     for name in only or ["cpu", "mem"]:
         data = []
         for begin, end in spans:
-            values = [each.cpu if name == "cpu" else each.memory for each in points if begin <= each.at < end]
+            of_span = points[bisect_left(points, begin, key=_at) : bisect_left(points, end, key=_at)]
+            values = [each.cpu if name == "cpu" else each.memory for each in of_span]
             if values:
                 data.append({"timestamp": begin * 1000, "value": f"{sum(values) / len(values):.2f}"})
         shown.append({"name": name, "data": data, "resource": app.id, "unit": "percent"})

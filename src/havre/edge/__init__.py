@@ -44,6 +44,7 @@ from havre.edge.intents import (
     unset_favourite,
 )
 from havre.edge.leads import Led
+from havre.edge.lookup import servers_of
 from havre.edge.model import Domain, Redirection, Vhost, parse_name
 from havre.edge.names import Names, NameState, edge_name
 from havre.edge.parts import access_log, ca_file, domain_of, gate_of, ports_of, proxy_of, routes_of
@@ -87,7 +88,10 @@ log = structlog.get_logger()
 
 
 def setup(kernel: Kernel) -> Room:
-    """The room. Its `start` has the proxy running and every route in place before anybody else starts."""
+    """The room. Its `start` has the proxy running and every route in place before anybody else starts. Raises
+    InvalidError naming a setting that nobody can use."""
+    if kernel.config.edge.resolver:
+        servers_of(kernel.config.edge.resolver)
     figures, proxy, routes = Figures(kernel.metrics), proxy_of(kernel), routes_of(kernel)
     certificates = _certificates(kernel, CertificateFigures(kernel.metrics))
     trouble = _Trouble()

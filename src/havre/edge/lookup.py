@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -25,7 +27,7 @@ def open_resolver(resolver: str, *, limit_s: float) -> Resolver:
 
     made = Resolver(configure=not resolver)
     if resolver:
-        made.nameservers, made.port = _servers(resolver)
+        made.nameservers, made.port = servers_of(resolver)
     made.lifetime = limit_s
     return made
 
@@ -80,10 +82,20 @@ async def look_up(resolver: Resolver, host: str) -> Found:
     return UNANSWERED if is_silent else Found("nowhere", cname=cname)
 
 
-def _servers(text: str) -> tuple[list[str], int]:
-    parts = [each.strip().rpartition(":") for each in text.split(",")]
-    hosts = [host.strip("[]") if host else port for host, _, port in parts]
-    ports = {int(port) for host, _, port in parts if host and port.isdigit()} or {53}
+def servers_of(text: str) -> tuple[list[str], int]:
+    """The addresses and the port of `address[:port]`, by commas; an IPv6 address with a port stands in brackets.
+    Raises InvalidError naming the setting."""
+    hosts: list[str] = []
+    ports: set[int] = set()
+    for each in (part.strip() for part in text.split(",")):
+        try:
+            seen = urlsplit(f"//[{each}]" if each.count(":") > 1 and "[" not in each else f"//{each}")
+            hosts.append(str(ipaddress.ip_address(seen.hostname or "")))
+            ports |= {seen.port or 53}
+        except ValueError:
+            raise InvalidError(
+                f"the setting edge.resolver has {each!r}; name servers are addresses: 192.0.2.53, [2001:db8::53]:53"
+            ) from None
     if len(ports) > 1:
         raise InvalidError("the setting edge.resolver names more than one port")
     return hosts, ports.pop()
