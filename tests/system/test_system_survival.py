@@ -53,12 +53,19 @@ def test_the_control_plane_killed_at_each_step(havre: Installation, step: str, p
     until(lambda: deployment_ok(havre, sha), what="the deployment is OK")
     assert havre.clever_json("status", cwd=folder)["status"] == "running"
     until(lambda: len(instances(havre)) == 1, what="only the new instance is left")
+    until(lambda: nothing_is_under_way(havre), what="the operation ended")  # or the next trial would kill this one again
 
 
 def deployment_ok(havre: Installation, sha: str) -> bool:
     with sqlite3.connect(havre.data / "havre.db", timeout=30) as conn:
         rows = conn.execute("select state from deployment where commit_id = ?", (sha,)).fetchall()
     return [state for (state,) in rows] == ["OK"]
+
+
+def nothing_is_under_way(havre: Installation) -> bool:
+    with sqlite3.connect(havre.data / "havre.db", timeout=30) as conn:
+        (count,) = conn.execute("select count(*) from op where status in ('running', 'undoing')").fetchone()
+    return bool(count == 0)
 
 
 def instances(havre: Installation) -> list[Path]:
