@@ -8,10 +8,13 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from havre.notifications import model as notifications
-from tests.conventions.sentences import Sources, called, table
+import pytest
 
-DEPLOYMENTS, OPERATIONS = "deployments.fr.ts", "operations.fr.ts"
+from havre.notifications import model as notifications
+from tests.conventions.sentences import WORDS, Sources, called, table
+
+NAMES = ("causes", "deployments", "machine", "operations", "programs")
+KIT = WORDS.parent / "kit" / "told.ts"
 # Where what ends a deployment, an operation, a pass of a room or a delivery is raised.
 SOURCES = Sources(
     """-drivers/bird -drivers/frr -drivers/irr -drivers/riperest -drivers/rtr -drivers/glass -drivers/netns apps/ drivers/ edge/
@@ -112,12 +115,23 @@ def said() -> frozenset[str]:
     return frozenset(each for each in found if re.search("[a-z]", each) and not AT_A_START.match(each))
 
 
+@cache
+def tables() -> dict[str, dict[str, str]]:
+    return {name: table(f"{name}.fr.ts", "sentences") for name in (*NAMES, "refusals")}
+
+
 def told() -> dict[str, str]:
-    return table(DEPLOYMENTS, "sentences") | table(OPERATIONS, "sentences")
+    return {text: french for name in NAMES for text, french in tables()[name].items()}
+
+
+def subjects() -> dict[str, set[str]]:
+    """What pages tell of, and the tables that they fetch for it."""
+    listed = KIT.read_text().split("const SUBJECTS = {")[1].split("}")[0]
+    return {name: set(re.findall(r"'(\w+)'", line)) for name, line in re.findall(r"^  (\w+): \[(.*)\],$", listed, re.M)}
 
 
 def test_every_sentence_that_the_platform_says_of_itself_has_a_french_one() -> None:
-    missing = said() - set(told()) - set(table("refusals.fr.ts", "sentences"))
+    missing = said() - set(told()) - set(tables()["refusals"])
     assert not missing, "\n".join(sorted(missing))
 
 
@@ -126,8 +140,34 @@ def test_no_sentence_is_told_that_is_gone() -> None:
 
 
 def test_no_sentence_stands_in_two_tables() -> None:
-    tables = [set(table(name, "sentences")) for name in (DEPLOYMENTS, OPERATIONS, "refusals.fr.ts")]
-    assert not (tables[0] & tables[1] | tables[0] & tables[2] | tables[1] & tables[2])
+    found = [text for each in tables().values() for text in each]
+    assert [text for text in found if found.count(text) > 1] == []
+
+
+# What may end a deployment, and what may trouble what is sent: its page fetches no table but those of its subject.
+ENDS = Sources(
+    """-apps/intents.py -apps/linked.py -apps/views.py -apps/upgrades.py apps/ drivers/bwrap drivers/debian drivers/disk
+    drivers/git/repository drivers/git/backend drivers/toolchains drivers/wayout
+    -kernel/operations/engine.py kernel/operations kernel/units"""
+)
+SENT = Sources("drivers/outbound drivers/smtp notifications/ observe/drains/ api/drains.py api/organisations.py")
+SCALED = Sources("apps/load.py apps/scaling.py apps/intents.py apps/restored.py apps/starts.py")
+CAUSES = {"Change": (1,), "scale": ("cause",), "serve_again": ("cause",), "deploy_again": ("cause",), "_deploy": (5,), "_row": (5,)}  # fmt: skip
+
+
+@pytest.mark.parametrize(("subject", "sources"), [("deployment", ENDS), ("sending", SENT)])
+def test_a_page_fetches_the_tables_that_its_subject_needs(subject: str, sources: Sources) -> None:
+    needed = {text for file, _, argument in sources.raised() for text in sources.texts(argument, file)}
+    needed |= {text for where in RETURNED.split() if subject == "deployment" for text in SOURCES.returned(where)}
+    fetched = {text for name in subjects()[subject] for text in tables()[name]}
+    assert sorted((needed & said()) - fetched) == []
+
+
+def test_the_tables_of_causes_and_of_the_machine_are_whole() -> None:
+    fetched = {subject: {text for name in names for text in tables()[name]} for subject, names in subjects().items()}
+    assert sorted(set(given(SCALED, CAUSES)) & said() - fetched["cause"]) == []
+    assert sorted(set(given(MACHINE, FOUND)) & said() - fetched["machine"]) == []
+    assert fetched["cause"] <= fetched["deployment"] <= fetched["room"]
 
 
 def test_a_french_sentence_names_what_the_english_one_names_and_is_another() -> None:
@@ -153,11 +193,11 @@ def actions() -> set[str]:
 
 
 def test_every_action_of_the_audit_has_french_words() -> None:
-    known = table(OPERATIONS, "actions")
+    known = table("audit.fr.ts", "actions")
     patterns = [re.compile(re.escape(each).replace(r"\{\}", "[a-z]+")) for each in actions()]
     assert [each.pattern for each in patterns if not any(each.fullmatch(name) for name in known)] == []
     assert [name for name in known if not any(each.fullmatch(name) for each in patterns)] == []
 
 
 def test_every_event_that_others_may_be_told_of_has_french_words() -> None:
-    assert set(table(OPERATIONS, "events")) == {*notifications.EVENTS, *notifications.META}
+    assert set(table("audit.fr.ts", "events")) == {*notifications.EVENTS, *notifications.META}

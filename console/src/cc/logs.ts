@@ -1,20 +1,8 @@
-/** The view of log lines: thousands of them, filtered, in the colours of their terminal. */
+/** The view of log lines with what a person may choose about it: filtered, in one of several palettes, with these dates. */
 import '@clevercloud/components/dist/cc-logs-control.js';
-import '@lit-labs/virtualizer/layouts/flow.js'; // which it would fetch later, maybe when nobody answers
 import { html, type TemplateResult } from 'lit';
-import { chosen, choose, isDark } from '../kit/choices';
-
-export interface Line {
-  id: string;
-  date: Date;
-  message: string;
-  metadata: { name: string; value: string }[];
-}
-
-export interface LogView extends HTMLElement {
-  appendLogs(lines: Line[]): void;
-  clear(): void;
-}
+import { choose } from '../kit/choices';
+import { look } from './lines';
 
 interface Options {
   follow?: boolean;
@@ -37,7 +25,7 @@ export function logView({
     if (event.detail.name !== 'metadata-display')
       choose(`logs.${event.detail.name}`, String(event.detail.value));
   };
-  const palette = chosen('logs.palette', '');
+  const { palette, date, timezone, wraps, strips } = look();
   return html`<cc-logs-control-beta
     ?follow=${follow}
     .limit=${limit}
@@ -45,11 +33,11 @@ export function logView({
     .metadataFilter=${metadata}
     .metadataRenderers=${renderers ?? {}}
     .metadataDisplay=${display ?? {}}
-    .palette=${palette || (isDark() ? 'Everblush' : 'One Light')}
-    date-display=${chosen('logs.date-display', 'time-short')}
-    timezone=${chosen('logs.timezone', 'local')}
-    ?wrap-lines=${chosen('logs.wrap-lines', 'true') === 'true'}
-    ?strip-ansi=${chosen('logs.strip-ansi', 'false') === 'true'}
+    .palette=${palette}
+    date-display=${date}
+    timezone=${timezone}
+    ?wrap-lines=${wraps}
+    ?strip-ansi=${strips}
     @cc-logs-control:option-change=${keep}
   ></cc-logs-control-beta>`;
 }

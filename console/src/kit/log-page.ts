@@ -1,6 +1,7 @@
 /** What pages of lines have in common: a range of time, live or between two moments, a filter, how many lines there are. */
 import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
-import { logView, type Line, type LogView } from '../cc/logs';
+import type { Line, LogView } from '../cc/lines';
+import { logView } from '../cc/logs';
 import { w } from '../words';
 import { choose, chosen } from './choices';
 import { localMoment } from './format';

@@ -1,5 +1,5 @@
 /** Lines of a stream of the API, handed on in batches, resumed where it broke off. */
-import type { Line } from '../cc/logs';
+import type { Line } from '../cc/lines';
 import { refusal, type Refused } from './api';
 
 const BATCH_MS = 100;

@@ -1,6 +1,6 @@
 /** The requests that an application is asked, as they are answered or from a range of time. */
 import type { TemplateResult } from 'lit';
-import type { Line } from '../cc/logs';
+import type { Line } from '../cc/lines';
 import { LogPage, type Source } from '../kit/log-page';
 import { w } from '../words';
 

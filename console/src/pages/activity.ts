@@ -1,7 +1,7 @@
 /** What was done to an application: each deployment with its steps as they happen, and its build log beside it. */
 import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import { say } from '../cc/core';
-import { logView, type LogView } from '../cc/logs';
+import { linesView, type LogView } from '../cc/lines';
 import { call, get } from '../kit/api';
 import { ago, moment, short, took } from '../kit/format';
 import { icon } from '../kit/icons';
@@ -37,6 +37,7 @@ interface Shown {
 
 const MORE = 25;
 const TICK_MS = 200;
+const PLAIN = { instance: { hidden: true }, service: { hidden: true } };
 
 class Activity extends Page<Shown> {
   static override properties = {
@@ -106,7 +107,7 @@ class Activity extends Page<Shown> {
 
   protected override updated(): void {
     const chosen = this.data?.chosen;
-    const view = this.querySelector<LogView>('cc-logs-control-beta');
+    const view = this.querySelector<LogView>('cc-logs-beta');
     if (!chosen || !view || this.followed === chosen.id) return;
     this.followed = chosen.id;
     this.hasLines = false;
@@ -216,17 +217,17 @@ class Activity extends Page<Shown> {
         </header>
         <p class="soft">
           ${each.commit ? html`<code>${short(each.commit)}</code> · ` : nothing}${each.author || w.platform} ·
-          ${told(each.cause)} ·
+          ${told(each.cause, 'cause')} ·
           <time datetime=${new Date(each.startedAt).toISOString()}>${moment(each.startedAt)}</time> ·
           ${took((each.endedAt ?? this.now) - each.startedAt)}
         </p>
         ${stepsList(each.steps, outcomeOf(each), this.now)}
-        ${each.note ? html`<p class="soft" role="status">${told(each.note)}</p>` : nothing}
-        ${each.error && each.state !== 'WIP' ? html`<p class="notice bad" role="alert">${icon('alert')}<span>${told(each.error)}</span></p>` : nothing}
+        ${each.note ? html`<p class="soft" role="status">${told(each.note, 'deployment')}</p>` : nothing}
+        ${each.error && each.state !== 'WIP' ? html`<p class="notice bad" role="alert">${icon('alert')}<span>${told(each.error, 'deployment')}</span></p>` : nothing}
       </section>
       <section class="panel logs" aria-label=${w.buildLog}>
         <header><h2>${icon('lines')}${w.buildLog}</h2></header>
-        ${logView({ renderers: { instance: { hidden: true }, service: { hidden: true } } })}
+        ${linesView(PLAIN)}
         ${this.hasLines ? nothing : html`<p class="soft over">${each.state === 'WIP' ? w.waitingForLines : w.noLines}</p>`}
       </section>`;
   }

@@ -323,7 +323,7 @@ function certificateState(found: Certificate): TemplateResult {
   const isPending = ['failed', 'renewing', 'ordered'].includes(found.state) && found.nextTryAt !== null;
   return html`${badge(w.certificates[found.state] ?? found.state, TONES[found.state])}
     <span class="soft">${found.issuer}${until}${found.isOperators ? ` · ${w.byOperator}` : ''}</span>
-    ${found.error ? html`<span class="soft bad">${w.failedTimes(found.failures)} ${told(found.error)}</span>` : nothing}
+    ${found.error ? html`<span class="soft bad">${w.failedTimes(found.failures)} ${told(found.error, 'room')}</span>` : nothing}
     ${isPending ? html`<span class="soft">${found.state === 'ordered' ? w.renewedAt(ahead(found.nextTryAt ?? 0)) : w.triedAgain(ahead(found.nextTryAt ?? 0))}</span>` : nothing}`;
 }
 

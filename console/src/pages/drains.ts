@@ -107,7 +107,7 @@ class Drains extends Page<Drain[]> {
         <strong>${each.recipient.url ?? each.recipient.type}</strong>
         ${badge(w.runs[each.execution.status] ?? each.execution.status, each.execution.lastError ? 'bad' : isOn ? 'good' : 'idle')}
         <span class="soft">${each.recipient.type} · ${w.waitingLines(number(each.backlog.msgBacklog))}</span>
-        ${each.execution.lastError ? html`<span class="soft bad">${told(each.execution.lastError)}</span>` : nothing}
+        ${each.execution.lastError ? html`<span class="soft bad">${told(each.execution.lastError, 'sending')}</span>` : nothing}
       </span>
       ${
         may
@@ -137,7 +137,7 @@ class Drains extends Page<Drain[]> {
   private async check(each: Drain): Promise<void> {
     try {
       const found = await call<{ ok: boolean; message: string }>('POST', `${this.base}/${each.id}/check`);
-      say(told(found.message), found.ok ? 'success' : 'danger');
+      say(told(found.message, 'sending'), found.ok ? 'success' : 'danger');
     } catch (error) {
       say(reason(error), 'danger');
     }

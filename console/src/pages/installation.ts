@@ -140,8 +140,8 @@ class Installation extends Page<Shown> {
       <span class="name"
         ><strong>${w.operationKinds[each.kind] ?? each.kind}</strong> <code>${each.key}</code>
         ${badge(w.operationStates[each.status] ?? each.status, each.status === 'running' ? 'busy' : 'bad')}
-        <span class="soft">${w.since(ago(each.since))} ${told(each.progress)}</span>
-        ${each.error ? html`<span class="soft bad">${told(each.error)}</span>` : nothing}</span
+        <span class="soft">${w.since(ago(each.since))} ${told(each.progress, 'room')}</span>
+        ${each.error ? html`<span class="soft bad">${told(each.error, 'room')}</span>` : nothing}</span
       >
       ${stepsList(each.steps, isStuck ? 'badly' : 'under way', this.now)}
     </li>`;
@@ -154,7 +154,7 @@ function room(each: Room): TemplateResult {
       ><strong>${w.rooms[each.name] ?? each.name}</strong
       >${each.error ? badge(w.trouble, 'bad') : each.backlog ? badge(w.backlog(each.backlog), 'busy') : badge(w.inOrder, 'good')}</span
     >
-    ${each.error ? html`<span class="soft bad">${told(each.error)}</span>` : nothing}
+    ${each.error ? html`<span class="soft bad">${told(each.error, 'room')}</span>` : nothing}
     <span class="figures"
       >${Object.entries(each.figures).map(
         ([name, value]) =>

@@ -56,8 +56,8 @@ function finding(each: Finding): TemplateResult {
     <span class="name"
       >${icon(each.ok ? 'check' : 'alert')}<strong>${w.findings[each.what] ?? each.what}</strong>
       ${badge(each.ok ? w.able : each.fatal ? w.unable : w.limited, tone)}
-      <span class="soft">${told(each.seen)}</span>
-      ${each.follows ? html`<span class="soft follows">→ ${told(each.follows)}</span>` : nothing}</span
+      <span class="soft">${told(each.seen, 'machine')}</span>
+      ${each.follows ? html`<span class="soft follows">→ ${told(each.follows, 'machine')}</span>` : nothing}</span
     >
   </li>`;
 }

@@ -103,8 +103,8 @@ class Members extends Page<MemberList> {
     const body = { email: email.trim(), role };
     const ask = async (): Promise<void> => {
       const { message } = await call<{ message: string }>('POST', this.base, body);
-      await canTell();
-      say(told(message));
+      await canTell('sending');
+      say(told(message, 'sending'));
     };
     if (await this.act(ask, '')) emptyInvitation(this);
   }

@@ -152,6 +152,6 @@ class NewApp extends Page<Product[]> {
 const lackOf = (each: Product): string => /\(not on this machine: (.*)\)/.exec(each.description)?.[1] ?? '';
 const lacks = (each: Product): boolean => lackOf(each) !== '';
 const titleOf = (each: Product): string =>
-  each.variant.name + (lacks(each) ? ` (${told(lackOf(each))})` : '');
+  each.variant.name + (lacks(each) ? ` (${told(lackOf(each), 'machine')})` : '');
 
 customElements.define('hv-new-app', NewApp);

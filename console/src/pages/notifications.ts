@@ -130,7 +130,7 @@ class Notifications extends Page<Shown> {
             ${
               this.opened?.id === each.id
                 ? html`<span class="deliveries"
-                    >${this.opened.found.length ? this.opened.found.slice(0, 10).map(one => html`<span>${badge(w.sendings[one.state] ?? one.state, one.error ? 'bad' : 'good')} <span class="soft">${since(one.createdAt)} · ${one.to} ${told(one.error)}</span></span>`) : html`<span class="soft">${w.nothingYet}</span>`}</span
+                    >${this.opened.found.length ? this.opened.found.slice(0, 10).map(one => html`<span>${badge(w.sendings[one.state] ?? one.state, one.error ? 'bad' : 'good')} <span class="soft">${since(one.createdAt)} · ${one.to} ${told(one.error, 'sending')}</span></span>`) : html`<span class="soft">${w.nothingYet}</span>`}</span
                   >`
                 : nothing
             }

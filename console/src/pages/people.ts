@@ -178,7 +178,7 @@ class People extends Page<Shown> {
                     ><strong>${each.subject}</strong>
                     ${badge(w.sendings[each.state] ?? each.state, each.error ? 'bad' : 'idle')}<span
                       class="soft"
-                      >${each.to} · ${ago(each.createdAt)} ${told(each.error)}</span
+                      >${each.to} · ${ago(each.createdAt)} ${told(each.error, 'sending')}</span
                     ></span
                   >
                 </li>`,

