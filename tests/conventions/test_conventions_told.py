@@ -146,12 +146,12 @@ def test_no_sentence_stands_in_two_tables() -> None:
 
 # What may end a deployment, and what may trouble what is sent: its page fetches no table but those of its subject.
 ENDS = Sources(
-    """-apps/intents.py -apps/linked.py -apps/views.py -apps/upgrades.py apps/ drivers/bwrap drivers/debian drivers/disk
+    """-apps/intents.py -apps/checks.py -apps/linked.py -apps/views.py -apps/upgrades.py apps/ drivers/bwrap drivers/debian drivers/disk
     drivers/git/repository drivers/git/backend drivers/toolchains drivers/wayout
     -kernel/operations/engine.py kernel/operations kernel/units"""
 )
 SENT = Sources("drivers/outbound drivers/smtp notifications/ observe/drains/ api/drains.py api/organisations.py")
-SCALED = Sources("apps/load.py apps/scaling.py apps/intents.py apps/restored.py apps/starts.py")
+SCALED = Sources("apps/decide.py apps/load.py apps/scaling.py apps/intents.py apps/restored.py apps/starts.py")
 CAUSES = {"Change": (1,), "scale": ("cause",), "serve_again": ("cause",), "deploy_again": ("cause",), "_deploy": (5,), "_row": (5,)}  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def test_a_french_sentence_names_what_the_english_one_names_and_is_another() -> 
     for text, french in told().items():
         used = {int(each) for each in re.findall(r"\{=?(\d)\}", french)}
         assert used == set(range(1, text.count("{}") + 1)), f"{text}: {french}"
-        assert french and (french != text or text in ("Git", "Console", "migration {}: {}")), text
+        assert french and (french != text or text in ("API", "Console", "Git", "migration {}: {}")), text
 
 
 ACTIONS = Sources("api/ ssh/")

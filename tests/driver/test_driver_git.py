@@ -21,6 +21,7 @@ from tests.driver.git_rig import GitRig, commit, new_clone, run, running
 
 pytestmark = pytest.mark.anyio
 FILES: dict[str, str | bytes] = {"server.js": "console.log(1)\n", "public/a b.txt": "hello\n"}
+MASTER = "refs/heads/master"
 
 
 @pytest.fixture
@@ -64,6 +65,36 @@ async def test_a_push_is_stored_after_both_hooks_were_asked(rig: GitRig) -> None
     assert rig.asked[0]["updates"] == [["0" * 40, made, "refs/heads/master"]]
     assert rig.asked[0]["push"] == "nonce"
     assert "heard post-receive" in pushed.stderr
+
+
+async def test_the_branch_has_two_names_and_a_push_by_either_moves_it(rig: GitRig) -> None:
+    clone = rig.base / "clone"
+    first = await new_clone(clone, FILES)
+    await git.set_branch(rig.git_dir, "release/2")
+    await run(clone, "push", rig.url, "HEAD:refs/heads/release/2")
+    assert await git.head(rig.git_dir) == first
+    second = await commit(clone, {"more": "\n"})
+    await run(clone, "push", rig.url, "HEAD:refs/heads/master")
+    assert await git.head(rig.git_dir) == second
+    assert {each.id for each in await git.commits(rig.git_dir, limit=9)} == {first, second}
+    for name in ("main", "main", "release", "master"):
+        await git.set_branch(rig.git_dir, name)
+        seen = (await run(clone, "ls-remote", "--heads", rig.url)).stdout.split()
+        assert dict(zip(seen[1::2], seen[::2], strict=True)) == dict.fromkeys({MASTER, f"refs/heads/{name}"}, second)
+
+
+async def test_a_repository_that_is_put_back_has_its_branch_by_both_names_again(rig: GitRig) -> None:
+    clone = rig.base / "clone"
+    await new_clone(clone, FILES)
+    await git.set_branch(rig.git_dir, "main")
+    await run(clone, "push", rig.url, "HEAD:refs/heads/main")
+    bundle, other = rig.base / "bundle", rig.base / "other.git"
+    assert git.write_bundle(rig.git_dir, bundle)
+    git.read_bundle(bundle, other)
+    await git.set_branch(other, "main")
+    made = await commit(clone, {"more": "\n"})
+    await run(clone, "push", "-q", str(other), "HEAD:refs/heads/main")
+    assert await git.head(other) == made
 
 
 async def test_a_large_push_in_chunks_arrives_and_the_probe_before_it_asks_no_hook(rig: GitRig) -> None:

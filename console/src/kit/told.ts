@@ -28,7 +28,7 @@ const SUBJECTS = {
 
 type Subject = keyof typeof SUBJECTS;
 
-const ALIKE = ['', 'Git', 'Console'];
+const ALIKE = ['', 'API', 'Console', 'Git'];
 const asked = new Map<Subject, Promise<void>>();
 const known = new Map<Subject, Found[]>();
 let codes: { actions: Words; events: Words } | undefined;

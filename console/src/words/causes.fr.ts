@@ -3,6 +3,8 @@
 export const sentences: Record<string, string> = {
   Git: 'Git',
   Console: 'Console',
+  CLI: 'Ligne de commande',
+  API: 'API',
   Scaling: 'Mise à l’échelle',
   Dependency: 'Dépendance',
   'Stack upgrade': 'Passage à des paquets plus récents',

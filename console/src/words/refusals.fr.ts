@@ -173,6 +173,8 @@ export const sentences: Record<string, string> = {
   'nothing was deployed yet; push a commit first (clever deploy)':
     'rien n’a encore été déployé ; poussez d’abord un commit (clever deploy)',
   '{} does not run': '{1} ne tourne pas',
+  '{} is not the name of a branch, such as main or release/2.1':
+    '{1} n’est pas le nom d’une branche, tel que main ou release/2.1',
   '{} is not the full id of a commit (40 hexadecimal digits)':
     '{1} n’est pas l’identifiant complet d’un commit (40 chiffres hexadécimaux)',
   'apps of type {} cannot run here: {}': 'les applications de type {1} ne peuvent pas tourner ici : {2}',

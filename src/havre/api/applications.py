@@ -88,6 +88,7 @@ async def update(
         "homogeneous": given.homogeneous,
         "cancel_on_push": given.cancelOnPush,
         "force_https": None if given.forceHttps is None else given.forceHttps == "ENABLED",
+        "branch": given.branch,
     }
 
     def work(tx: Tx) -> models.Application:
@@ -100,6 +101,20 @@ async def update(
 
 def _flavor_name(given: str | dict[str, Any] | None) -> str | None:
     return str(given.get("name", "")) or None if isinstance(given, dict) else given
+
+
+@router.put(APP + "/branch")
+async def set_branch(
+    ctx: Ctx, actor: Caller, owner: OwnerParam, app_id: str, given: models.Branch, request: Request
+) -> models.Message:
+    """The branch that is deployed: a push names it by this name or, as the stock command line does, `master`."""
+
+    def work(tx: Tx) -> None:
+        app = ctx.apps.intents.update(tx, actor, owner, app_id, {"branch": given.branch})
+        record(tx, actor, "application.update", owner_id=app.owner_id, subject=app_id, request=request)
+
+    await ctx.write(work)
+    return models.Message(id=304, message="The branch has been changed", type="success")
 
 
 @router.delete(APP)

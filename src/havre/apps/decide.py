@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from havre.apps.model import Instance, InstanceState
 from havre.apps.runtimes.plan import is_true
+from havre.governance import Actor
 from havre.kernel.units import Unit
 
 BACKOFF_FIRST_MS = 500
@@ -186,3 +187,10 @@ def decide_stacks(
         if each.id not in gone and now - each.used_at > STACK_GRACE_MS:
             gone.append(each.id)
     return tuple(gone)
+
+
+def cause_of(actor: Actor) -> str:
+    """Through what somebody asked, as the contract's `cause`: the console, the stock command line, or a program."""
+    if actor.via == "session":
+        return "Console"
+    return "CLI" if actor.via == "oauth" and actor.grants is None else "API"

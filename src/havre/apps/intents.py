@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from havre import edge, governance, observe
-from havre.apps import decide, linked, logbook, runtimes, scaling, stacks, tables
+from havre.apps import checks, decide, linked, logbook, runtimes, scaling, stacks, tables
 from havre.apps.endings import end_deployment
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState
 from havre.apps.operations import DeployArgs, Operations, StopArgs
@@ -24,15 +23,7 @@ from havre.kernel.kernel import Kernel
 from havre.kernel.store import Tx
 
 UNKNOWN_APP = "The application cannot be found"
-MOST_INSTANCES = 40
 MOST_ENV_BYTES = 512 * 1024
-PLATFORM = frozenset(
-    {"APP_ID", "APP_HOME", "INSTANCE_ID", "INSTANCE_NUMBER", "INSTANCE_TYPE", "CC_DEPLOYMENT_ID", "CC_COMMIT_ID"}
-)
-LIFETIMES = ("REGULAR", "TASK")
-SLEEP = "CC_SCALE_TO_ZERO_AFTER"  # ours, not the contract's (docs/decisions: scaling)
-_SLEEP_SECONDS = re.compile(r"[1-9][0-9]{0,6}")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -76,8 +67,7 @@ class Intents:
         owner = governance.authorise(tx.conn, actor, owner_id, Right.WRITE)
         if lack := self.lack(runtimes.of(given.runtime)):
             raise InvalidError(f"apps of type {given.runtime} cannot run here: {lack}")
-        if given.lifetime not in LIFETIMES:
-            raise InvalidError(f"the lifetime of an app is one of {', '.join(LIFETIMES)}")
+        checks.lifetime(given.lifetime)
         id = new_app_id()
         made = App(
             id=id,
@@ -98,7 +88,7 @@ class Intents:
             homogeneous=False,
             cancel_on_push=False,
             force_https=False,
-            branch=given.branch or "master",
+            branch=checks.branch(given.branch or "master"),
             commit_id=None,
             serving=None,
             generation=0,
@@ -107,7 +97,7 @@ class Intents:
             deployed_at=0,
             deleted=False,
         )
-        _check_scale(made.min_instances, made.max_instances, made.min_flavor, made.max_flavor)
+        checks.scale(made.min_instances, made.max_instances, made.min_flavor, made.max_flavor)
         tables.insert_app(tx, made)
         self._check_quota(tx, made)
         edge.claim(tx, app_id=id, owner_id=owner.id, fqdn=edge.default_fqdn(tx.conn, id, made.name), is_default=True)
@@ -123,8 +113,10 @@ class Intents:
         for name in ("min_flavor", "max_flavor", "build_flavor"):
             if name in values:
                 values[name] = flavor(values[name]).name
+        if "branch" in values:
+            checks.branch(values["branch"])
         after = {name: values.get(name, getattr(app, name)) for name in App.__dataclass_fields__}
-        _check_scale(after["min_instances"], after["max_instances"], after["min_flavor"], after["max_flavor"])
+        checks.scale(after["min_instances"], after["max_instances"], after["min_flavor"], after["max_flavor"])
         if values:
             tables.update_app(tx, app_id, **values)
             if after["max_instances"] > app.max_instances:
@@ -188,7 +180,7 @@ class Intents:
         """Replace all variables."""
         app = self.find(tx, actor, owner_id, app_id, Right.WRITE)
         for name, value in env.items():
-            _check_variable(name, value)
+            checks.variable(name, value)
         tables.drop_env(tx, app_id)
         for name, value in env.items():
             tables.put_env(tx, app_id, name, value)
@@ -196,7 +188,7 @@ class Intents:
 
     def put_env(self, tx: Tx, actor: Actor, owner_id: str, app_id: str, name: str, value: str) -> App:
         app = self.find(tx, actor, owner_id, app_id, Right.WRITE)
-        _check_variable(name, value)
+        checks.variable(name, value)
         tables.put_env(tx, app_id, name, value)
         return self._env_changed(tx, actor, app)
 
@@ -235,16 +227,15 @@ class Intents:
         wanted = commit or app.commit_id
         if wanted is None:
             raise ConflictError("nothing was deployed yet; push a commit first (clever deploy)")
-        if not _COMMIT.fullmatch(wanted):
-            raise InvalidError(f"{wanted!r} is not the full id of a commit (40 hexadecimal digits)")
-        return self._deploy(tx, actor, app, wanted, Action.DEPLOY, "Console", use_cache=use_cache)
+        checks.commit(wanted)
+        return self._deploy(tx, actor, app, wanted, Action.DEPLOY, decide.cause_of(actor), use_cache=use_cache)
 
     def stop(self, tx: Tx, actor: Actor, owner_id: str, app_id: str) -> Deployment:
         app = self.find(tx, actor, owner_id, app_id, Right.WRITE)
         self._cancel_all(tx, app, why=f"{actor.name} stopped the app")
         tables.set_asleep(tx, app_id, asleep=False)
         tables.update_app(tx, app_id, state=AppState.SHOULD_BE_DOWN, serving=None)
-        made = self._row(tx, actor, app, app.commit_id or "", Action.UNDEPLOY, "Console")
+        made = self._row(tx, actor, app, app.commit_id or "", Action.UNDEPLOY, decide.cause_of(actor))
         args = StopArgs(app_id, made.id)
         operation = self._kernel.operations.start(tx, self._operations.undeploy, args, key=app_id)
         tables.update_deployment(tx, made.id, operation_id=operation)
@@ -381,22 +372,3 @@ def find(conn: Any, actor: Actor, owner_id: str | None, app_id: str, right: Righ
     except NotFoundError as cause:
         raise NotFoundError(UNKNOWN_APP) from cause
     return app
-
-
-def _check_variable(name: str, value: str) -> None:
-    names.env_name(name)
-    if name == SLEEP and not _SLEEP_SECONDS.fullmatch(value):
-        raise InvalidError(f"{SLEEP} is a number of seconds without a request after which the app sleeps, such as 600")
-    if name in PLATFORM:
-        raise InvalidError(f"{name} is set by the platform")
-    if "\0" in value or len(value) > 128 * 1024:
-        raise InvalidError(f"the value of {name} must be text of at most 128 KiB without NUL")
-
-
-def _check_scale(min_instances: int, max_instances: int, min_flavor: str, max_flavor: str) -> None:
-    if not 1 <= min_instances <= max_instances <= MOST_INSTANCES:
-        raise InvalidError(
-            f"instances: 1 <= minimum <= maximum <= {MOST_INSTANCES}, not {min_instances} to {max_instances}"
-        )
-    if rank(min_flavor) > rank(max_flavor):
-        raise InvalidError(f"flavors: the minimum {min_flavor} is larger than the maximum {max_flavor}")

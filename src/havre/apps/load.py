@@ -18,7 +18,8 @@ from prometheus_client import Counter
 
 from havre import edge
 from havre.apps import scaling, tables
-from havre.apps.intents import SLEEP, Intents
+from havre.apps.checks import SLEEP
+from havre.apps.intents import Intents
 from havre.apps.model import App, Instance
 from havre.apps.scaling import Change, Sample, Scale, Windows
 from havre.apps.work import Work

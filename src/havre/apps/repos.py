@@ -106,13 +106,17 @@ async def _heard(stream: SocketStream, decide: Mapping[str, Decide]) -> Answer:
         return Answer(False, ("this push was not understood",))
 
 
-def decide_push(updates: Sequence[tuple[str, str, str]], *, size_bytes: int, limit_bytes: int) -> Answer:
-    """Whether a push is a deploy: of the one branch, which it does not delete, in a repository within its quota."""
+def decide_push(updates: Sequence[tuple[str, str, str]], *, branch: str, size_bytes: int, limit_bytes: int) -> Answer:
+    """Whether a push is a deploy: of the one branch, which it does not delete, in a repository within its quota.
+
+    branch: what the app calls it; `master` is its name besides, for the stock command line knows no other.
+    """
+    own = f"refs/heads/{branch}"
     for _, new, ref in updates:
-        if ref != git.BRANCH:
-            return Answer(False, (f"only {git.BRANCH} is deployed, not {ref}: git push <remote> HEAD:{git.BRANCH}",))
+        if ref not in (git.BRANCH, own):
+            return Answer(False, (f"only {own} is deployed, not {ref}: git push <remote> HEAD:{own}",))
         if new == NO_COMMIT:
-            return Answer(False, (f"{git.BRANCH} cannot be deleted: it is what the app runs (clever stop stops it)",))
+            return Answer(False, (f"{ref} cannot be deleted: it is what the app runs (clever stop stops it)",))
     if size_bytes > limit_bytes:
         size, limit = f"{size_bytes / 1024**2:.0f} MiB", f"{limit_bytes / 1024**2:.0f} MiB"
         return Answer(False, (f"the repository would take {size}, more than the {limit} allowed",))
@@ -167,6 +171,7 @@ class Repositories:
         """
         git_dir, limit = self.git_dir(app.id), self._kernel.config.build.repository_bytes
         await git.init(git_dir)
+        await git.set_branch(git_dir, app.branch)
         await anyio.to_thread.run_sync(hooks.write_hooks, self._hooks)
         nonce = secrets.token_hex(16)
         push = self._pushes[nonce] = Push(actor, app)
@@ -225,14 +230,14 @@ class Repositories:
         await self.find(push.actor, push.app.id, Right.WRITE)  # before the branch moves: afterwards it is too late
         size = await anyio.to_thread.run_sync(git.size_bytes, self.git_dir(push.app.id))
         limit = self._kernel.config.build.repository_bytes
-        return decide_push(question.updates, size_bytes=size, limit_bytes=limit)
+        branch = push.app.branch
+        return decide_push(question.updates, branch=branch, size_bytes=size, limit_bytes=limit)
 
     async def _after(self, question: Question) -> Answer:
         push = self._known(question)
-        moved = [new for _, new, ref in question.updates if ref == git.BRANCH]
-        if not moved:
+        if not question.updates:
             return Answer(True)
-        commit = moved[0]
+        commit = question.updates[0][1]  # all that were let through are the one branch
         made = await self._kernel.store.write(
             lambda tx: self._intents.push_received(tx, push.actor, push.app.id, commit)
         )

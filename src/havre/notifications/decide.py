@@ -24,7 +24,7 @@ _NAMES = {
     "governance.member.put": ("ORGANISATION_USER_ADDITION",),
     "governance.person.added": ("ACCOUNT_CREATION",),
 }
-_CAUSES = {"Git": "GIT_PUSH", "Console": "APPLICATION_REDEPLOY"}
+_CAUSES = {"Git": "GIT_PUSH"} | dict.fromkeys(("API", "CLI", "Console"), "APPLICATION_REDEPLOY")
 _RESULTS = {"OK": "DEPLOYMENT_SUCCESS", "FAIL": "DEPLOYMENT_FAIL"}
 
 

@@ -198,6 +198,12 @@ class ApplicationChanges(Wire):
     branch: str | None = None
 
 
+class Branch(Wire):
+    """`PUT …/applications/{id}/branch`."""
+
+    branch: str
+
+
 class Author(Wire):
     id: str
     name: str

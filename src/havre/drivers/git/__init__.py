@@ -11,6 +11,7 @@ from havre.drivers.git.repository import (
     commits,
     head,
     init,
+    set_branch,
     size_bytes,
     submodules,
     write_index,
@@ -18,5 +19,5 @@ from havre.drivers.git.repository import (
 
 __all__ = [
     "BRANCH", "Commit", "GitResponse", "Report", "add_history", "checkout", "commits", "head", "http_backend", "init",
-    "read_bundle", "size_bytes", "submodules", "write_bundle", "write_index",
+    "read_bundle", "set_branch", "size_bytes", "submodules", "write_bundle", "write_index",
 ]  # fmt: skip

@@ -91,6 +91,26 @@ async def head(git_dir: Path) -> str | None:
     return done.stdout.decode().strip() or None
 
 
+async def set_branch(git_dir: Path, name: str) -> None:
+    """Let the deployed branch be known as `name`, too, and by no name that it had before.
+
+    It is a symbolic reference to BRANCH (git-symbolic-ref(1)): whichever of the two a push names, both move.
+    """
+    at, heads = ("--git-dir", str(git_dir)), git_dir / "refs" / "heads"
+    wanted = f"refs/heads/{name}"
+    known = await anyio.to_thread.run_sync(_symbolic, heads)
+    for each in known - {wanted}:
+        await _run(*at, "symbolic-ref", "--delete", each)
+    if wanted != BRANCH and wanted not in known:
+        await _run(*at, "symbolic-ref", wanted, BRANCH)
+
+
+def _symbolic(heads: Path) -> set[str]:
+    """The symbolic references among the branches: files of their own, for they are never packed."""
+    found = (each for each in heads.rglob("*") if each.is_file() and not each.name.endswith(".lock"))
+    return {f"refs/heads/{each.relative_to(heads).as_posix()}" for each in found if each.read_bytes()[:5] == b"ref: "}
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """`subject`: the first line of what its author said of it. at: when it was made, ms since the epoch."""
