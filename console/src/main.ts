@@ -1,6 +1,6 @@
 /** Where the console begins: words first, then who is signed in, then the page that the address means. */
 import '@fontsource-variable/figtree/wght.css';
-import './app.css';
+import './look/index.css';
 import { speak } from './cc/core';
 import { answers } from './kit/api';
 import { language } from './kit/choices';

@@ -89,6 +89,28 @@ def test_a_commit_that_force_left_behind_can_still_be_deployed(havre: Installati
     until(lambda: serving(havre) == before, what="the commit of before serves", limit_s=90)
 
 
+def call_branch(havre: Installation, folder: Path, name: str) -> None:
+    app = json.loads((folder / ".clever.json").read_text())["apps"][0]["app_id"]
+    url = f"{havre.environment()['API_HOST']}/v2/self/applications/{app}/branch"
+    said = ("-H", "content-type: application/json", "-d", json.dumps({"branch": name}))
+    havre.clever("curl", "-X", "PUT", *said, url, cwd=folder)
+
+
+def test_a_branch_of_another_name_is_deployed_and_the_command_line_goes_on(havre: Installation, shop: Path) -> None:
+    call_branch(havre, shop, "main")
+    (shop / "first").write_text("by its name\n")
+    by_name = commit(shop, "by its name")
+    assert push(havre, shop, "+HEAD:refs/heads/main").returncode == 0
+    until(lambda: serving(havre) == by_name, what="what was pushed to main serves", limit_s=90)
+    refused = push(havre, shop, "HEAD:refs/heads/other")
+    assert "only refs/heads/main is deployed" in refused.stderr
+    (shop / "second").write_text("by the command line\n")
+    commit(shop, "by the command line")
+    deploy(havre, shop)
+    call_branch(havre, shop, "master")
+    assert "only refs/heads/master is deployed" in push(havre, shop, "HEAD:refs/heads/main").stderr
+
+
 @pytest.mark.parametrize("refs", ["HEAD:refs/heads/other", "HEAD:refs/tags/v2", ":refs/heads/master"])
 def test_a_push_that_is_no_deploy_is_refused_with_what_would_be_one(havre: Installation, shop: Path, refs: str) -> None:
     refused = push(havre, shop, refs)

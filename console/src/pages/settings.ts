@@ -70,13 +70,24 @@ class Settings extends Page<Application> {
                   ?disabled=${!may}
               /></label>
               <label
+                >${w.branch}<input
+                  name="branch"
+                  required
+                  maxlength="200"
+                  spellcheck="false"
+                  autocapitalize="off"
+                  .value=${app.branch}
+                  title=${w.branchHint}
+                  ?disabled=${!may}
+              /></label>
+              <label
                 >${w.buildFlavor}<select name="buildFlavor" ?disabled=${!may}>
                   ${sorted(app.instance.flavors).map(each => html`<option value=${each.name} ?selected=${each.name === app.buildFlavor.name}>${each.name} (${flavorWords(each)})</option>`)}
                 </select></label
               >
             </div>
             <dl class="facts tight">
-              ${fact(w.kind, app.instance.variant.name)} ${fact(w.branch, html`<code>${app.branch}</code>`)}
+              ${fact(w.kind, app.instance.variant.name)}
               ${fact(w.createdAt, moment(app.creationDate))} ${fact(w.id, copyable(app.id))}
               ${fact('git', copyable(app.deployment.url))}
             </dl>`,
@@ -129,6 +140,7 @@ class Settings extends Page<Application> {
     const body = {
       name: found.name,
       description: found.description,
+      branch: (found.branch ?? '').trim(),
       buildFlavor: found.buildFlavor,
       forceHttps: on('forceHttps') ? 'ENABLED' : 'DISABLED',
       stickySessions: on('stickySessions'),

@@ -148,6 +148,7 @@ const en = {
   address: 'Address',
   commit: 'Commit',
   branch: 'Branch',
+  branchHint: 'A push to it is deployed; clever deploy takes it by itself.',
   instances: 'Instances',
   instance: 'Instance',
   buildWord: 'Build',

@@ -147,6 +147,7 @@ const fr: Words = {
   address: 'Adresse',
   commit: 'Commit',
   branch: 'Branche',
+  branchHint: 'Ce qui y est poussé est déployé ; clever deploy la prend de lui-même.',
   instances: 'Instances',
   instance: 'Instance',
   buildWord: 'Build',
