@@ -9,7 +9,17 @@ import pytest
 
 from tests.postgres_rig import PostgresRig
 
-LONG_FIRST = ("survival", "console_states", "healing", "kinds", "cli_coverage", "console", "deploys", "first_push")
+LONG_FIRST = (
+    "survival",
+    "console_states",
+    "healing",
+    "kinds",
+    "cli_coverage",
+    "console",
+    "console_people",
+    "deploys",
+    "first_push",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

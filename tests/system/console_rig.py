@@ -104,6 +104,21 @@ class Tab:
             expect(away.first).to_be_hidden()
         expect(then.first).to_be_visible()
 
+    def make(self, path: str, body: dict[str, Any], *, method: str = "POST") -> str:
+        """Ask the API as the page does; returns the id of what was made."""
+        ask = """([path, body, method]) => fetch(path, { method, body: JSON.stringify(body),
+            headers: { 'X-Havre-Console': '1', 'Content-Type': 'application/json' } }).then(answer => answer.json())"""
+        found = self.page.evaluate(ask, [path, body, method])
+        assert "id" in found, found
+        return str(found["id"])
+
+    def node_app(self, name: str) -> dict[str, Any]:
+        """What makes the smallest application."""
+        products = self.page.evaluate("fetch('/v2/products/instances').then(answer => answer.json())")
+        node = next(each for each in products if each["variant"]["slug"] == "node")
+        sizes = {"minFlavor": "XS", "maxFlavor": "XS", "minInstances": 1, "maxInstances": 1}
+        return {"name": name, "instanceType": "node", "instanceVariant": node["variant"]["id"], "zone": "par", **sizes}
+
     def violations(self) -> list[str]:
         found: list[str] = self.page.evaluate("window.__violations")
         return found
