@@ -24,7 +24,7 @@ function atHome(): Plugin {
 
 /** The words of the components that the console uses; the other nine tenths are for services that are not here. */
 const SPOKEN =
-  /^(?!cc-)|^cc-(env-var|logs|email|orga-member|toast|input|button|select|popover|notice|badge|block|clipboard|loader|toggle|expand|datetime)/;
+  /^(?!cc-)|^cc-(env-var|logs(-control)?\.|email|orga-member|input-text|button|select|popover|notice|badge|block|clipboard|loader|toggle|expand|datetime)/;
 
 function fewerWords(): Plugin {
   return {

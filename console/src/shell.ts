@@ -126,7 +126,7 @@ class Shell extends LitElement {
           }
         </main>
       </div>
-      <cc-toaster position="bottom-right"></cc-toaster>`;
+      <hv-toasts></hv-toasts>`;
   }
 
   private skip(event: Event): void {

@@ -1,10 +1,9 @@
 /**
- * What every page needs of the components: their language and their notifications.
+ * What every page needs of the components: their language.
  *
  * This folder is the only one that knows the package. See docs/decisions on the console.
  */
 import { addTranslations, setLanguage } from '@clevercloud/components/dist/i18n.js';
-import '@clevercloud/components/dist/cc-toaster.js';
 import type { Language } from '../kit/choices';
 
 /** What the components say here instead of what they say: they name their maker's service. */
@@ -49,16 +48,3 @@ export async function speak(language: Language): Promise<void> {
   addTranslations(found.lang, OURS[language]);
   setLanguage(found.lang);
 }
-
-interface Toaster extends HTMLElement {
-  show(toast: { message: string; title?: string; intent: string }): void;
-}
-
-/** Say something for a moment at the edge of the page. */
-export function say(message: string, intent: 'success' | 'danger' | 'info' = 'success'): void {
-  document.querySelector<Toaster>('cc-toaster')?.show({ message, intent });
-}
-
-window.addEventListener('cc:notify', event => {
-  document.querySelector<Toaster>('cc-toaster')?.show((event as CustomEvent).detail);
-});

@@ -1,6 +1,6 @@
 /** What a page is: it loads, it shows, it looks again when what it shows has changed, it says what went wrong. */
 import { LitElement, html, nothing, type TemplateResult } from 'lit';
-import { say } from '../cc/core';
+import { say } from './toasts';
 import { w } from '../words';
 import { Refused } from './api';
 import { icon } from './icons';
@@ -113,7 +113,7 @@ export abstract class Page<T> extends LitElement {
       void this.look();
       return true;
     } catch (error) {
-      say(reason(error), 'danger');
+      say(reason(error), 'bad');
       return false;
     } finally {
       this.isBusy = false;

@@ -1,6 +1,6 @@
 /** Small pieces that several pages show. */
 import { html, nothing, svg, type TemplateResult } from 'lit';
-import { say } from '../cc/core';
+import { say } from './toasts';
 import { w } from '../words';
 import { bytes, clock, moment, number } from './format';
 import { icon, type IconName } from './icons';
@@ -34,7 +34,7 @@ export function badge(text: string, tone = 'idle'): TemplateResult {
 export function copyable(text: string, shown = text): TemplateResult {
   const copy = async (): Promise<void> => {
     await navigator.clipboard?.writeText(text);
-    say(w.copied, 'info');
+    say(w.copied, 'busy');
   };
   return html`<span class="copyable"
     ><code>${shown}</code

@@ -1,6 +1,6 @@
 /** What was done to an application: each deployment with its steps as they happen, and its build log beside it. */
 import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
-import { say } from '../cc/core';
+import { say } from '../kit/toasts';
 import { linesView, type LogView } from '../cc/lines';
 import { call, get } from '../kit/api';
 import { ago, moment, short, took } from '../kit/format';
@@ -187,7 +187,7 @@ class Activity extends Page<Shown> {
       this.commits = await get<Commit[]>(`${this.base}/commits`);
     } catch (error) {
       this.commits = [];
-      say(reason(error), 'danger');
+      say(reason(error), 'bad');
     }
   }
 

@@ -1,6 +1,6 @@
 /** The names of an application: where their DNS leads and what it has to say, their certificates, how to prove one. */
 import { html, nothing, type TemplateResult } from 'lit';
-import { say } from '../cc/core';
+import { say } from '../kit/toasts';
 import { call, get, Refused } from '../kit/api';
 import { ahead, moment } from '../kit/format';
 import { icon } from '../kit/icons';
@@ -270,7 +270,7 @@ class Domains extends Page<Shown> {
       return true;
     } catch (error) {
       const isShown = await this.howToProve(name, error);
-      if (!isShown || this.wanted === name) say(isShown ? w.notProven : reason(error), 'danger');
+      if (!isShown || this.wanted === name) say(isShown ? w.notProven : reason(error), 'bad');
       this.wanted = isShown ? name : '';
       return false;
     } finally {

@@ -4,7 +4,7 @@ import { call, get } from '../kit/api';
 import { number } from '../kit/format';
 import { icon } from '../kit/icons';
 import type { Change } from '../kit/live';
-import { say } from '../cc/core';
+import { say } from '../kit/toasts';
 import { fields, Page, reason } from '../kit/page';
 import { badge, confirmed, panel } from '../kit/parts';
 import { shared } from '../kit/state';
@@ -137,9 +137,9 @@ class Drains extends Page<Drain[]> {
   private async check(each: Drain): Promise<void> {
     try {
       const found = await call<{ ok: boolean; message: string }>('POST', `${this.base}/${each.id}/check`);
-      say(told(found.message, 'sending'), found.ok ? 'success' : 'danger');
+      say(told(found.message, 'sending'), found.ok ? 'good' : 'bad');
     } catch (error) {
-      say(reason(error), 'danger');
+      say(reason(error), 'bad');
     }
   }
 

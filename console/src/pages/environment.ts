@@ -7,7 +7,7 @@ import {
   type FormState,
   type Variable,
 } from '../cc/environment';
-import { say } from '../cc/core';
+import { say } from '../kit/toasts';
 import { call, get } from '../kit/api';
 import type { Change } from '../kit/live';
 import { Page, reason } from '../kit/page';
@@ -96,7 +96,7 @@ class Environment extends Page<Shown> {
       if (part === 'own') this.isStale = true;
       say(w.saved);
     } catch (error) {
-      say(reason(error), 'danger');
+      say(reason(error), 'bad');
     } finally {
       this.saving = null;
     }

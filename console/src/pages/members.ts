@@ -1,6 +1,6 @@
 /** The people of an organisation, and what each may do. */
 import { html, type TemplateResult } from 'lit';
-import { say } from '../cc/core';
+import { say } from '../kit/toasts';
 import { emptyInvitation, members, memberState, type Member, type MemberList } from '../cc/members';
 import { call, get } from '../kit/api';
 import type { Change } from '../kit/live';

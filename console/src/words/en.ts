@@ -85,6 +85,7 @@ const en = {
   kind: 'Kind',
   state: 'State',
   tags: 'Tags',
+  close: 'Close',
   createdAt: 'Created',
   danger: 'No way back',
   information: 'Information',

@@ -84,6 +84,7 @@ const fr: Words = {
   kind: 'Type',
   state: 'État',
   tags: 'Étiquettes',
+  close: 'Fermer',
   createdAt: 'Création',
   danger: 'Sans retour',
   information: 'Informations',
