@@ -76,6 +76,9 @@ export const toldAction = (code: string): string => toldCode(code, 'actions', co
 
 /** What others are told of, as notifications name it. */
 export function toldEvent(code: string): string {
-  const plain = code.toLowerCase().replace(/^meta_/, '').replaceAll('_', ' ');
+  const plain = code
+    .toLowerCase()
+    .replace(/^meta_/, '')
+    .replaceAll('_', ' ');
   return toldCode(code, 'events', plain);
 }

@@ -87,9 +87,8 @@ class Settings extends Page<Application> {
               >
             </div>
             <dl class="facts tight">
-              ${fact(w.kind, app.instance.variant.name)}
-              ${fact(w.createdAt, moment(app.creationDate))} ${fact(w.id, copyable(app.id))}
-              ${fact('git', copyable(app.deployment.url))}
+              ${fact(w.kind, app.instance.variant.name)} ${fact(w.createdAt, moment(app.creationDate))}
+              ${fact(w.id, copyable(app.id))} ${fact('git', copyable(app.deployment.url))}
             </dl>`,
           { glyph: 'settings' },
         )}
