@@ -34,6 +34,7 @@ class Shell extends LitElement {
   declare isOpen: boolean;
   declare failure: Refused | null;
   private turn = 0;
+  private inSight = '';
 
   constructor() {
     super();
@@ -127,6 +128,17 @@ class Shell extends LitElement {
         </main>
       </div>
       <hv-toasts></hv-toasts>`;
+  }
+
+  /** Where the sections are one line to scroll, the one that is looked at is in sight. */
+  protected override updated(): void {
+    const here = this.querySelector('.side a[aria-current=page]');
+    const list = here?.closest('ul');
+    const seen = `${location.pathname} ${list?.children.length}`;
+    if (!here || !list || seen === this.inSight) return;
+    this.inSight = seen;
+    const [at, room] = [here.getBoundingClientRect(), list.getBoundingClientRect()];
+    list.scrollLeft += at.left + at.width / 2 - (room.left + room.width / 2);
   }
 
   private skip(event: Event): void {
@@ -232,6 +244,7 @@ class Shell extends LitElement {
     const isHere = (entry: Entry): boolean =>
       entry.path === here ||
       (place.tag === 'hv-activity' && entry.path.endsWith('/activity')) ||
+      (place.tag === 'hv-new-app' && entry.glyph === 'apps') ||
       (place.tag === 'hv-consumer' && entry.path.endsWith('/oauth-consumers'));
     return html`<nav class="side" aria-label=${w.sectionsOfThis}>
       ${app ? html`<div class="side-head"><strong>${app.name}</strong>${condition(app.condition)}</div>` : nothing}

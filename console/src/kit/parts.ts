@@ -34,11 +34,11 @@ export function badge(text: string, tone = 'idle'): TemplateResult {
 export function copyable(text: string, shown = text): TemplateResult {
   const copy = async (): Promise<void> => {
     await navigator.clipboard?.writeText(text);
-    say(w.copied, 'busy');
+    say(w.copied);
   };
   return html`<span class="copyable"
     ><code>${shown}</code
-    ><button class="bare" title=${w.copy} aria-label="${w.copy}: ${shown}" @click=${copy}>
+    ><button type="button" class="bare" title=${w.copy} aria-label="${w.copy}: ${shown}" @click=${copy}>
       ${icon('copy')}
     </button></span
   >`;

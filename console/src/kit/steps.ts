@@ -11,19 +11,24 @@ export type Outcome = 'under way' | 'well' | 'badly';
 export function stepsList(found: Step[], outcome: Outcome, now: number): TemplateResult | typeof nothing {
   if (!found.length) return nothing;
   return html`<ol class="steps" aria-label=${w.steps}>
-    ${found.map(each => stepItem(each, outcome, now))}
+    ${found.map((each, at) => stepItem(each, found[at + 1], outcome, now))}
   </ol>`;
 }
 
-function toneOf(step: Step, outcome: Outcome): string {
+/** What was undone after a later step failed had gone well. */
+function toneOf(step: Step, next: Step | undefined, outcome: Outcome): string {
+  const wasDone = step.state === 'done' || (step.state === 'undone' && hasBegun(next));
+  if (wasDone || outcome === 'well') return 'good';
   if (step.state === 'undone' || (step.state === 'begun' && outcome === 'badly')) return 'bad';
-  if (step.state === 'done' || outcome === 'well') return 'good';
   return step.state === 'begun' ? 'busy' : 'idle';
 }
 
-function stepItem(step: Step, outcome: Outcome, now: number): TemplateResult {
-  const tone = toneOf(step, outcome);
-  const until = step.endedAt ?? (outcome === 'under way' ? now : step.beganAt);
+const hasBegun = (step: Step | undefined): boolean => (step?.beganAt ?? null) !== null;
+
+function stepItem(step: Step, next: Step | undefined, outcome: Outcome, now: number): TemplateResult {
+  const tone = toneOf(step, next, outcome);
+  const ended = step.state === 'undone' && hasBegun(next) ? next?.beganAt : step.endedAt; // its undoing took no part
+  const until = ended ?? (outcome === 'under way' ? now : step.beganAt);
   const ms = step.beganAt === null || until === null ? null : until - step.beganAt;
   const glyph = tone === 'good' ? icon('check') : tone === 'bad' ? icon('cross') : nothing;
   return html`<li class=${tone} aria-current=${tone === 'busy' ? 'step' : 'false'}>

@@ -79,5 +79,5 @@ export function say(text: string, tone: Tone = 'good'): void {
 // The components say so, too: that something was copied.
 window.addEventListener('cc:notify', event => {
   const { message, intent } = (event as CustomEvent<{ message: string; intent: string }>).detail;
-  say(message, intent === 'danger' ? 'bad' : intent === 'success' ? 'good' : 'busy');
+  say(message, intent === 'danger' ? 'bad' : intent === 'warning' ? 'busy' : 'good');
 });
