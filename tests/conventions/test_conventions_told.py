@@ -126,6 +126,13 @@ def told() -> dict[str, str]:
     return {text: french for name in NAMES for text, french in tables()[name].items()}
 
 
+def test_no_french_line_begins_with_what_ends_a_sentence() -> None:
+    """Before `:`, `;`, `?` and `!` stands a space at which no line is broken."""
+    lines = [line for file in sorted(WORDS.glob("*fr.ts")) for line in file.read_text().splitlines()]
+    said = [each for line in lines for each in re.findall(r"'(?:[^'\\]|\\.)*'|`[^`]*`", line) if "${" not in each]
+    assert [each for each in said if re.search(r"\w [:;?!](\W|$)", each)] == []
+
+
 def subjects() -> dict[str, set[str]]:
     """What pages tell of, and the tables that they fetch for it."""
     listed = KIT.read_text().split("const SUBJECTS = {")[1].split("}")[0]

@@ -85,6 +85,27 @@ def _drop(tab: Tab, text: str, button: str) -> None:
     expect(row).to_have_count(0)
 
 
+def test_the_branch_is_set_in_the_settings_and_copying_there_saves_nothing(before: Desk, shop: str) -> None:
+    tab = before.operator()
+    page, written = tab.page, []
+    tab.open(shop + "/settings")
+    page.on("request", lambda asked: written.append(asked.url) if asked.method == "PUT" else None)
+    page.get_by_label("Branch").fill("main")
+    page.locator("form .copyable button").first.click()
+    expect(page.locator(".toast.good", has_text="Copied")).to_be_visible()
+    assert written == []
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".toast.good", has_text="Saved")).to_be_visible()
+    assert page.evaluate("path => fetch(path).then(answer => answer.json())", f"/v2{shop}")["branch"] == "main"
+    page.locator(".toast", has_text="Saved").get_by_role("button", name="Close").click()
+    expect(page.locator(".toast", has_text="Saved")).to_have_count(0)
+    page.get_by_label("Branch").fill("a b")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".toast.bad", has_text="is not the name of a branch")).to_be_visible()
+    assert tab.axe() == []
+    assert tab.violations() == tab.outside == tab.broken == []
+
+
 def test_a_member_of_a_lesser_role_sees_what_they_may(before: Desk, shop: str) -> None:
     tab = before.operator()
     tab.open("/installation/people")

@@ -14,8 +14,8 @@ export const kinds: Record<string, string> = {
   '4013': 'Une limite est atteinte',
   '4021': 'Aucun domaine principal n’est choisi',
   '4040': 'Cette installation ne le propose pas',
-  '5000': 'Une erreur interne s’est produite ; elle est dans le journal de la plateforme',
-  '5003': 'Un composant de la plateforme ne répond pas ; réessayez plus tard',
+  '5000': 'Une erreur interne s’est produite ; elle est dans le journal de la plateforme',
+  '5003': 'Un composant de la plateforme ne répond pas ; réessayez plus tard',
   '101': 'Cette adresse est déjà la vôtre',
   '505': 'Ce n’est pas une clé SSH publique',
   '550': 'Ce n’est pas une adresse e-mail',
@@ -27,7 +27,7 @@ export const kinds: Record<string, string> = {
   'havre.NotFoundError': 'Cela n’existe pas, ou vous n’y avez pas accès',
   'havre.ConflictError': 'Cela a changé entre-temps',
   'havre.ExhaustedError': 'Une limite est atteinte',
-  'havre.UnavailableError': 'Un composant de la plateforme ne répond pas ; réessayez plus tard',
+  'havre.UnavailableError': 'Un composant de la plateforme ne répond pas ; réessayez plus tard',
   'havre.BrokenError': 'Une erreur interne s’est produite',
 };
 
@@ -49,7 +49,7 @@ export const sentences: Record<string, string> = {
   '{} is not a moment such as 2026-01-31T12:00:00.000Z':
     '{1} n’est pas un moment tel que 2026-01-31T12:00:00.000Z',
   '{} is not the id of an event': '{1} n’est pas l’identifiant d’un événement',
-  'too many {}; wait {} seconds': 'trop de {1} ; attendez {2} secondes',
+  'too many {}; wait {} seconds': 'trop de {1} ; attendez {2} secondes',
   attempts: 'tentatives',
   letters: 'lettres',
   invitations: 'invitations',
@@ -57,12 +57,12 @@ export const sentences: Record<string, string> = {
   'not offered by this installation': 'cette installation ne le propose pas',
   'there is no product {}': 'il n’y a pas de produit {1}',
   'there is no zone {}': 'il n’y a pas de zone {1}',
-  'there is no such page; this is a git repository': 'il n’y a pas de telle page ; ceci est un dépôt git',
+  'there is no such page; this is a git repository': 'il n’y a pas de telle page ; ceci est un dépôt git',
   'the address of a repository ends in .git': 'l’adresse d’un dépôt finit par .git',
   'somebody else has just taken or changed this; look again':
-    'quelqu’un d’autre vient de le prendre ou de le modifier ; regardez à nouveau',
+    'quelqu’un d’autre vient de le prendre ou de le modifier ; regardez à nouveau',
   'an internal error happened; it was logged':
-    'une erreur interne s’est produite ; elle est dans le journal de la plateforme',
+    'une erreur interne s’est produite ; elle est dans le journal de la plateforme',
   'Method Not Allowed': 'cette action n’existe pas ici',
   'Not Found': 'il n’y a rien à cette adresse',
   'the state database cannot be opened': 'la base d’état ne s’ouvre pas',
@@ -75,30 +75,30 @@ export const sentences: Record<string, string> = {
 
   // who asks
   'nobody is signed in: sign the request with OAuth 1 or a token':
-    'personne n’est identifié : signez la demande par OAuth 1 ou un jeton',
+    'personne n’est identifié : signez la demande par OAuth 1 ou un jeton',
   'the credentials are not valid or have expired': 'les identifiants ne sont pas valables ou ont expiré',
   'the e-mail address or the password is wrong': 'l’adresse e-mail ou le mot de passe est faux',
   'the code is wrong or was used before': 'le code est faux ou a déjà servi',
   'the present password is wrong': 'le mot de passe actuel est faux',
-  'this sign-in took too long; begin again': 'cette connexion a pris trop de temps ; recommencez',
+  'this sign-in took too long; begin again': 'cette connexion a pris trop de temps ; recommencez',
   'this account is gone': 'ce compte n’existe plus',
   'this request was not signed with an OAuth token': 'cette demande n’est pas signée par un jeton OAuth',
   'this sign-in link is not complete; run `clever login` again':
-    'ce lien de connexion est incomplet ; relancez `clever login`',
+    'ce lien de connexion est incomplet ; relancez `clever login`',
   'oauth_timestamp is not a number of seconds': 'oauth_timestamp n’est pas un nombre de secondes',
   'the Authorization header is not an OAuth one': 'l’en-tête Authorization n’est pas de type OAuth',
   'the OAuth header is malformed': 'l’en-tête OAuth est mal formé',
   'the OAuth header lacks a field': 'il manque un champ à l’en-tête OAuth',
   "the signature is too old: check this machine's clock":
-    'la signature est trop ancienne : vérifiez l’horloge de cette machine',
+    'la signature est trop ancienne : vérifiez l’horloge de cette machine',
   'this signed request was sent before': 'cette demande signée a déjà été envoyée',
   'this request was not allowed, or is over': 'cette demande n’a pas été permise, ou est close',
   'this request is not valid any more; begin again in the program that sent you here':
-    'cette demande n’est plus valable ; recommencez dans le programme qui vous a envoyé ici',
+    'cette demande n’est plus valable ; recommencez dans le programme qui vous a envoyé ici',
 
   // what they may
   'your role {} in {} does not allow this; ask an administrator of it':
-    'votre rôle {1} dans {2} ne le permet pas ; demandez à l’un de ses administrateurs',
+    'votre rôle {1} dans {2} ne le permet pas ; demandez à l’un de ses administrateurs',
   'only an operator of this installation may do this':
     'seul un opérateur de cette installation peut le faire',
   'only the person may do this, no program in their name':
@@ -109,10 +109,10 @@ export const sentences: Record<string, string> = {
   'The organisation cannot be found': 'L’organisation est introuvable',
   "a personal space goes with its person's account": 'un espace personnel part avec le compte de sa personne',
   'a personal space has no other members; make an organisation':
-    'un espace personnel n’a pas d’autre membre ; créez une organisation',
+    'un espace personnel n’a pas d’autre membre ; créez une organisation',
   'nobody leaves their own space': 'personne ne quitte son propre espace',
   'an organisation keeps an administrator: make somebody else one first':
-    'une organisation garde un administrateur : nommez d’abord quelqu’un d’autre',
+    'une organisation garde un administrateur : nommez d’abord quelqu’un d’autre',
   'an operator does not remove themselves': 'un opérateur ne se retire pas lui-même',
   'there is no such member': 'il n’y a pas de tel membre',
   'there is no such person': 'il n’y a pas de telle personne',
@@ -121,14 +121,14 @@ export const sentences: Record<string, string> = {
   'there is no such API token': 'il n’y a pas de tel jeton d’API',
   'there is no such key': 'il n’y a pas de telle clé',
   'this invitation is not valid any more; ask for a new one':
-    'cette invitation n’est plus valable ; demandez-en une nouvelle',
+    'cette invitation n’est plus valable ; demandez-en une nouvelle',
   'this confirmation is not valid any more; ask for a new one':
-    'cette confirmation n’est plus valable ; demandez-en une nouvelle',
+    'cette confirmation n’est plus valable ; demandez-en une nouvelle',
   'a quota is a number from 0 (no limit) to 1000000': 'un quota est un nombre de 0 (sans limite) à 1000000',
   'this organisation may have {} applications; ask an operator for more':
-    'cette organisation a droit à {1} applications ; demandez-en plus à un opérateur',
+    'cette organisation a droit à {1} applications ; demandez-en plus à un opérateur',
   'this organisation may have {} instances; ask an operator for more':
-    'cette organisation a droit à {1} instances ; demandez-en plus à un opérateur',
+    'cette organisation a droit à {1} instances ; demandez-en plus à un opérateur',
   '{} has an account already': '{1} a déjà un compte',
   '{} is not an e-mail address': '{1} n’est pas une adresse e-mail',
   'the name of {} must be one line of 1 to 80 characters':
@@ -166,29 +166,29 @@ export const sentences: Record<string, string> = {
   'The deployment cannot be found': 'Le déploiement est introuvable',
   'there is no such instance': 'il n’y a pas de telle instance',
   'there is no such operation': 'il n’y a pas de telle opération',
-  'it is too late to cancel: it has ended': 'il est trop tard pour annuler : c’est terminé',
+  'it is too late to cancel: it has ended': 'il est trop tard pour annuler : c’est terminé',
   'it is too late to cancel: the switch has been made':
-    'il est trop tard pour annuler : la bascule a eu lieu',
+    'il est trop tard pour annuler : la bascule a eu lieu',
   'the deployment has ended already ({})': 'le déploiement est déjà terminé ({1})',
   'nothing was deployed yet; push a commit first (clever deploy)':
-    'rien n’a encore été déployé ; poussez d’abord un commit (clever deploy)',
+    'rien n’a encore été déployé ; poussez d’abord un commit (clever deploy)',
   '{} does not run': '{1} ne tourne pas',
   '{} is not the name of a branch, such as main or release/2.1':
     '{1} n’est pas le nom d’une branche, tel que main ou release/2.1',
   '{} is not the full id of a commit (40 hexadecimal digits)':
     '{1} n’est pas l’identifiant complet d’un commit (40 chiffres hexadécimaux)',
-  'apps of type {} cannot run here: {}': 'les applications de type {1} ne peuvent pas tourner ici : {2}',
+  'apps of type {} cannot run here: {}': 'les applications de type {1} ne peuvent pas tourner ici : {2}',
   'this machine has no {}; install it, or apt-get and dpkg-deb, with which Havre fetches {} by itself':
-    'cette machine n’a pas {1} ; installez-le, ou apt-get et dpkg-deb, avec lesquels Havre prend {2} lui-même',
+    'cette machine n’a pas {1} ; installez-le, ou apt-get et dpkg-deb, avec lesquels Havre prend {2} lui-même',
   'the lifetime of an app is one of {}': 'la durée de vie d’une application est l’une de {1}',
   'instanceLifetime is REGULAR or TASK': 'instanceLifetime est REGULAR ou TASK',
   'instances: 1 <= minimum <= maximum <= {}, not {} to {}':
-    'instances : 1 <= minimum <= maximum <= {1}, et non de {2} à {3}',
+    'instances : 1 <= minimum <= maximum <= {1}, et non de {2} à {3}',
   'flavors: the minimum {} is larger than the maximum {}':
-    'tailles : le minimum {1} est plus grand que le maximum {2}',
-  'there is no flavor {}; the flavors are {}': 'il n’y a pas de taille {1} ; les tailles sont {2}',
+    'tailles : le minimum {1} est plus grand que le maximum {2}',
+  'there is no flavor {}; the flavors are {}': 'il n’y a pas de taille {1} ; les tailles sont {2}',
   '{} is not a name for a variable: letters, digits and underscores, not starting with a digit':
-    '{1} n’est pas un nom de variable : lettres, chiffres et soulignés, sans chiffre au début',
+    '{1} n’est pas un nom de variable : lettres, chiffres et soulignés, sans chiffre au début',
   '{} is set by the platform': '{1} est donnée par la plateforme',
   '{} is a number of seconds without a request after which the app sleeps, such as 600':
     '{1} est le nombre de secondes sans demande après lequel l’application s’endort, par exemple 600',
@@ -203,14 +203,14 @@ export const sentences: Record<string, string> = {
   'an application may have {} dependencies': 'une application a {1} dépendances au plus',
   'The application does not depend on that one': 'L’application ne dépend pas de celle-là',
   'an application has at most {} tags of letters, digits and _ . : / @ -':
-    'une application a {1} étiquettes au plus, de lettres, chiffres et _ . : / @ -',
-  'there are applications; delete them first': 'il y a des applications ; supprimez-les d’abord',
+    'une application a {1} étiquettes au plus, de lettres, chiffres et _ . : / @ -',
+  'there are applications; delete them first': 'il y a des applications ; supprimez-les d’abord',
   'no app runs': 'aucune application ne tourne',
   'name the apps to upgrade, or say that all are meant':
     'nommez les applications à mettre à niveau, ou dites qu’elles y sont toutes',
   'no app {} runs here': 'aucune application {1} ne tourne ici',
   '{} apps are named {}; say which by its id: {}':
-    '{1} applications s’appellent {2} ; dites laquelle par son identifiant : {3}',
+    '{1} applications s’appellent {2} ; dites laquelle par son identifiant : {3}',
   'there is no such upgrade': 'il n’y a pas de telle mise à niveau',
 
   // domains and ports
@@ -219,10 +219,10 @@ export const sentences: Record<string, string> = {
   'Domain {} is already taken by another application':
     'Le domaine {1} est déjà pris par une autre application',
   'Domain {} is already taken by another application; {}':
-    'Le domaine {1} est déjà pris par une autre application ; {2}',
+    'Le domaine {1} est déjà pris par une autre application ; {2}',
   'to prove that it is yours, set a TXT record {} with the text {} and try again':
     'pour prouver qu’il est à vous, créez un enregistrement TXT {1} dont le texte est {2} et réessayez',
-  'Domain {} is invalid: {}': 'Le domaine {1} n’est pas valable : {2}',
+  'Domain {} is invalid: {}': 'Le domaine {1} n’est pas valable : {2}',
   'a domain is a host name, with a path or without, such as www.example.com/api':
     'un domaine est un nom d’hôte, avec ou sans chemin, tel que www.example.com/api',
   'it is not a host name such as www.example.com': 'ce n’est pas un nom d’hôte tel que www.example.com',
@@ -235,49 +235,49 @@ export const sentences: Record<string, string> = {
   'this name belongs to the platform': 'ce nom appartient à la plateforme',
   'below {} a name has one label, such as shop.{}': 'sous {1}, un nom a une seule partie, comme shop.{2}',
   'Invalid domain: {} names a port; a domain has none':
-    'Le domaine n’est pas valable : {1} nomme un port ; un domaine n’en a pas',
+    'Le domaine n’est pas valable : {1} nomme un port ; un domaine n’en a pas',
   'Invalid domain: {} is not a host name (letters, digits, hyphens, dots, such as www.example.com)':
-    'Le domaine n’est pas valable : {1} n’est pas un nom d’hôte (lettres, chiffres, traits d’union, points, tel que www.example.com)',
+    'Le domaine n’est pas valable : {1} n’est pas un nom d’hôte (lettres, chiffres, traits d’union, points, tel que www.example.com)',
   'The application has no TCP redirection from port {} in namespace {}':
     'L’application n’a pas de redirection TCP depuis le port {1} dans l’espace {2}',
   'an application may have {} TCP redirections': 'une application a {1} redirections TCP au plus',
-  'there is no namespace {}; there are: {}': 'il n’y a pas d’espace {1} ; il y a : {2}',
+  'there is no namespace {}; there are: {}': 'il n’y a pas d’espace {1} ; il y a : {2}',
   'no port is free between {} and {}; an operator can widen edge.tcp_ports':
-    'aucun port n’est libre entre {1} et {2} ; un opérateur peut élargir edge.tcp_ports',
-  'port {} cannot be listened on: {}': 'le port {1} ne peut pas être écouté : {2}',
+    'aucun port n’est libre entre {1} et {2} ; un opérateur peut élargir edge.tcp_ports',
+  'port {} cannot be listened on: {}': 'le port {1} ne peut pas être écouté : {2}',
   'the edge has made no root certificate ({})': 'le point d’entrée n’a pas fait de certificat racine ({1})',
   'the internal certificate authority cannot be read': 'l’autorité de certification interne est illisible',
 
   // certificates
   'The certificate cannot be found': 'Le certificat est introuvable',
   'an organisation may have {} certificates; remove one first':
-    'une organisation a {1} certificats au plus ; retirez-en un d’abord',
+    'une organisation a {1} certificats au plus ; retirez-en un d’abord',
   'Invalid certificate: it is not meant for servers (extended key usage)':
-    'Le certificat n’est pas valable : il n’est pas destiné aux serveurs (extended key usage)',
+    'Le certificat n’est pas valable : il n’est pas destiné aux serveurs (extended key usage)',
   'Invalid certificate: it names no host (subject alternative names)':
-    'Le certificat n’est pas valable : il ne nomme aucun hôte (subject alternative names)',
-  'Invalid certificate: more than {} KiB': 'Le certificat n’est pas valable : plus de {1} Kio',
+    'Le certificat n’est pas valable : il ne nomme aucun hôte (subject alternative names)',
+  'Invalid certificate: more than {} KiB': 'Le certificat n’est pas valable : plus de {1} Kio',
   'Invalid certificate: more than {} certificates in one chain':
-    'Le certificat n’est pas valable : plus de {1} certificats dans une chaîne',
+    'Le certificat n’est pas valable : plus de {1} certificats dans une chaîne',
   'Invalid certificate: no certificate in it (PEM, -----BEGIN CERTIFICATE-----)':
-    'Le certificat n’est pas valable : il n’y a pas de certificat (PEM, -----BEGIN CERTIFICATE-----)',
+    'Le certificat n’est pas valable : il n’y a pas de certificat (PEM, -----BEGIN CERTIFICATE-----)',
   'Invalid certificate: the key does not belong to {}':
-    'Le certificat n’est pas valable : la clé n’est pas celle de {1}',
+    'Le certificat n’est pas valable : la clé n’est pas celle de {1}',
   'Invalid certificate: the key must be RSA of {} bits or more, or on P-256 to P-521':
-    'Le certificat n’est pas valable : la clé est RSA de {1} bits ou plus, ou sur P-256 à P-521',
+    'Le certificat n’est pas valable : la clé est RSA de {1} bits ou plus, ou sur P-256 à P-521',
   'Invalid certificate: the private key cannot be read':
-    'Le certificat n’est pas valable : la clé privée est illisible',
+    'Le certificat n’est pas valable : la clé privée est illisible',
   'Invalid certificate: the private key is encrypted; upload it without a password':
-    'Le certificat n’est pas valable : la clé privée est chiffrée ; envoyez-la sans mot de passe',
+    'Le certificat n’est pas valable : la clé privée est chiffrée ; envoyez-la sans mot de passe',
   'Invalid certificate: the signature of {} is one that browsers refuse':
-    'Le certificat n’est pas valable : les navigateurs refusent la signature de {1}',
+    'Le certificat n’est pas valable : les navigateurs refusent la signature de {1}',
   'Invalid certificate: there is no private key (PEM, -----BEGIN PRIVATE KEY-----)':
-    'Le certificat n’est pas valable : il n’y a pas de clé privée (PEM, -----BEGIN PRIVATE KEY-----)',
+    'Le certificat n’est pas valable : il n’y a pas de clé privée (PEM, -----BEGIN PRIVATE KEY-----)',
   'Invalid certificate: {} does not sign {}; the chain has a certificate that does not belong to it, or one is missing between the two':
-    'Le certificat n’est pas valable : {1} ne signe pas {2} ; la chaîne a un certificat de trop, ou il en manque un entre les deux',
-  'Invalid certificate: {} ended on {}': 'Le certificat n’est pas valable : {1} a pris fin le {2}',
+    'Le certificat n’est pas valable : {1} ne signe pas {2} ; la chaîne a un certificat de trop, ou il en manque un entre les deux',
+  'Invalid certificate: {} ended on {}': 'Le certificat n’est pas valable : {1} a pris fin le {2}',
   'Invalid certificate: {} is not valid before {}':
-    'Le certificat n’est pas valable : {1} ne vaut pas avant le {2}',
+    'Le certificat n’est pas valable : {1} ne vaut pas avant le {2}',
 
   // notifications and drains
   'The notification cannot be found': 'La notification est introuvable',
@@ -285,8 +285,8 @@ export const sentences: Record<string, string> = {
   'a notification has a name of at most 120 characters and names at most 200 services':
     'une notification a un nom de 120 caractères au plus et nomme 200 services au plus',
   'an organisation may have {} notifications': 'une organisation a {1} notifications au plus',
-  'there is no event {}; the events are {}': 'il n’y a pas d’événement {1} ; les événements sont {2}',
-  'there is no format {}; the formats are {}': 'il n’y a pas de format {1} ; les formats sont {2}',
+  'there is no event {}; the events are {}': 'il n’y a pas d’événement {1} ; les événements sont {2}',
+  'there is no format {}; the formats are {}': 'il n’y a pas de format {1} ; les formats sont {2}',
   'who is notified is an email, a userid or the organisation':
     'qui est prévenu est une adresse e-mail, une personne ou l’organisation',
   '{} is not a URL such as https://hooks.example.com/x':
