@@ -24,14 +24,17 @@ function atHome(): Plugin {
 
 /** The words of the components that the console uses; the other nine tenths are for services that are not here. */
 const SPOKEN =
-  /^(?!cc-)|^cc-(env-var|logs(-control)?\.|email|orga-member|input-text|button|select|popover|notice|badge|block|clipboard|loader|toggle|expand|datetime)/;
+  /^(?!cc-)|^cc-(logs(-control)?\.|input-text|button|select|popover|notice|badge|block|clipboard|loader|toggle|expand|datetime)/;
+const SPOKEN_IN_FORMS = /^cc-(env-var|email|orga-member)/;
+const TRANSLATIONS = /@clevercloud\/components\/dist\/translations\.\w+\.js(\?forms)?$/;
 
 function fewerWords(): Plugin {
   return {
     name: 'fewer-words',
     enforce: 'pre',
     transform(code, id) {
-      if (!/@clevercloud\/components\/dist\/translations\.\w+\.js$/.test(id)) return null;
+      if (!TRANSLATIONS.test(id)) return null;
+      const wanted = id.endsWith('?forms') ? SPOKEN_IN_FORMS : SPOKEN;
       const kept: string[] = [];
       let whole: { start: number; end: number } | undefined;
       const visit = (node: unknown): void => {
@@ -40,7 +43,7 @@ function fewerWords(): Plugin {
         const entries = found.type === 'ObjectExpression' ? (found.properties ?? []) : [];
         if (entries.some(each => String(each.key?.value).startsWith('cc-'))) {
           whole = found;
-          const spoken = entries.filter(each => SPOKEN.test(String(each.key?.value ?? each.key?.name)));
+          const spoken = entries.filter(each => wanted.test(String(each.key?.value ?? each.key?.name)));
           kept.push(...spoken.map(each => code.slice(each.start, each.end)));
           return;
         }

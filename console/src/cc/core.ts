@@ -4,7 +4,7 @@
  * This folder is the only one that knows the package. See docs/decisions on the console.
  */
 import { addTranslations, setLanguage } from '@clevercloud/components/dist/i18n.js';
-import type { Language } from '../kit/choices';
+import { language, type Language } from '../kit/choices';
 
 /** What the components say here instead of what they say: they name their maker's service. */
 type Words = Record<string, string | ((facts: Record<string, string>) => string)>;
@@ -45,6 +45,12 @@ export async function speak(language: Language): Promise<void> {
       ? await import('@clevercloud/components/dist/translations.fr.js')
       : await import('@clevercloud/components/dist/translations.en.js');
   addTranslations(found.lang, found.translations);
-  addTranslations(found.lang, OURS[language]);
   setLanguage(found.lang);
+}
+
+/** Load the words of the larger forms: what shows one waits for them. */
+export async function speakOfForms(): Promise<void> {
+  const found = language() === 'fr' ? await import('./forms.fr') : await import('./forms.en');
+  addTranslations(found.lang, found.translations);
+  addTranslations(found.lang, OURS[language()]);
 }

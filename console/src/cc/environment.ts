@@ -2,6 +2,9 @@
 import '@clevercloud/components/dist/cc-env-var-form.js';
 import '@clevercloud/components/dist/cc-env-var-linked-services.js';
 import { html, type TemplateResult } from 'lit';
+import { speakOfForms } from './core';
+
+await speakOfForms();
 
 export interface Variable {
   name: string;

@@ -1,6 +1,9 @@
 /** The members of an organisation: found by name or by a lacking second factor, invited, given another role. */
 import '@clevercloud/components/dist/cc-orga-member-list.js';
 import { html, type TemplateResult } from 'lit';
+import { speakOfForms } from './core';
+
+await speakOfForms();
 
 export interface Member {
   id: string;

@@ -1,6 +1,9 @@
 /** People: a person's addresses, an organisation's members. What the components show is the page's to ask for and to change. */
 import '@clevercloud/components/dist/cc-email-list.js';
 import { html, type TemplateResult } from 'lit';
+import { speakOfForms } from './core';
+
+await speakOfForms();
 
 export interface Addresses {
   primary: string;

@@ -1,0 +1,1 @@
+export { lang, translations } from '@clevercloud/components/dist/translations.en.js?forms';

@@ -1,0 +1,1 @@
+export { lang, translations } from '@clevercloud/components/dist/translations.fr.js?forms';
