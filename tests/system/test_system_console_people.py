@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from tests.system.browser import credentials
 from tests.system.console_rig import Desk, Tab, owner_of
+from tests.system.rig import NODE_APP
 
 pytestmark = pytest.mark.timeout(600)
 STEPS_SEEN = """
@@ -22,8 +23,13 @@ KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIJ6t0Uzv8pX5mVtdTQv0m2nJkq7xE4c1y3wS9bA5dFgh"
 
 @pytest.fixture(scope="module")
 def shop(before: Desk) -> str:
-    """The address of an application that serves."""
-    tab, folder = before.operator(), before.havre.new_repository("shop")
+    """The address of an application that serves; it takes its time to start, so that others see it start."""
+    late = (
+        NODE_APP["server.js"]
+        .replace("server.listen(", "setTimeout(() => server.listen(")
+        .replace('0.0")', '0.0"), 5000)')
+    )
+    tab, folder = before.operator(), before.havre.new_repository("shop", NODE_APP | {"server.js": late})
     owner = tab.make("/v2/organisations", {"name": "Acme"})
     app = tab.make(f"/v2/organisations/{owner}/applications", tab.node_app("shop"))
     before.havre.clever("link", app, cwd=folder)
