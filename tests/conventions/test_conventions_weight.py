@@ -10,6 +10,8 @@ import pytest
 WHEN_NEEDED = {
     "rich.console": "nothing is drawn",
     "pygments.lexers.python": "nothing is drawn",
+    "cryptography": "the notary has it, a process that ends when nobody asks",
+    "acme": "the first order at a certificate authority",
     "asyncssh": "the first visitor of the SSH gateway",
     "jinja2.environment": "the first page of signing in",
     "sqlalchemy.orm": "never: SQLAlchemy Core",
