@@ -16,6 +16,7 @@ WHEN_NEEDED = {
     "jinja2.environment": "the first page of signing in",
     "sqlalchemy.orm": "never: SQLAlchemy Core",
     "havre.network.work": "the first arrow of a migration",
+    "xml": "the host's own settings of Maven",
     "yaml": "the first intent of the network",
     "havre.network.lab": "the lab is a program of its own",
 }
