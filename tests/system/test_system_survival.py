@@ -53,7 +53,9 @@ def test_the_control_plane_killed_at_each_step(havre: Installation, step: str, p
     until(lambda: deployment_ok(havre, sha), what="the deployment is OK")
     assert havre.clever_json("status", cwd=folder)["status"] == "running"
     until(lambda: len(instances(havre)) == 1, what="only the new instance is left")
-    until(lambda: nothing_is_under_way(havre), what="the operation ended")  # or the next trial would kill this one again
+    until(
+        lambda: nothing_is_under_way(havre), what="the operation ended"
+    )  # or the next trial would kill this one again
 
 
 def deployment_ok(havre: Installation, sha: str) -> bool:
