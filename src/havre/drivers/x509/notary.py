@@ -134,7 +134,7 @@ class Authority:
 
 
 class _Child:
-    """One notary. What it does wrong is an OSError, silence a TimeoutError."""
+    """One notary. What it does wrong is an OSError, silence a TimeoutError. Why it cannot start is on our stderr."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self.channel, theirs = socket.socketpair()
@@ -143,7 +143,6 @@ class _Child:
                 command,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
         self._lock = threading.Lock()
