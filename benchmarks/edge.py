@@ -90,33 +90,37 @@ def _ask(port: int, host: str) -> tuple[int, bytes]:
     return found
 
 
-def beside_bare_caddy(havre: Installation, host: str) -> tuple[list[Load], list[Load]]:
-    """Rounds through the edge and through a Caddy that knows nothing but the same app, in turn, over TLS."""
+def beside_bare_caddy(havre: Installation, host: str) -> tuple[list[Load], list[Load], list[Load]]:
+    """Rounds through the edge, through a Caddy that knows nothing but the same app, and through one that keeps an
+    access log of it, in turn, over TLS."""
     run = Path(json.loads((havre.data / "status.json").read_text())["run"])
     target = (run / "routes" / f"{host}.sock").resolve()
-    with _bare_caddy(havre, target, host) as port:
-        ours, bare = [], []
-        for _ in range(ROUNDS):
-            ours.append(_load(host, havre.https_port, havre.tls()))
-            bare.append(_load(host, port, havre.tls()))
-    return ours, bare
+    with _bare_caddy(havre, target, keeps_log=False) as bare, _bare_caddy(havre, target, keeps_log=True) as logging:
+        ports, rounds = (havre.https_port, bare, logging), range(ROUNDS)
+        found = [[_load(host, port, havre.tls()) for port in ports] for _ in rounds]
+    ours, other, logged = (list(each) for each in zip(*found, strict=True))
+    return ours, other, logged
 
 
 @contextmanager
-def _bare_caddy(havre: Installation, target: Path, host: str) -> Iterator[int]:
-    """TLS with the same certificate, one route, the app's socket; nothing else."""
+def _bare_caddy(havre: Installation, target: Path, *, keeps_log: bool) -> Iterator[int]:
+    """TLS with the same certificate, one route, the app's socket; nothing else but, where asked for, a file of it."""
     base = Path(tempfile.mkdtemp(prefix="hvb-"))
     port = free_ports(1)[0]
     run = Path(json.loads((havre.data / "status.json").read_text())["run"])
     pem = (run / "certs" / "_.havre.localhost.pem").read_text()
     (base / "tls.pem").write_text(pem)
     pair = {"certificate": str(base / "tls.pem"), "key": str(base / "tls.pem")}
-    server = {
+    server: dict[str, object] = {
         "listen": [f"127.0.0.1:{port}"], "automatic_https": {"disable": True}, "tls_connection_policies": [{}],
         "routes": [{"handle": [{"handler": "reverse_proxy", "upstreams": [{"dial": f"unix/{target}"}]}]}],
     }  # fmt: skip
+    if keeps_log:
+        server["logs"] = {}
+    access = {"writer": {"output": "file", "filename": str(base / "access.log")}, "include": ["http.log.access"]}
     config = {
         "admin": {"disabled": True},
+        "logging": {"logs": {"default": {"exclude": ["http.log.access"]}, "access": access}},
         "apps": {"http": {"servers": {"bare": server}}, "tls": {"certificates": {"load_files": [pair]}}},
     }
     (base / "config.json").write_text(json.dumps(config))

@@ -164,11 +164,12 @@ def bench_edge(havre: Installation) -> None:
     folder = havre.new_repository("proxied")
     havre.clever("create", "-t", "node", "proxied", cwd=folder)
     deploy_seconds(havre, folder, "proxied.havre.localhost")
-    ours, bare = edge.beside_bare_caddy(havre, "proxied.havre.localhost")
-    ratio = statistics.median(one.per_s / other.per_s for one, other in zip(ours, bare, strict=True))
-    slow = statistics.median(one.p99_ms / other.p99_ms for one, other in zip(ours, bare, strict=True))
-    value = f"{ratio:.2f}x, p99 {slow:.2f}x"
-    show("requests/s through the edge / bare Caddy", value, ">= 0.95x", ratio >= 0.95, "make bench ONLY=edge")
+    ours, bare, logging = edge.beside_bare_caddy(havre, "proxied.havre.localhost")
+    for name, other, goal in (("bare Caddy", bare, 0.95), ("a Caddy that keeps an access log", logging, None)):
+        ratio = statistics.median(one.per_s / two.per_s for one, two in zip(ours, other, strict=True))
+        slow = statistics.median(one.p99_ms / two.p99_ms for one, two in zip(ours, other, strict=True))
+        value, met = f"{ratio:.2f}x, p99 {slow:.2f}x", goal is None or ratio >= goal
+        show(f"requests/s through the edge / {name}", value, f">= {goal}x" if goal else "", met, "make bench ONLY=edge")
 
 
 def bench_memory(havre: Installation) -> None:

@@ -215,11 +215,11 @@ def test_a_trace_goes_on_or_begins_and_stands_in_the_access_log(rig: CaddyRig) -
     assert upstream.seen[-1][1]["traceparent"].split("-")[1] == trace
     text = until(lambda: _lines_with(rig, trace), what="a line in the access log")
     line = json.loads(text[0])
-    assert line["route"] == "/shop.havre.test/traced.sock"
+    assert line["route"] == "/shop.havre.test/traced.sock" and line["logger"].endswith(".http")
     assert (line["status"], line["size"], line["bytes_read"]) == (200, 1, 0)
     assert (line["request"]["host"], line["request"]["uri"]) == ("shop.havre.test", "/traced?q=1")
-    assert isinstance(line["ts"], float) and "tls" not in line["request"]
-    assert line["request"]["remote_ip"] == "127.0.0.1" and line["duration"] > 0 and line["upstream_ms"] > 0
+    assert isinstance(line["ts"], float) and "error" not in line
+    assert line["request"]["client_ip"] == "127.0.0.1" and line["duration"] > 0 and line["upstream_ms"] > 0
     assert "c2VjcmV0" not in text[0] and "headers" not in text[0]
     assert not _lines_with(rig, '"host":"localhost'), "the control plane keeps its own log"
     rig.ask("shop.havre.test", "/traced")
@@ -291,6 +291,8 @@ def test_a_request_that_kills_its_instance_is_not_sent_again(rig: CaddyRig) -> N
     rig.route("shop.havre.test", "fragile")
     assert rig.ask("shop.havre.test").status == 502
     assert len(upstream.seen) == 1
+    text = until(lambda: _lines_with(rig, '"status":502'), what="a line in the access log")
+    assert "EOF" in json.loads(text[0])["error"], "why stands beside it"
 
 
 def test_an_app_that_never_answers_is_a_504() -> None:

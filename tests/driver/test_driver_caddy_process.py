@@ -294,7 +294,7 @@ def test_the_admin_socket_is_for_its_owner_and_gives_figures() -> None:
     with running_rig() as rig:
         assert rig.settings.admin_socket.stat().st_mode & 0o777 == 0o600
         rig.ask("nobody.havre.test")
-        assert "caddy_http_requests_total" in anyio.run(rig.caddy.metrics)
+        assert "caddy_admin_http_requests_total" in anyio.run(rig.caddy.metrics)
 
 
 def test_keep_alive_clients_lose_nothing_while_routes_change() -> None:

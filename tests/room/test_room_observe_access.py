@@ -18,7 +18,7 @@ from tests.room.test_room_observe_rig import APP, Rig, opened, running
 pytestmark = pytest.mark.anyio
 
 
-def entry(number: int, host: str = "a.test") -> str:
+def entry(number: int, host: str = "a.test", **more: str) -> str:
     request = {
         "remote_ip": "127.0.0.1",
         "remote_port": "4711",
@@ -30,7 +30,10 @@ def entry(number: int, host: str = "a.test") -> str:
         "headers": {"User-Agent": ["curl"]},
     }
     line = {"level": "info", "ts": 1_700_000_000 + number, "logger": "http.log.access", "msg": "handled request"}
-    return json.dumps(line | {"request": request, "bytes_read": 0, "duration": 0.01, "size": 2, "status": 200}) + "\n"
+    return (
+        json.dumps(line | more | {"request": request, "bytes_read": 0, "duration": 0.01, "size": 2, "status": 200})
+        + "\n"
+    )
 
 
 def write(rig: Rig, content: str, name: str = "access.log") -> None:
@@ -75,9 +78,11 @@ async def test_a_request_goes_to_the_app_of_its_host(tmp_path: Path) -> None:
 async def test_a_part_of_a_host_may_belong_to_another_app(tmp_path: Path) -> None:
     async with opened(tmp_path) as rig:
         rig.hosts["a.test/2"] = "app_2"
-        write(rig, entry(1) + entry(2) + entry(3))
+        write(rig, entry(1) + entry(2, route="/a.test/2.sock") + entry(3))
         await take(rig)
         assert (kept(rig), kept(rig, "app_2")) == (["/1", "/3"], ["/2"])
+        counted = {each.name: each.samples for each in rig.kernel.metrics.collect()}["havre_observe_requests"]
+        assert [(each.labels, each.value) for each in counted] == [({"class": "2xx"}, 3.0)]
 
 
 async def test_an_unfinished_request_waits_for_its_end(tmp_path: Path) -> None:

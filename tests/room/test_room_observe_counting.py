@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import anyio
@@ -24,7 +23,7 @@ LINE = AccessLine(
 
 async def asked(rig: Rig, *statuses: int, app_id: str = APP, at: int = AT) -> None:
     """Requests that the app was asked, taken in as the room does it."""
-    lines = [dataclasses.replace(LINE, status=status, app_id=app_id, at=at) for status in statuses]
+    lines = [LINE._replace(status=status, app_id=app_id, at=at) for status in statuses]
     rig.opened.signals.keep_access(lines, cursors=[])
     rig.opened.access.bells.ring({app_id})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +29,7 @@ from havre.observe.signals import SignalStore
 CURRENT = "access.log"
 _NOTHING = (0, 0)  # no current file: look at the rolled ones each time
 READ_BYTES = 4 * 1024 * 1024
+WATCHED_S, UNWATCHED_S = 0.1, 1.0  # between two looks; who asks for what is there has the next at once
 T = TypeVar("T")
 
 
@@ -94,10 +96,11 @@ class AccessIngest:
     resolve_host: ResolveHost
     writer: anyio.CapacityLimiter
     lines: int = 0
+    classes: Counter[str] = field(default_factory=Counter)  # of their statuses, such as `2xx`
+    seconds: float = 0.0  # that all of them took
     backlog: bool = False
     _cursors: Sequence[FileCursor] | None = None
     _seen: tuple[int, int] = _NOTHING
-    _grew_s: float = 0.0
     _asked: list[anyio.Event] = field(default_factory=list)
     _wake: anyio.Event = field(default_factory=anyio.Event)
 
@@ -107,8 +110,7 @@ class AccessIngest:
             self._wake = anyio.Event()
             self.backlog = await self.pass_once()
             if not self.backlog and not self._asked:
-                quiet_s = self.clock.monotonic() - self._grew_s
-                pause_s = decide.poll_s(quiet_s, watched=self.bells.readers > 0)
+                pause_s = WATCHED_S if self.bells.readers else UNWATCHED_S
                 await bells.wait(self._wake, clock=self.clock, seconds=pause_s)
 
     async def pass_once(self) -> bool:
@@ -140,11 +142,10 @@ class AccessIngest:
             return False
         read = await self._in_writer(partial(read_files, self.folder, self._cursors))
         if set(read.cursors) != set(self._cursors):
-            self._grew_s = self.clock.monotonic()
             lines = await self._given(read.lines)
             await self._in_writer(partial(self.signals.keep_access, lines, cursors=read.cursors))
             self._cursors = read.cursors
-            self.lines += len(lines)
+            self._count(lines)
             self.bells.ring({line.app_id for line in lines})
         self._seen = seen
         return read.has_more
@@ -162,13 +163,19 @@ class AccessIngest:
         given = ((line, apps[_key(line)]) for line in lines)
         return [line.of_app(app_id) for line, app_id in given if app_id is not None]
 
+    def _count(self, lines: Sequence[AccessLine]) -> None:
+        self.lines += len(lines)
+        for status, count in Counter(line.status for line in lines).items():
+            self.classes[f"{status // 100}xx"] += count
+        self.seconds += sum(line.duration_ms for line in lines) / 1000
+
     async def _in_writer(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self.writer)
 
 
 def _key(line: AccessLine) -> tuple[str, str]:
-    """Requests that share it are for the same app; without a route, only those of one path are known to be."""
-    return line.host, line.route or line.path
+    """Requests that share it are for the same app, or for none."""
+    return line.host, line.route
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -140,17 +140,21 @@ def last_lines(chunk: bytes, *, lines: int) -> list[str]:
 
 
 def access_line(raw: bytes) -> AccessLine | None:
-    """One line of the edge's JSON access log, not yet given to an app; None when it is no request."""
+    """One line of the edge's JSON access log, not yet given to an app; None when it is no request.
+
+    The logger's name ends in the scheme. Where no `route` stands, the whole host is one.
+    """
     try:
-        entry = json.loads(raw)
+        entry = json.loads(raw.decode())  # of bytes it would guess the encoding each time
         request: dict[str, Any] = entry["request"]
+        host = str(request["host"]).rsplit(":", 1)[0].lower().rstrip(".")
         return AccessLine(
             app_id="",
             at=int(float(entry["ts"]) * 1000),
-            host=str(request["host"]).rsplit(":", 1)[0].lower().rstrip("."),
+            host=host,
             method=str(request["method"])[:40],
             path=str(request["uri"])[:8192],
-            scheme="https" if request.get("tls") else "http",
+            scheme="https" if str(entry.get("logger")).endswith(".https") or request.get("tls") else "http",
             protocol=str(request.get("proto", ""))[:20],
             status=int(entry["status"]),
             duration_ms=float(entry.get("duration", 0)) * 1000,
@@ -159,7 +163,7 @@ def access_line(raw: bytes) -> AccessLine | None:
             source_ip=str(request.get("client_ip") or request.get("remote_ip", "")),
             source_port=int(request.get("remote_port") or 0),
             request_id=_request_id(entry, request),
-            route=str(entry.get("route", "")),
+            route=str(entry.get("route") or f"/{host}.sock"),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None

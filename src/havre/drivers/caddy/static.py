@@ -130,7 +130,6 @@ def static_config(settings: EdgeSettings) -> Json:
             "http": {
                 "http_port": settings.http_port,
                 "https_port": settings.https_port,
-                "metrics": {},
                 "servers": {
                     "https": _server(settings, is_tls=True),
                     "http": _server(settings, is_tls=False),
@@ -157,7 +156,7 @@ def _server(settings: EdgeSettings, *, is_tls: bool) -> Json:
             *pages.answer(pages.UNKNOWN),
         ],
         "errors": {"routes": _errors(settings)},
-        "logs": {"default_logger_name": "requests"},
+        "logs": {"default_logger_name": "https" if is_tls else "http"},
     }
     if is_tls:
         server["listen"] = [name for fd in firsts for name in (f"fd/{fd}", f"fdgram/{fd + 1}")]
@@ -244,7 +243,7 @@ def _apps(settings: EdgeSettings, *, is_tls: bool) -> Json:
     noted = {"handler": "vars", "route": "{http.matchers.file.relative}"}
     return {
         "match": [_file_matcher(flags / "known", *_names("{http.request.host}", "{http.vars.parent}"))],
-        "handle": [noted, *_logged(), _subroute(steps)],
+        "handle": [noted, _append("route", "{http.vars.route}"), *_logged(), _subroute(steps)],
         "terminal": True,
     }
 
@@ -260,7 +259,7 @@ def _short_way(settings: EdgeSettings, *, is_tls: bool) -> Json:
     noted = {"handler": "vars", "route": "/{http.request.host}.sock", "kept": "yes"}
     return {
         "match": [{**plain, **_kept(settings, "{http.request.host}.sock", *marks)}],
-        "handle": [_begin_trace(), noted, *_logged(), *_to_app_kept(settings)],
+        "handle": [_begin_trace(), noted, *_logged(), *_to_app_kept(settings)],  # the route is the host
         "terminal": True,
     }
 
@@ -278,7 +277,6 @@ def _kept(settings: EdgeSettings, route: str, *marks: Mark) -> Json:
 
 def _logged() -> list[Json]:
     return [
-        _append("route", "{http.vars.route}"),
         _append("user_agent", "{http.request.header.User-Agent}"),
         _append("traceparent", "{http.request.header.Traceparent}"),
     ]
@@ -475,6 +473,7 @@ def _errors(settings: EdgeSettings) -> list[Json]:
     not_dialled = {"vars_regexp": {"{http.error.message}": {"name": "dial", "pattern": "^dial "}}}
     down = {**_file_matcher(settings.run / "flags" / "down", "{http.vars.route}"), "vars": {status: ["502", "504"]}}
     told: list[Json] = [
+        {"handle": [_append("error", "{http.error.message}")]},
         {
             "match": [{"host": list(settings.control_hosts)}],
             "handle": [pages.answer_json(pages.RESTARTING)],
@@ -493,28 +492,31 @@ def _errors(settings: EdgeSettings) -> list[Json]:
 def _logging(settings: EdgeSettings) -> Json:
     """Requests and Caddy's own words go to two files that cannot grow past their bound. No header is written down.
 
-    `ts` is in seconds since the epoch, with fractions. Rolled files are `access-<time>.log`, not compressed.
+    `ts` is in seconds since the epoch, with fractions; `logger` ends in the scheme. Rolled files are
+    `access-<time>.log`, not compressed. Caddy prepares what it knows of a request for both logs, whether or not a line
+    is written: so each is told what to leave out.
     """
     roll = {"roll": True, "roll_size_mb": settings.log_roll_mib, "roll_keep": settings.log_files_kept}
-    hidden = ("request>headers", "resp_headers")
-    encoder = {
-        "format": "filter",
-        "wrap": {"format": "json"},
-        "fields": {each: {"filter": "delete"} for each in hidden},
-    }
+    left_out = ("request>headers", "request>tls", "request>remote_ip", "resp_headers", "user_id")
     return {
         "logs": {
             "requests": {
                 "writer": {"output": "file", "filename": str(settings.access_log), "roll_gzip": False, **roll},
-                "encoder": encoder,
+                "encoder": _json_without(*left_out, message_key="", level_key=""),
                 "include": ["http.log.access"],
             },
             "default": {
                 "writer": {"output": "file", "filename": str(settings.caddy_log), **roll},
+                "encoder": _json_without("request"),
                 "exclude": ["http.log.access"],
             },
         }
     }
+
+
+def _json_without(*fields: str, **keys: str) -> Json:
+    deleted = {each: {"filter": "delete"} for each in fields}
+    return {"format": "filter", "wrap": {"format": "json", **keys}, "fields": deleted}
 
 
 # small parts
