@@ -13,8 +13,8 @@ from tests.conventions.sentences import CLASSES, Sources, called, table
 
 # Where a request of the console may be refused; what other rooms raise ends a deployment or a start, with its own words.
 SOURCES = Sources(
-    """api/ governance/ edge/__init__.py edge/intents.py edge/model.py edge/proof.py edge/certificates/ apps/intents.py
-apps/checks.py apps/linked.py apps/views.py apps/upgrades.py notifications/intents.py notifications/decide.py observe/__init__.py
+    """api/ governance/ edge/__init__.py edge/intents.py edge/model.py edge/proof.py edge/certificates/ drivers/x509/
+apps/intents.py apps/checks.py apps/linked.py apps/views.py apps/upgrades.py notifications/intents.py notifications/decide.py observe/__init__.py
 observe/model.py observe/drains/intents.py observe/embedded.py base/names.py base/flavors.py kernel/store.py kernel/operations/engine.py"""
 )
 KINDS, SENTENCES = table("refusals.fr.ts", "kinds"), table("refusals.fr.ts", "sentences")

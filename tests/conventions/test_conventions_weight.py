@@ -10,10 +10,13 @@ import pytest
 WHEN_NEEDED = {
     "rich.console": "nothing is drawn",
     "pygments.lexers.python": "nothing is drawn",
+    "cryptography": "the notary has it, a process that ends when nobody asks",
+    "acme": "the first order at a certificate authority",
     "asyncssh": "the first visitor of the SSH gateway",
     "jinja2.environment": "the first page of signing in",
     "sqlalchemy.orm": "never: SQLAlchemy Core",
     "havre.network.work": "the first arrow of a migration",
+    "xml": "the host's own settings of Maven",
     "yaml": "the first intent of the network",
     "havre.network.lab": "the lab is a program of its own",
 }

@@ -22,7 +22,8 @@ import anyio
 
 from havre.drivers import caddy
 from havre.drivers.caddy import Caddy, EdgeSettings
-from havre.edge.certificates.authority import open_authority, root_file, write
+from havre.drivers.x509 import root_file, write
+from havre.drivers.x509.authority import open_authority
 from havre.edge.certificates.model import Site
 from tests.trials import FastClock
 

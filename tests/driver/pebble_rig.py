@@ -18,7 +18,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from havre.edge.certificates.authority import open_authority, root_file
+from havre.drivers.x509 import root_file
+from havre.drivers.x509.authority import open_authority
 from tests.driver.caddy_rig import free_ports, until
 
 PEBBLE = "github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1"

@@ -15,7 +15,7 @@ from havre.base.errors import InvalidError, UnavailableError
 from havre.base.secret import Secret
 from havre.drivers import acme
 from havre.drivers.acme import Account, Directory, Issued
-from havre.edge.certificates.check import check
+from havre.drivers.x509.check import check
 from tests.driver.caddy_rig import CaddyRig, free_ports, running_rig
 from tests.driver.dns_rig import NameServer, name_server
 from tests.driver.pebble_rig import Pebble, pebble

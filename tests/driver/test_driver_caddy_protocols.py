@@ -23,7 +23,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import QuicEvent
 
 from havre.drivers.caddy.static import COOKIE, STICKY_SLOTS
-from havre.edge.certificates.authority import root_file
+from havre.drivers.x509 import root_file
 from tests.driver.caddy_rig import CaddyRig, running_rig, says
 
 

@@ -73,6 +73,7 @@ async def edge_kernel(store_url: str = "", **settings: Any) -> AsyncIterator[Ker
     finally:
         with anyio.CancelScope(shield=True):
             await edge.stop(paths)
+        made.notary.close()
         store.close()
         shutil.rmtree(base)
 

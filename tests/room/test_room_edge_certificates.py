@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from havre import edge
-from havre.base.errors import InvalidError, NotFoundError
+from havre.base.errors import InvalidError, NotFoundError, UnavailableError
 from havre.base.ids import new_app_id, new_owner_id
+from havre.drivers.x509 import Notary
 from havre.edge.certificates import tables
-from havre.edge.certificates.check import check
 from havre.edge.certificates.model import Certificate
 from havre.edge.parts import certificates_of
 from havre.kernel.config import AcmeConfig
@@ -29,6 +29,7 @@ from tests.room.edge_rig import DAY_MS, Company, edge_kernel, key_pem, pem, runn
 pytestmark = pytest.mark.anyio
 ONE, TWO, SHOP = new_owner_id(), new_owner_id(), new_app_id()
 COMPANY = Company()
+NOTARY = Notary()
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ async def claim(kernel: Kernel, fqdn: str, *, owner_id: str = ONE, app_id: str =
 
 
 async def upload(kernel: Kernel, *names: str, owner_id: str | None = ONE, **more: Any) -> Certificate:
-    checked = check(*COMPANY.chain(*names, **more), now=kernel.clock.now())
+    checked = await edge.check_certificate(kernel, *COMPANY.chain(*names, **more))
     return await kernel.store.write(lambda tx: edge.add_certificate(tx, checked, owner_id=owner_id))
 
 
@@ -60,7 +61,7 @@ def links(kernel: Kernel) -> dict[str, str]:
 def test_a_bundle_is_put_in_order_and_loses_its_root() -> None:
     leaf, key = COMPANY.leaf("www.shop.test", "*.shop.test")
     jumbled = pem(COMPANY.root) + pem(leaf) + pem(COMPANY.middle) + key
-    checked = check(jumbled, jumbled, now=now_ms())
+    checked = NOTARY.check(jumbled, jumbled, now=now_ms())
     assert checked.chain == pem(leaf) + pem(COMPANY.middle)
     assert (checked.names, checked.issuer) == (("www.shop.test", "*.shop.test"), "Example Company Issuing")
     assert "not among this machine's" in checked.note
@@ -98,15 +99,15 @@ def _small() -> tuple[str, str]:
 )  # fmt: skip
 def test_what_cannot_be_served_is_refused_with_the_reason(made: Any, why: str) -> None:
     with pytest.raises(InvalidError, match=why):
-        check(*made(), now=now_ms())
+        NOTARY.check(*made(), now=now_ms())
 
 
 def test_a_stranger_in_the_chain_is_named() -> None:
     leaf, key = COMPANY.leaf("a.test")
     with pytest.raises(InvalidError, match=r"'Other Issuing' does not sign 'a\.test'"):
-        check(pem(leaf) + pem(Company("Other").middle), key, now=now_ms())
+        NOTARY.check(pem(leaf) + pem(Company("Other").middle), key, now=now_ms())
     old = COMPANY.leaf("a.test", algorithm=hashes.SHA256())
-    assert check(pem(old[0]), old[1], now=now_ms()).names == ("a.test",)
+    assert NOTARY.check(pem(old[0]), old[1], now=now_ms()).names == ("a.test",)
 
 
 async def test_an_uploaded_certificate_is_shown_for_its_owners_hosts_alone(kernel: Kernel) -> None:
@@ -169,6 +170,33 @@ async def test_an_end_that_nears_is_told_once_for_each_level_and_an_ended_one_is
         ("internal", [1, 2, 3]), ("internal", [1, 2, 3]),
     ]  # fmt: skip
     assert "has ended: upload a new one" in await loops.alarm()
+
+
+async def test_nobody_needs_the_notary_for_a_name_that_has_its_certificate(kernel: Kernel) -> None:
+    for fqdn in ("www.one.test", "shop.havre.test"):
+        await claim(kernel, fqdn)
+    await certificates_of(kernel).sync()
+    assert kernel.notary.pid is not None
+    kernel.notary.close()
+    await claim(kernel, "other.havre.test")  # the platform's wildcard covers it
+    await certificates_of(kernel).sync()
+    await certificates_of(kernel).ensure(["www.one.test", "other.havre.test"])
+    assert await certificates_of(kernel).alarm() == ""
+    states = await certificates_of(kernel).states(["www.one.test"])
+    assert states["www.one.test"].issuer == "Havre Local Root" and states["www.one.test"].not_after
+    assert kernel.notary.pid is None
+    await claim(kernel, "new.one.test")
+    await certificates_of(kernel).ensure(["new.one.test"])
+    assert links(kernel)["new.one.test.pem"] == "internal" and kernel.notary.pid is not None
+
+
+async def test_an_authority_that_cannot_be_read_stops_the_start(kernel: Kernel) -> None:
+    await certificates_of(kernel).sync()
+    (kernel.paths.edge / "ca" / "root.key").write_text("")
+    room = edge.setup(kernel)
+    assert room.start is not None
+    with pytest.raises(UnavailableError, match="cannot be read"):
+        await room.start()
 
 
 async def test_an_internal_leaf_is_made_again_before_its_end(kernel: Kernel) -> None:

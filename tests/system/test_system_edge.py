@@ -270,6 +270,13 @@ def test_of_a_homogeneous_app_no_two_versions_answer(havre: Installation, folder
     havre.clever("config", "set", "zero-downtime", "true", cwd=folder)
 
 
+def test_the_control_plane_that_did_all_this_has_not_loaded_the_library_for_certificates(havre: Installation) -> None:
+    """The notary has it; see docs/decisions/0024."""
+    maps = Path(f"/proc/{havre.control_plane_pid()}/maps").read_text()
+    assert "python" in maps
+    assert "cryptography" not in maps
+
+
 class Watch:
     """One visitor without a cookie, who notes which deployment answers, in order."""
 

@@ -54,10 +54,14 @@ def test_a_scenario_of_a_person_prints_every_packet(tmp_path: Path) -> None:
     assert left() == []
 
 
+QUICK = "wrong-hp-withdraws-first"  # begins with packets lost: what waits for packets must not wait here
+
+
 @needs_lab
-@pytest.mark.soak
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=() if each == QUICK else pytest.mark.soak) for each in SCENARIOS]
+)
 def test_every_scenario_ends_as_it_says(name: str) -> None:
     """Gaps are of the routers on a machine that has nothing else to do: where it had, it is measured again."""
     for _ in range(3):

@@ -249,6 +249,10 @@ export const sentences: Record<string, string> = {
   'the internal certificate authority cannot be read': 'l’autorité de certification interne est illisible',
 
   // certificates
+  'certificates can be neither made nor checked now':
+    'les certificats ne peuvent être ni faits ni vérifiés en ce moment',
+  'the program that makes and checks certificates failed':
+    'le programme qui fait et vérifie les certificats a échoué',
   'The certificate cannot be found': 'Le certificat est introuvable',
   'an organisation may have {} certificates; remove one first':
     'une organisation a {1} certificats au plus ; retirez-en un d’abord',

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 
-import anyio.to_thread
 import sqlalchemy as sa
 from fastapi import APIRouter, Request
 
@@ -70,10 +69,7 @@ Whose = Callable[[Tx], str | None]
 async def _keep(
     ctx: Context, actor: Actor, given: models.NewCertificate, request: Request, whose: Whose
 ) -> models.CertificateObject:
-    now = ctx.kernel.clock.now()
-    checked = await anyio.to_thread.run_sync(
-        lambda: edge.check_certificate(given.certificate, given.key or given.certificate, now=now)
-    )
+    checked = await edge.check_certificate(ctx.kernel, given.certificate, given.key or given.certificate)
 
     def work(tx: Tx) -> edge.Certificate:
         owner_id = whose(tx)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import anyio
+import anyio.to_thread
 import httpx
 import sqlalchemy as sa
 import structlog
@@ -21,9 +22,8 @@ import structlog
 from havre.base.errors import ConflictError, HavreError, UnavailableError
 from havre.drivers import caddy, tcpgate
 from havre.drivers.keeper import Keeper
+from havre.drivers.x509 import Checked
 from havre.edge import act, proof, tables
-from havre.edge.certificates.check import Checked
-from havre.edge.certificates.check import check as check_certificate
 from havre.edge.certificates.intents import add as add_certificate
 from havre.edge.certificates.intents import remove as remove_certificate
 from havre.edge.certificates.model import Certificate
@@ -204,6 +204,12 @@ async def _look(kernel: Kernel) -> tcpgate.Seen:
             except UnavailableError:
                 await kernel.clock.sleep(0.02)
     return await gate_of(kernel).look()
+
+
+async def check_certificate(kernel: Kernel, certificate: str, key: str) -> Checked:
+    """See `Notary.check`: PEM texts that somebody would have shown. Raises InvalidError with what is wrong."""
+    look = partial(kernel.notary.check, certificate, key, now=kernel.clock.now())
+    return await anyio.to_thread.run_sync(look)
 
 
 async def certify_now(kernel: Kernel) -> None:

@@ -11,8 +11,8 @@ from havre.base.secret import Secret
 from havre.drivers import acme
 from havre.drivers.caddy import Caddy, EdgeSettings
 from havre.drivers.tcpgate import Gate
+from havre.drivers.x509 import root_file, write
 from havre.edge import act, tables
-from havre.edge.certificates import authority
 from havre.edge.certificates.act import Places
 from havre.edge.certificates.model import Site
 from havre.edge.certificates.reconcile import Certificates, Platform
@@ -83,7 +83,7 @@ def certificates_of(kernel: Kernel, figures: CertificateFigures | None = None) -
         rng=kernel.rng,
         places=Places(paths.run / "certs", paths.edge / "certificates", paths.run / "acme"),
         platform=platform_of(config),
-        authority=authority.open_authority(folder, now=kernel.clock.now()),
+        authority=kernel.notary.authority(folder, now=kernel.clock.now()),
         directory=_directory(config.edge.acme),
         read_sites=tables.sites,
         figures=figures,
@@ -108,7 +108,7 @@ def access_log(paths: Paths) -> Path:
 
 def ca_file(paths: Paths) -> Path:
     """The root certificate of the internal authority (PEM)."""
-    return authority.root_file(paths.edge / "ca")
+    return root_file(paths.edge / "ca")
 
 
 def _own_hosts(config: Config) -> tuple[str, ...]:
@@ -121,7 +121,7 @@ def _secret(kernel: Kernel) -> str:
     file = kernel.paths.edge / "secret"
     if not file.exists():
         kernel.paths.edge.mkdir(mode=0o700, parents=True, exist_ok=True)
-        authority.write(file, f"{kernel.rng.getrandbits(256):064x}", durably=True)
+        write(file, f"{kernel.rng.getrandbits(256):064x}", durably=True)
     return file.read_text()
 
 
@@ -145,7 +145,7 @@ def _directory(config: AcmeConfig) -> acme.Directory | None:
 def _move_older_authority(paths: Paths, folder: Path) -> None:
     """Before it was ours, the authority was the proxy's; clients trust it already."""
     older = paths.edge / "storage" / "pki" / "authorities" / "local"
-    if not authority.root_file(folder).exists() and (older / "root.crt").exists():
+    if not root_file(folder).exists() and (older / "root.crt").exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copy2(older / "root.key", folder / "root.key")
         shutil.copy2(older / "root.crt", folder / "root.crt")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from havre.drivers.x509 import Notary
 from havre.kernel.clock import Clock
 from havre.kernel.config import Config, Paths
 from havre.kernel.events import Bus
@@ -32,3 +33,4 @@ class Kernel:
     environment: dict[str, str] = field(default_factory=dict)
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
     loops: Loops = field(default_factory=Loops)
+    notary: Notary = field(default_factory=Notary)

@@ -28,10 +28,20 @@ MOST_WORDS = 20_000  # of one looking glass in the proof
 
 class Sight:
     """The observers of an intent. Use `async with`; looking glasses keep their connections. folder: where probers of
-    ours count, for an intent that names some; has_packets: whether streams are looked at."""
+    ours count, for an intent that names some; has_packets: whether streams are looked at; may_be_cut: it is not waited
+    for packets that arrive, only for who sends them: what is about to be done may be the cure."""
 
-    def __init__(self, intent: Intent, *, clock: Clock, folder: Path | None = None, has_packets: bool = True) -> None:
+    def __init__(
+        self,
+        intent: Intent,
+        *,
+        clock: Clock,
+        folder: Path | None = None,
+        has_packets: bool = True,
+        may_be_cut: bool = False,
+    ) -> None:
         self.intent, self._clock = intent, clock
+        self._is_ready = streams.is_sent if may_be_cut else streams.is_flowing
         self._glasses = {each.name: _glass(each, clock) for each in intent.observers.looking_glasses}
         observers = intent.observers
         place = Path(observers.streams) if observers.streams else folder if observers.inside else None
@@ -43,7 +53,7 @@ class Sight:
     async def __aenter__(self) -> Sight:
         if self._folder is not None:
             deadline = self._clock.monotonic() + PROBERS_S
-            while not all(streams.is_flowing(self._folder, each) for each in streams.NAMES):
+            while not all(self._is_ready(self._folder, each) for each in streams.NAMES):
                 if self._clock.monotonic() > deadline:
                     raise UnavailableError(
                         f"no packets flow between the probers: look at {self._folder} and at their addresses"

@@ -60,8 +60,9 @@ class Work:
         finally:
             await edges.close()
 
-    def sight(self, id: str, intent: Intent) -> Sight:
-        return Sight(intent, clock=self.clock, folder=self.streams / id)
+    def sight(self, id: str, intent: Intent, stage: Stage) -> Sight:
+        may_be_cut = stage.state is State.SHADOW  # see `_gate`
+        return Sight(intent, clock=self.clock, folder=self.streams / id, may_be_cut=may_be_cut)
 
     @property
     def streams(self) -> Path:
@@ -203,7 +204,7 @@ class Work:
         and then it has been taken back already. Returns what was seen, in words."""
         _, intent = await self.read(id)
         stage = decide.stage_named(intent, name)
-        async with self.edges(intent) as edges, self.sight(id, intent) as sight:
+        async with self.edges(intent) as edges, self.sight(id, intent, stage) as sight:
             take_back = await edges.ready(self._quick(intent, stage, edges)) if stage.state not in PAPER else _nothing
             if stage.state not in PAPER:
                 await edges.push(edges.texts(decide.posture(intent, stage)), words=str(stage))

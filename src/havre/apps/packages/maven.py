@@ -6,15 +6,18 @@ their own words.
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 from havre.drivers.toolchains import Repository
+
+if TYPE_CHECKING:  # imported where a host has settings: few have
+    from xml.etree.ElementTree import Element
 
 OF_ALL = Path("/etc/maven/settings.xml")
 CENTRAL_HOSTS = ("repo.maven.apache.org", "repo1.maven.org", "jcenter.bintray.com")
@@ -57,8 +60,8 @@ def settings(host: Mapping[str, str], repository: str, *, proxy: str, of_all: Pa
         files = {".m2/settings.xml": _own_settings(repository)}
     else:
         root = _read(home / ".m2" / "settings.xml", of_all)
-        mirror = _mirror(root, proxy)
-        files = {".m2/settings.xml": ElementTree.tostring(root, encoding="unicode")} if len(root) else {}
+        mirror = _mirror(root, proxy) if root is not None else Repository(proxy=proxy)
+        files = {".m2/settings.xml": _text_of(root)} if root is not None else {}
         secret = home / ".m2" / "settings-security.xml"
         files |= {".m2/settings-security.xml": secret.read_text()} if files and secret.is_file() else {}
     env = {}
@@ -71,16 +74,22 @@ def settings(host: Mapping[str, str], repository: str, *, proxy: str, of_all: Pa
 
 
 def _own_settings(url: str) -> str:
-    mirror = f"<mirror><id>operator</id><mirrorOf>*</mirrorOf><url>{escape(url)}</url></mirror>"
+    mirror = f"<mirror><id>operator</id><mirrorOf>*</mirrorOf><url>{html.escape(url, quote=False)}</url></mirror>"
     return f"<settings><mirrors>{mirror}</mirrors></settings>"
 
 
-def _read(*files: Path) -> ElementTree.Element:
-    """The first of `files` that says something, without what names places of this host."""
+def _read(*files: Path) -> Element | None:
+    """The first of `files` that says something, without what names places of this host; None when none does."""
     for file in files:
         try:
-            root = ElementTree.fromstring(file.read_text())
-        except (OSError, UnicodeDecodeError, ElementTree.ParseError):
+            text = file.read_text()
+        except (OSError, UnicodeDecodeError):
+            continue
+        from xml.etree import ElementTree
+
+        try:
+            root = ElementTree.fromstring(text)
+        except ElementTree.ParseError:
             continue
         for each in list(root.iter()):  # names without their namespace, which Maven does not ask for
             each.tag = each.tag.rpartition("}")[2]
@@ -93,10 +102,16 @@ def _read(*files: Path) -> ElementTree.Element:
         if len(root):
             root.attrib.clear()
             return root
-    return ElementTree.Element("settings")
+    return None
 
 
-def _mirror(root: ElementTree.Element, proxy: str) -> Repository:
+def _text_of(root: Element) -> str:
+    from xml.etree import ElementTree
+
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _mirror(root: Element, proxy: str) -> Repository:
     """The mirror of Central, with who asks it; Central itself when there is none (maven.apache.org, "Mirrors")."""
     servers = {_text(each, "id"): each for each in root.iterfind("servers/server")}
     for mirror in root.iterfind("mirrors/mirror"):
@@ -112,7 +127,7 @@ def _is_of_central(pattern: str) -> bool:
     return "!central" not in words and bool(words & {"central", "*", "external:*"})
 
 
-def _text(element: ElementTree.Element, name: str) -> str:
+def _text(element: Element, name: str) -> str:
     return (element.findtext(name) or "").strip()
 
 

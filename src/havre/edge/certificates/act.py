@@ -6,14 +6,18 @@ leaf of the internal authority. Every change is one rename: a handshake reads th
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from havre.base.secret import Secret
-from havre.edge.certificates.authority import DAY_MS, RENEW_DAYS, Authority, names_tag, write
+from havre.drivers.x509 import Authority, write
 from havre.edge.certificates.model import Certificate, Site
+
+DAY_MS = 86_400_000
+RENEW_DAYS = 30  # before its end a leaf of the internal authority is made again
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,14 @@ def show(
     authority: Authority,
     now: int,
 ) -> int:
-    """Have each site show its certificate, or an internal leaf; how many links were changed."""
+    """Have each site show its certificate, or an internal leaf; how many links were changed.
+
+    What needs no new leaf comes first. Raises UnavailableError when none can be made."""
     for id, text in material.items():
         write(places.kept / f"{id}.pem", text.reveal(), durably=True)
     changed = 0
     fresh: dict[tuple[str, ...], str] = {}
-    for site, (certificate, names) in wanted.items():
+    for site, (certificate, names) in sorted(wanted.items(), key=lambda each: each[1][0] is None):
         has = now_shown.get(site.file, "")
         if certificate is not None:
             target = f"{certificate.id}.pem"
@@ -85,14 +91,19 @@ def show(
 
 def _make_leaf(places: Places, names: tuple[str, ...], authority: Authority, now: int) -> str:
     text, end = authority.leaf(names, now=now)
-    target = f"internal-{names_tag(names)}-{end}.pem"
+    target = f"internal-{_names_tag(names)}-{end}.pem"
     write(places.kept / target, text)
     return target
 
 
+def _names_tag(names: tuple[str, ...]) -> str:
+    """What tells leaves of different names apart in a file's name."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
 def _is_good_leaf(target: str, names: tuple[str, ...], now: int) -> bool:
     parts = target.removesuffix(".pem").split("-")
-    if len(parts) != 3 or parts[:2] != ["internal", names_tag(names)] or not parts[2].isdigit():
+    if len(parts) != 3 or parts[:2] != ["internal", _names_tag(names)] or not parts[2].isdigit():
         return False
     return int(parts[2]) - now > RENEW_DAYS * DAY_MS
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 
 from havre.base.errors import ExhaustedError, NotFoundError
+from havre.drivers.x509 import Checked
 from havre.edge.certificates import tables
-from havre.edge.certificates.check import Checked
 from havre.edge.certificates.model import Certificate, Kind
 from havre.kernel.store import Tx
 

@@ -13,17 +13,15 @@ import anyio.from_thread
 import anyio.to_thread
 import sqlalchemy as sa
 import structlog
-from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from havre.base.errors import HavreError
 from havre.base.secret import Secret
 from havre.drivers import acme
+from havre.drivers.x509 import Authority, Checked
 from havre.edge.act import exclusively
 from havre.edge.certificates import act, decide, intents, tables
-from havre.edge.certificates.act import Places, Wanted
-from havre.edge.certificates.authority import DAY_MS, Authority
-from havre.edge.certificates.check import Checked, check
+from havre.edge.certificates.act import DAY_MS, Places, Wanted
 from havre.edge.certificates.model import Alarm, Certificate, Order, Site
 from havre.edge.certificates.states import CertificateState, Leaf, decide_state
 from havre.kernel.clock import Clock
@@ -119,13 +117,14 @@ class Certificates:
         return Pass(wanted=len(chosen), changed=len(due), again_s=wait_s)
 
     async def alarm(self) -> str:
-        """The most urgent trouble in one line; empty when there is none."""
+        """The most urgent trouble in one line; empty when there is none. Raises UnavailableError when the internal
+        authority cannot be read."""
+        left = (await anyio.to_thread.run_sync(self.authority.root)).not_after - self.clock.now()
         situation = await self.store.read(self._read)
         chosen = decide.choose(situation.sites, situation.certificates, now=self.clock.now())
         alarms = decide.decide_alarms(situation.certificates, chosen, now=self.clock.now())
         if alarms:
             return _line(alarms[0], situation.orders, self.clock.now())
-        left = int(self.authority.certificate.not_valid_after_utc.timestamp() * 1000) - self.clock.now()
         return f"the internal certificate authority ends in {left // DAY_MS} days" if left < 90 * DAY_MS else ""
 
     async def states(self, hosts: Collection[str]) -> dict[str, CertificateState]:
@@ -135,13 +134,13 @@ class Certificates:
             return self._read(conn, hosts), tables.orders(conn)
 
         situation, orders = await self.store.read(look)
-        now = self.clock.now()
+        now, issuer = self.clock.now(), (await anyio.to_thread.run_sync(self.authority.root)).name
         chosen = decide.choose(situation.sites, situation.certificates, now=now)
         sites = {site.host: site for site in situation.sites}
         found = {}
         for host in hosts:
             site = sites.get(host, Site(host))
-            leaf = await anyio.to_thread.run_sync(self._leaf, site)
+            leaf = Leaf(issuer, await anyio.to_thread.run_sync(self._end_of_leaf, site))
             has_authority = self.directory is not None
             found[host] = decide_state(
                 site, chosen.get(site), orders.get(host), leaf, has_authority=has_authority, now=now
@@ -150,13 +149,11 @@ class Certificates:
 
     # inside
 
-    def _leaf(self, site: Site) -> Leaf:
-        """The internal leaf of a site; of the platform's wildcard, where that shows the same."""
+    def _end_of_leaf(self, site: Site) -> int | None:
+        """Of the internal leaf of a site; of the platform's wildcard's, where that shows the same."""
         files = [site.file, *([self.platform.wildcard.file] if self.platform.wildcard is not None else [])]
         targets = act.seen(self.places, files)
-        end = next((act.end_of_leaf(targets[each]) for each in files if each in targets), None)
-        common = self.authority.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        return Leaf(str(common[0].value) if common else "", end)
+        return next((act.end_of_leaf(targets[each]) for each in files if each in targets), None)
 
     def _read(self, conn: sa.Connection, hosts: Collection[str] | None = None) -> Situation:
         """Everything, or what concerns `hosts`."""
@@ -221,7 +218,8 @@ class Certificates:
             )
             try:
                 issued = await anyio.to_thread.run_sync(place, abandon_on_cancel=True)
-                checked = check(issued.chain, issued.key.reveal(), now=self.clock.now())
+                look = partial(self.authority.notary.check, issued.chain, issued.key.reveal(), now=self.clock.now())
+                checked = await anyio.to_thread.run_sync(look)
             except HavreError as error:
                 await self._order_failed(before, error.message)
                 return
@@ -246,12 +244,15 @@ class Certificates:
             self.figures.orders.labels("failed").inc()
 
     async def _account(self, directory: acme.Directory) -> acme.Account:
+        if (known := await self.store.read(lambda conn: tables.account(conn, directory.url))) is not None:
+            return known
+        made = acme.Account(await anyio.to_thread.run_sync(acme.new_key))
+
         def work(tx: Tx) -> acme.Account:
             known = tables.account(tx.conn, directory.url)
             if known is None:
-                known = acme.Account(acme.new_key())
-                tables.put_account(tx.conn, directory.url, known)
-            return known
+                tables.put_account(tx.conn, directory.url, made)
+            return known or made
 
         return await self.store.write(work)
 

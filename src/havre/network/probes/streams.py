@@ -11,6 +11,7 @@ from havre.network.probes.prober import CAPACITY
 NAMES = ("in-4", "out-4", "in-6", "out-6")
 NS_PER_MS = 1_000_000
 SILENT_NS = 2_000_000_000
+LATELY = 100  # packets
 SWEEP = 50  # packets: more than a prober sends before it reads again
 
 
@@ -103,14 +104,22 @@ def open_all(folder: Path) -> tuple[Stream, ...]:
     return tuple(Stream(folder, each) for each in NAMES)
 
 
+def is_sent(folder: Path, name: str) -> bool:
+    """Whether somebody sends, whatever becomes of it."""
+    try:
+        return Stream(folder, name).sent > LATELY
+    except (OSError, ValueError):
+        return False
+
+
 def is_flowing(folder: Path, name: str) -> bool:
-    """Whether the last hundred packets but the newest ten have arrived."""
+    """Whether the last `LATELY` packets but the newest ten have arrived."""
     try:
         stream = Stream(folder, name)
     except (OSError, ValueError):
         return False
     last = stream.sent - 10
-    return last > 100 and stream.count(last - 100, last).lost == 0
+    return last > LATELY and stream.count(last - LATELY, last).lost == 0
 
 
 def _identities(folder: Path, name: str) -> list[int]:

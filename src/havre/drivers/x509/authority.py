@@ -1,15 +1,13 @@
 """The internal certificate authority: one root, made at the first start, and leaves that it signs.
 
-The root's key never leaves its file (0600). A leaf lives 90 days and is made again when a third is left; it costs less
-than a millisecond, so leaves are not kept in the database.
+The root's key never leaves its file (0600). A leaf lives 90 days; it costs less than a millisecond, so leaves are not
+kept in the database.
 """
 
 from __future__ import annotations
 
 import datetime
-import hashlib
 import ipaddress
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from havre.base.errors import UnavailableError
+from havre.drivers.x509.files import key_file, root_file, write
 
 DAY_MS = 86_400_000
-ROOT_DAYS, LEAF_DAYS, RENEW_DAYS = 3650, 90, 30
+ROOT_DAYS, LEAF_DAYS = 3650, 90
 _PEM = serialization.Encoding.PEM
 
 
@@ -54,13 +53,9 @@ class Authority:
         return made.public_bytes(_PEM).decode() + _private(key), end
 
 
-def root_file(folder: Path) -> Path:
-    return folder / "root.crt"
-
-
 def open_authority(folder: Path, *, now: int) -> Authority:
     """The authority in `folder`, made when there is none. Raises UnavailableError when it cannot be read."""
-    crt, key = root_file(folder), folder / "root.key"
+    crt, key = root_file(folder), key_file(folder)
     if not crt.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = _new_root(now)
@@ -74,22 +69,6 @@ def open_authority(folder: Path, *, now: int) -> Authority:
         raise UnavailableError("the internal certificate authority cannot be read", folder=str(folder)) from cause
     assert isinstance(private, ec.EllipticCurvePrivateKey)
     return Authority(certificate, private)
-
-
-def names_tag(names: Sequence[str]) -> str:
-    """What tells leaves of different names apart in a file's name."""
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
-
-
-def write(file: Path, text: str, *, durably: bool = False, mode: int = 0o600) -> None:
-    """A whole file or none, never readable for others unless `mode` says so."""
-    fresh = file.with_name(file.name + ".new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as out:
-        out.write(text)
-        if durably:
-            out.flush()
-            os.fsync(out.fileno())
-    fresh.replace(file)
 
 
 def _new_root(now: int) -> Authority:

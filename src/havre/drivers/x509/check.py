@@ -6,7 +6,6 @@ import datetime
 import hashlib
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -16,25 +15,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from havre.base.errors import InvalidError
 from havre.base.secret import Secret
+from havre.drivers.x509.model import Checked
 
-MOST_BYTES = 128 * 1024
 MOST_CERTIFICATES = 10
 RSA_BITS = 2048
 _PEM = serialization.Encoding.PEM
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What was found good. `chain` is in order, leaf first, without a root. `note`: a doubt that is no error."""
-
-    names: tuple[str, ...]
-    issuer: str
-    not_before: int
-    not_after: int
-    fingerprint: str
-    chain: str
-    key: Secret
-    note: str = ""
 
 
 def check(certificate: str, key: str, *, now: int) -> Checked:
@@ -42,8 +27,6 @@ def check(certificate: str, key: str, *, now: int) -> Checked:
 
     Raises InvalidError with what is wrong and what to do.
     """
-    if len(certificate) + len(key) > MOST_BYTES:
-        raise InvalidError(f"Invalid certificate: more than {MOST_BYTES // 1024} KiB")
     private = _key(key)
     found = _certificates(certificate)
     chain = _chain(_leaf(found, private), found)

@@ -1,0 +1,184 @@
+"""The notary: what it makes and says, and that it is there while somebody needs it, and no longer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from havre.base.errors import BrokenError, InvalidError, UnavailableError
+from havre.drivers.keeper.process import Identity, identity_of, is_alive
+from havre.drivers.x509 import Notary
+from havre.drivers.x509.authority import open_authority
+from havre.drivers.x509.notary import COMMAND
+from tests.driver.caddy_rig import until
+
+LIVES_ON = """
+import sys, time
+from pathlib import Path
+from havre.drivers.x509 import Notary
+notary = Notary()
+notary.authority(Path(sys.argv[1]), now=1_800_000_000_000)
+print(notary.pid, flush=True)
+time.sleep(120)
+"""
+ONCE = """
+import os, pathlib, sys
+seen = pathlib.Path(sys.argv[1])
+if not seen.exists():
+    seen.touch()
+    os.read(0, 10)
+    os.kill(os.getpid(), 9)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@pytest.fixture
+def notary() -> Iterator[Notary]:
+    made = Notary()
+    yield made
+    made.close()
+
+
+def identity(notary: Notary) -> Identity:
+    assert notary.pid is not None
+    found = identity_of(notary.pid)
+    assert found is not None
+    return found
+
+
+def test_leaves_of_many_hosts_are_made_by_one_process_and_believed(notary: Notary, tmp_path: Path) -> None:
+    authority = notary.authority(tmp_path / "ca", now=now_ms())
+    first = identity(notary)
+    assert {each.stat().st_mode & 0o777 for each in (tmp_path / "ca").iterdir()} == {0o600, 0o644}
+    with ThreadPoolExecutor(4) as pool:  # threads of a server ask at the same time
+        made = list(pool.map(lambda n: authority.leaf([f"www.{n}.test", "::1"], now=now_ms()), range(300)))
+    assert identity(notary) == first
+    root = open_authority(tmp_path / "ca", now=now_ms()).certificate
+    for number, (text, end) in enumerate(made):
+        leaf = x509.load_pem_x509_certificate(text.encode())
+        leaf.verify_directly_issued_by(root)
+        named = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert named.get_values_for_type(x509.DNSName) == [f"www.{number}.test"]
+        assert end // 1000 == leaf.not_valid_after_utc.timestamp()
+    (tmp_path / "leaf.pem").write_text(made[0][0])
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tmp_path / "leaf.pem")  # its key belongs to it
+
+
+def test_the_root_is_kept_and_told_without_the_library(notary: Notary, tmp_path: Path) -> None:
+    at = now_ms()
+    notary.authority(tmp_path / "ca", now=at)
+    before = (tmp_path / "ca" / "root.crt").read_bytes()
+    notary.close()
+    root = notary.authority(tmp_path / "ca", now=at + 1000).root()
+    assert (root.name, root.not_after) == ("Havre Local Root", at // 1000 * 1000 + 3650 * 86_400_000)
+    assert notary.pid is None and (tmp_path / "ca" / "root.crt").read_bytes() == before
+    (tmp_path / "ca" / "root.key").write_text("no key")
+    with pytest.raises(UnavailableError, match="cannot be read"):
+        notary.authority(tmp_path / "ca", now=at).root()
+    with pytest.raises(UnavailableError, match="cannot be read") as refused:
+        notary.authority(tmp_path / "ca", now=at).leaf(["a.test"], now=at)
+    assert refused.value.facts == {"folder": str(tmp_path / "ca")}
+
+
+def test_what_is_wrong_is_said_in_the_words_of_the_one_who_looked(notary: Notary) -> None:
+    with pytest.raises(InvalidError, match=r"^Invalid certificate: there is no private key"):
+        notary.check("", "", now=now_ms())
+    with pytest.raises(InvalidError, match="more than 128 KiB"):
+        notary.check("x" * 200_000, "", now=now_ms())
+    with pytest.raises(InvalidError, match="no private key"):
+        notary.check("x" * 120_000, "é\n" * 1000, now=now_ms())  # more than a pipe holds
+
+
+def test_a_mistake_of_ours_is_told_without_what_it_was_asked(notary: Notary, tmp_path: Path) -> None:
+    with pytest.raises(BrokenError) as told:
+        notary.leaf(tmp_path / "ca", [], now=now_ms())
+    assert told.value.facts == {"error": "IndexError"}
+    before = notary.pid
+    notary.leaf(tmp_path / "ca", ["a.test"], now=now_ms())
+    assert notary.pid == before
+
+
+def test_nothing_secret_is_in_its_arguments(notary: Notary, tmp_path: Path) -> None:
+    notary.leaf(tmp_path / "ca", ["a.test"], now=now_ms())
+    command = Path(f"/proc/{notary.pid}/cmdline").read_text().split("\0")
+    assert command[:-1] == list(COMMAND)
+
+
+def test_one_that_is_killed_before_it_answers_is_asked_again_of_the_next(notary: Notary, tmp_path: Path) -> None:
+    authority = notary.authority(tmp_path / "ca", now=now_ms())
+    first = identity(notary)
+    os.kill(first.pid, signal.SIGSTOP)  # it will not answer
+    made: list[str] = []
+    asking = threading.Thread(target=lambda: made.append(authority.leaf(["a.test"], now=now_ms())[0]))
+    asking.start()
+    os.kill(first.pid, signal.SIGKILL)
+    asking.join(30)
+    assert made and identity(notary) != first
+
+    seen = tmp_path / "seen"
+    ends_once = Notary([sys.executable, "-c", ONCE, str(seen), *COMMAND])
+    assert ends_once.leaf(tmp_path / "ca", ["a.test"], now=now_ms())[0] and seen.exists()
+    ends_once.close()
+
+
+def test_one_that_always_ends_or_cannot_be_started_is_unavailable(tmp_path: Path) -> None:
+    for command in ([sys.executable, "-c", "import os; os.read(0, 10)"], [str(tmp_path / "nothing")]):
+        with pytest.raises(UnavailableError, match="neither made nor checked"):
+            Notary(command).leaf(tmp_path, ["a.test"], now=now_ms())
+
+
+def test_one_that_is_silent_is_given_up_in_time_and_the_next_one_asked(tmp_path: Path) -> None:
+    patient = Notary(answer_s=1.0)
+    with pytest.raises(UnavailableError):
+        Notary([sys.executable, "-c", "import time; time.sleep(60)"], answer_s=0.2).check("", "", now=now_ms())
+    until(lambda: _asked(patient, tmp_path), what="it answers on a busy machine, too")
+    silent = identity(patient)
+    os.kill(silent.pid, signal.SIGSTOP)
+    with pytest.raises(UnavailableError):
+        patient.leaf(tmp_path / "ca", ["x" * 300_000], now=now_ms())  # cannot even be told
+    until(lambda: not is_alive(silent), what="the silent one is ended")
+    until(lambda: _asked(patient, tmp_path), what="another answers")
+    patient.close()
+
+
+def _asked(notary: Notary, folder: Path) -> bool:
+    try:
+        return bool(notary.leaf(folder / "ca", ["a.test"], now=now_ms()))
+    except UnavailableError:
+        return False
+
+
+def test_one_that_nobody_asks_ends_by_itself_and_is_collected(tmp_path: Path) -> None:
+    notary = Notary([*COMMAND, "0.2"])
+    notary.authority(tmp_path / "ca", now=now_ms())
+    pid = identity(notary).pid
+    until(lambda: notary.pid is None, what="it has ended")
+    until(lambda: not Path(f"/proc/{pid}").exists(), what="it is collected")
+    assert notary.leaf(tmp_path / "ca", ["a.test"], now=now_ms())
+    notary.close()
+
+
+def test_it_does_not_outlive_the_one_who_asked(tmp_path: Path) -> None:
+    asker = subprocess.Popen([sys.executable, "-c", LIVES_ON, str(tmp_path / "ca")], stdout=subprocess.PIPE, text=True)
+    assert asker.stdout is not None
+    notary = identity_of(int(asker.stdout.readline()))
+    assert notary is not None and is_alive(notary)
+    asker.kill()
+    asker.wait()
+    asker.stdout.close()
+    until(lambda: not is_alive(notary), what="the notary is gone, long before it is idle for so long", limit_s=10)
