@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from havre.drivers.caddy import EdgeSettings, route_name, static_config
-from havre.drivers.caddy.static import PREFIXES, doors
+from havre.drivers.caddy.settings import doors
+from havre.drivers.caddy.static import PREFIXES
 from havre.edge.model import prefixes_of
 
 

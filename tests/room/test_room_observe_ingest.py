@@ -317,6 +317,22 @@ async def test_an_app_keeps_to_its_quota_and_the_file_does_not_grow(tmp_path: Pa
         assert rig.messages() == ["stays"]
 
 
+async def test_a_clock_that_jumps_ahead_deletes_no_line(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with opened(tmp_path, clock=clock) as rig:
+        await rig.add("s")
+        rig.append("s", "here\n")
+        await rig.take()
+        retention = rig.room.reconcilers[0].run
+        await retention()
+        clock.at += 300 * 86_400_000
+        await retention()
+        assert rig.messages() == ["here"]
+        clock.at -= 300 * 86_400_000
+        await retention()
+        assert rig.messages() == ["here"]
+
+
 async def test_old_lines_go_and_their_space_with_them(tmp_path: Path) -> None:
     clock = HandClock()
     async with opened(tmp_path, clock=clock) as rig:

@@ -6,6 +6,7 @@ Every door asks `authorise`; nothing else decides about access. The room's page 
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 from havre.governance import accounts, consumers, organisations, signatures, totp
 from havre.governance.authentication import (
@@ -77,6 +78,6 @@ def setup(kernel: Kernel) -> Room:
     """The room, with the retention of its audit and of what has expired."""
 
     async def forget() -> Pass:
-        return Pass(changed=await kernel.store.write(forget_old))
+        return Pass(changed=await kernel.store.write(partial(forget_old, now=kernel.aging.now())))
 
     return Room("governance", SCHEMA, reconcilers=(Reconciler("governance.retention", forget, every_s=3600),))

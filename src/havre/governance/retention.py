@@ -9,9 +9,8 @@ DAY_MS = 86_400_000
 AUDIT_KEPT_MS = 400 * DAY_MS
 
 
-def forget_old(tx: Tx) -> int:
-    """Returns how many rows went."""
-    now = tx.now
+def forget_old(tx: Tx, *, now: int) -> int:
+    """Returns how many rows went. now: by which they are old enough."""
     gone = tables.forget_audit(tx, before=now - AUDIT_KEPT_MS)
     gone += tables.forget_tokens(tx, before=now - 30 * DAY_MS)
     gone += account_tables.forget_sessions(

@@ -24,9 +24,11 @@ def setup(kernel: Kernel) -> Room:
     kernel.metrics.register(_LoopFigures(kernel.loops))
 
     async def forget() -> Pass:
+        now = kernel.aging.now()
+
         def work(tx: Tx) -> int:
-            gone = forget_events_before(tx.conn, tx.now - EVENTS_KEPT_DAYS * DAY_MS)
-            return gone + tables.forget_ended(tx, before=tx.now - OPERATIONS_KEPT_DAYS * DAY_MS)
+            gone = forget_events_before(tx.conn, now - EVENTS_KEPT_DAYS * DAY_MS)
+            return gone + tables.forget_ended(tx, before=now - OPERATIONS_KEPT_DAYS * DAY_MS)
 
         return Pass(changed=await kernel.store.write(work))
 

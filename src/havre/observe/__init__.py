@@ -182,8 +182,7 @@ def setup(kernel: Kernel, resolve_host: ResolveHost) -> Room:
     opened = _opened[kernel.paths.data] = _open(kernel, resolve_host)
     figures = Figures(opened.ingest, opened.access, clock=kernel.clock)
     kernel.metrics.register(figures)
-    days = kernel.config.logs.retention_days
-    retention = Retention(opened.ingest, figures=figures, store=kernel.store, clock=kernel.clock, retention_days=days)
+    retention = Retention(opened.ingest, figures=figures, kernel=kernel)
 
     async def health() -> Health:
         return figures.health()

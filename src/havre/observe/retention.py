@@ -12,9 +12,8 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from havre.kernel.clock import Clock
+from havre.kernel.kernel import Kernel
 from havre.kernel.reconcile import Pass
-from havre.kernel.store import Store
 from havre.observe import tables
 from havre.observe.figures import Figures
 from havre.observe.ingest import Ingest
@@ -24,17 +23,16 @@ T = TypeVar("T")
 
 
 class Retention:
-    def __init__(self, ingest: Ingest, *, figures: Figures, store: Store, clock: Clock, retention_days: int) -> None:
+    def __init__(self, ingest: Ingest, *, figures: Figures, kernel: Kernel) -> None:
         self._ingest = ingest
         self._figures = figures
-        self._store = store
-        self._clock = clock
-        self._kept_ms = retention_days * DAY_MS
+        self._store, self._clock, self._aging = kernel.store, kernel.clock, kernel.aging
+        self._kept_ms = kernel.config.logs.retention_days * DAY_MS
 
     async def pass_once(self) -> Pass:
         """Delete in small transactions, so that new lines pass between."""
         changed, signals = 0, self._ingest.signals
-        before = self._clock.now() - self._kept_ms
+        before = self._aging.now() - self._kept_ms
         while gone := await self._in_writer(partial(signals.expire, before)):
             changed += gone
         while await self._in_writer(signals.compact):

@@ -25,15 +25,8 @@ import anyio.to_thread
 import httpx
 
 from havre.base.errors import InvalidError, UnavailableError
-from havre.drivers.caddy.static import (
-    PREFIX_DEPTH,
-    STICKY_SLOTS,
-    EdgeSettings,
-    Mark,
-    doors,
-    route_name,
-    static_config,
-)
+from havre.drivers.caddy.settings import EdgeSettings, Mark, doors, route_name
+from havre.drivers.caddy.static import PREFIX_DEPTH, STICKY_SLOTS, static_config
 from havre.drivers.keeper import Identity, Keeper, Program, process
 
 __all__ = [

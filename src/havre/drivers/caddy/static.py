@@ -23,24 +23,17 @@ so that one dead app would take down every other.
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 from havre.drivers.caddy import pages
-from havre.drivers.keeper import FIRST_FD, Door
-
-Json = dict[str, Any]
+from havre.drivers.caddy.certificates import certificates_route, challenge_routes, tls_of
+from havre.drivers.caddy.logs import logs_of
+from havre.drivers.caddy.parts import NORMAL_HOST, Json, append, file_matcher, seconds, subroute, to_https
+from havre.drivers.caddy.settings import EdgeSettings, Mark, doors
+from havre.drivers.keeper import FIRST_FD
 
 PREFIX_DEPTH = 3  # segments of a path prefix
 _SEGMENT = "[A-Za-z0-9_~-][A-Za-z0-9._~-]*"  # no dot first: `..` must never become a part of a file's name
 PREFIXES = f"^/({_SEGMENT})(?:(/{_SEGMENT})(/{_SEGMENT})?)?(?:/|$)"
-CERTIFICATE_PATH = "/.well-known/havre/certificate"
-CHALLENGE = r"^/\.well-known/acme-challenge/([A-Za-z0-9_-]{1,200})$"
-NORMAL_HOST = r"^(?:[a-z0-9-]{1,63})(?:\.([a-z0-9.-]{0,250}[a-z0-9]))?$"  # group 1: all but the first label
 ANY_CASE_HOST = r"^[A-Za-z0-9-][A-Za-z0-9.-]{0,253}$"
-LOOPBACK = ("127.0.0.0/8", "::1/128")
 COOKIE = "havre-instance"
 KEPT = "l"
 KEPT_IDLE_S = 1.0  # shorter than what usual servers keep: gunicorn 2 s, Node 5 s
@@ -56,76 +49,12 @@ STICKY_SLOTS = tuple(f"{first}{second}" for first in "89ab" for second in "01234
 _SLOT = "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-([89ab][0-9a-f])[0-9a-f]{2}-[0-9a-f]{12}$"  # a UUID of version 4
 
 
-class Mark(enum.StrEnum):
-    """The first character of a kept link: what the proxy need not look for. None can begin a part of a prefix."""
-
-    PLAIN = "="  # a host, no prefix of it is a name
-    FORCED = "+"  # the same, and its plain HTTP is sent to HTTPS
-    OTHER = "@"
-
-
-@dataclass(frozen=True)
-class EdgeSettings:
-    """What Caddy is told. `storage` is its own place, `run` has the sockets, routes and certificates.
-
-    bind: addresses, separated by commas; empty for every address of the machine.
-    secret: a part of the path at which Caddy asks itself for certificates and keys.
-    proxy_protocol_from: ranges of addresses whose PROXY protocol header is believed.
-    """
-
-    run: Path
-    storage: Path
-    access_log: Path
-    caddy_log: Path
-    base_domain: str
-    bind: str
-    http_port: int
-    https_port: int
-    own_hosts: tuple[str, ...] = ()  # more names of the control plane
-    log_roll_mib: int = 32
-    log_files_kept: int = 4
-    dial_for_s: float = 5.0
-    answer_within_s: float = 180.0
-    secret: str = ""
-    proxy_protocol_from: tuple[str, ...] = ()
-
-    @property
-    def admin_socket(self) -> Path:
-        return self.run / "caddy-admin.sock"
-
-    @property
-    def binds(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(each.strip() for each in self.bind.split(",")))
-
-    @property
-    def control_hosts(self) -> tuple[str, ...]:
-        names = ("localhost", "127.0.0.1", f"api.{self.base_domain}", f"console.{self.base_domain}", *self.own_hosts)
-        return tuple(dict.fromkeys(names))
-
-
-def route_name(fqdn: str) -> str:
-    """The file that stands for `fqdn` in each of the directories: `*` is not for file names, `_` is in no host name."""
-    host, _, prefix = fqdn.partition("/")
-    if host.startswith("*."):
-        host = "_" + host[1:]
-    return f"{host}/{prefix}.sock" if prefix else f"{host}.sock"
-
-
-def doors(settings: EdgeSettings) -> tuple[Door, ...]:
-    """The sockets that Caddy listens on: for each address HTTPS over TCP and over UDP (HTTP/3), then plain HTTP."""
-    found: list[Door] = []
-    for host in settings.binds:
-        found += [Door("tcp", host, settings.https_port), Door("udp", host, settings.https_port)]
-        found.append(Door("tcp", host, settings.http_port))
-    return tuple(found)
-
-
 def static_config(settings: EdgeSettings) -> Json:
     """The whole configuration, as Caddy's JSON."""
     return {
         "admin": {"listen": f"unix/{settings.admin_socket}|0600", "config": {"persist": False}},
         "storage": {"module": "file_system", "root": str(settings.storage)},
-        "logging": _logging(settings),
+        "logging": logs_of(settings),
         "apps": {
             "http": {
                 "http_port": settings.http_port,
@@ -135,7 +64,7 @@ def static_config(settings: EdgeSettings) -> Json:
                     "http": _server(settings, is_tls=False),
                 },
             },
-            "tls": _tls(settings),
+            "tls": tls_of(settings),
         },
     }
 
@@ -146,7 +75,7 @@ def _server(settings: EdgeSettings, *, is_tls: bool) -> Json:
         "automatic_https": {"disable": True},
         "read_header_timeout": "30s",
         "routes": [
-            *([] if is_tls else [_certificates(settings), *_challenges(settings)]),
+            *([] if is_tls else [certificates_route(settings), *challenge_routes(settings)]),
             _short_way(settings, is_tls=is_tls),
             *_trace(),
             _control_plane(settings) if is_tls else _control_plane_over_http(settings),
@@ -188,7 +117,7 @@ def _control_plane_over_http(settings: EdgeSettings) -> Json:
     """Credentials travel to the control plane, so it has no plain HTTP."""
     return {
         "match": [{"host": list(settings.control_hosts)}],
-        "handle": [{"handler": "vars", "log_skip": True}, _to_https(settings, 308)],
+        "handle": [{"handler": "vars", "log_skip": True}, to_https(settings, 308)],
         "terminal": True,
     }
 
@@ -217,7 +146,7 @@ def _odd_hosts() -> list[Json]:
             "handle": [{"handler": "templates"}, redirect],
             "terminal": True,
         },
-        {"match": [{"not": [normal]}], "handle": [_subroute(pages.answer(pages.BAD_HOST))], "terminal": True},
+        {"match": [{"not": [normal]}], "handle": [subroute(pages.answer(pages.BAD_HOST))], "terminal": True},
     ]
 
 
@@ -230,11 +159,11 @@ def _apps(settings: EdgeSettings, *, is_tls: bool) -> Json:
     flags = settings.run / "flags"
     steps: list[Json] = []
     if not is_tls:
-        forced = _file_matcher(flags / "force-https", "{http.vars.route}")
-        steps.append({"match": [forced], "handle": [_to_https(settings, 301)], "terminal": True})
-    down = _file_matcher(flags / "down", "{http.vars.route}")
-    steps.append({"match": [down], "handle": [_subroute(pages.answer(pages.DOWN))], "terminal": True})
-    sticky = _file_matcher(flags / "sticky", "{http.vars.route}")
+        forced = file_matcher(flags / "force-https", "{http.vars.route}")
+        steps.append({"match": [forced], "handle": [to_https(settings, 301)], "terminal": True})
+    down = file_matcher(flags / "down", "{http.vars.route}")
+    steps.append({"match": [down], "handle": [subroute(pages.answer(pages.DOWN))], "terminal": True})
+    sticky = file_matcher(flags / "sticky", "{http.vars.route}")
     steps.append({"match": [sticky], "handle": [_to_own_instance(settings, is_tls=is_tls)], "terminal": True})
     kept = _kept(settings, "{http.vars.route}", *Mark)
     noted = {"handler": "vars", "kept": "yes"}
@@ -242,8 +171,8 @@ def _apps(settings: EdgeSettings, *, is_tls: bool) -> Json:
     steps.append({"handle": _to_app(settings), "terminal": True})
     noted = {"handler": "vars", "route": "{http.matchers.file.relative}"}
     return {
-        "match": [_file_matcher(flags / "known", *_names("{http.request.host}", "{http.vars.parent}"))],
-        "handle": [noted, _append("route", "{http.vars.route}"), *_logged(), _subroute(steps)],
+        "match": [file_matcher(flags / "known", *_names("{http.request.host}", "{http.vars.parent}"))],
+        "handle": [noted, append("route", "{http.vars.route}"), *_logged(), subroute(steps)],
         "terminal": True,
     }
 
@@ -270,15 +199,15 @@ def _kept(settings: EdgeSettings, route: str, *marks: Mark) -> Json:
     With this policy the directory is read and the file itself, a socket, is not opened.
     """
     pattern = marks[0].value if len(marks) == 1 else f"[{''.join(marks)}]"
-    matched = _file_matcher(settings.run / KEPT, f"{route}/{pattern}*")
+    matched = file_matcher(settings.run / KEPT, f"{route}/{pattern}*")
     matched["file"]["try_policy"] = "first_exist_fallback"
     return matched
 
 
 def _logged() -> list[Json]:
     return [
-        _append("user_agent", "{http.request.header.User-Agent}"),
-        _append("traceparent", "{http.request.header.Traceparent}"),
+        append("user_agent", "{http.request.header.User-Agent}"),
+        append("traceparent", "{http.request.header.Traceparent}"),
     ]
 
 
@@ -292,7 +221,7 @@ def _to_app_kept(settings: EdgeSettings) -> list[Json]:
     changed since it was looked up, `_errors` goes to the app's own socket.
     """
     proxy = _forward(settings, "unix/{http.matchers.file.absolute}", dial_for_s=0)
-    proxy[-1]["transport"]["keep_alive"] = {"idle_timeout": _seconds(KEPT_IDLE_S)}
+    proxy[-1]["transport"]["keep_alive"] = {"idle_timeout": seconds(KEPT_IDLE_S)}
     return proxy
 
 
@@ -306,9 +235,9 @@ def _to_app(settings: EdgeSettings) -> list[Json]:
 
 def _forward(settings: EdgeSettings, dial: str, *, dial_for_s: float) -> list[Json]:
     proxy = _proxy(dial, dial_for_s=dial_for_s)
-    proxy["transport"]["response_header_timeout"] = _seconds(settings.answer_within_s)
+    proxy["transport"]["response_header_timeout"] = seconds(settings.answer_within_s)
     proxy["load_balancing"]["retry_match"] = [{"method": ["-"]}]
-    return [_append("upstream_ms", "{http.reverse_proxy.upstream.duration_ms}"), proxy]
+    return [append("upstream_ms", "{http.reverse_proxy.upstream.duration_ms}"), proxy]
 
 
 def _to_own_instance(settings: EdgeSettings, *, is_tls: bool) -> Json:
@@ -368,7 +297,7 @@ def _proxy(dial: str, *, dial_for_s: float) -> Json:
         "handler": "reverse_proxy",
         "upstreams": [{"dial": dial}],
         "transport": {"protocol": "http", "keep_alive": {"enabled": False}, "dial_timeout": "3s", "compression": False},
-        "load_balancing": {"try_duration": _seconds(dial_for_s), "try_interval": "100ms"},
+        "load_balancing": {"try_duration": seconds(dial_for_s), "try_interval": "100ms"},
         "stream_close_delay": "24h",
         "headers": {
             "request": {
@@ -400,154 +329,25 @@ def _begin_trace() -> Json:
     return {"handler": "headers", "request": {"set": {"Traceparent": [parent]}, "replace": {"Traceparent": in_form}}}
 
 
-# certificates
-
-
-def _tls(settings: EdgeSettings) -> Json:
-    """Caddy makes no certificate: at each full handshake it asks itself for the one that stands in `certs`."""
-    host = settings.binds[0] if _is_specific(settings.binds[0]) else "127.0.0.1"
-    url = f"http://{_address(host, settings.http_port)}{CERTIFICATE_PATH}/{settings.secret}"
-    policy = {"on_demand": True, "get_certificate": [{"via": "http", "url": url}]}
-    return {"automation": {"policies": [policy], "on_demand": {"permission": {"module": "http", "endpoint": url}}}}
-
-
-def _certificates(settings: EdgeSettings) -> Json:
-    """The certificate and key for `?server_name=`: of the host, or of the wildcard over it, or of who names none.
-
-    It is a door to private keys: for this machine only, and for who knows the secret in the path.
-    """
-    asked = "{http.request.uri.query.server_name}"
-    own = [each for each in settings.binds if _is_specific(each)]
-    folder = settings.run / "certs"
-    lower = (
-        f'{{{{.RespHeader.Set "Location" (printf "{CERTIFICATE_PATH}/{settings.secret}?server_name=%s" '
-        '(placeholder "http.request.uri.query.server_name" | lower))}}'
-    )
-    to_lower = {"handler": "static_response", "status_code": 308, "headers": {"Content-Type": ["text/html"]}}
-    upper = {"vars_regexp": {asked: {"name": "upper", "pattern": "^[A-Za-z0-9.-]*[A-Z][A-Za-z0-9.-]*$"}}}
-    found = _file_matcher(folder, "{http.vars.asked}.pem", "_.{http.vars.parent}.pem")
-    inner: list[Json] = [
-        {"match": [upper], "handle": [{"handler": "templates"}, {**to_lower, "body": lower}], "terminal": True},
-        {
-            "match": [{"vars_regexp": {asked: {"name": "asked", "pattern": NORMAL_HOST}}}],
-            "handle": [{"handler": "vars", "parent": "{http.regexp.asked.1}", "asked": asked}],
-        },
-        {"match": [{"vars": {asked: [""]}}], "handle": [{"handler": "vars", "asked": "localhost", "parent": ""}]},
-        {"match": [found], "handle": _send_file(folder), "terminal": True},
-        {"handle": [{"handler": "static_response", "status_code": 404, "body": "no\n"}]},
-    ]
-    return {
-        "match": [{"path": [f"{CERTIFICATE_PATH}/{settings.secret}"], "remote_ip": {"ranges": [*LOOPBACK, *own]}}],
-        "handle": [{"handler": "vars", "log_skip": True}, _subroute(inner)],
-        "terminal": True,
-    }
-
-
-def _challenges(settings: EdgeSettings) -> list[Json]:
-    """What a certificate authority looks for over plain HTTP; an app may still answer for its own tokens."""
-    folder = settings.run / "acme"
-    token = {"vars_regexp": {"{http.request.uri.path}": {"name": "token", "pattern": CHALLENGE}}}
-    return [
-        {"match": [token], "handle": [{"handler": "vars", "token": "{http.regexp.token.1}"}]},
-        {
-            "match": [{**token, **_file_matcher(folder, "{http.vars.token}")}],
-            "handle": _send_file(folder),
-            "terminal": True,
-        },
-    ]
-
-
-def _send_file(folder: Path) -> list[Json]:
-    """Answer with the file that was just matched."""
-    return [
-        {"handler": "rewrite", "uri": "{http.matchers.file.relative}"},
-        {"handler": "file_server", "root": str(folder)},
-    ]
-
-
-# what went wrong, and the log
+# what went wrong
 
 
 def _errors(settings: EdgeSettings) -> list[Json]:
     status = "{http.error.status_code}"
     not_dialled = {"vars_regexp": {"{http.error.message}": {"name": "dial", "pattern": "^dial "}}}
-    down = {**_file_matcher(settings.run / "flags" / "down", "{http.vars.route}"), "vars": {status: ["502", "504"]}}
+    down = {**file_matcher(settings.run / "flags" / "down", "{http.vars.route}"), "vars": {status: ["502", "504"]}}
     told: list[Json] = [
-        {"handle": [_append("error", "{http.error.message}")]},
+        {"handle": [append("error", "{http.error.message}")]},
         {
             "match": [{"host": list(settings.control_hosts)}],
             "handle": [pages.answer_json(pages.RESTARTING)],
             "terminal": True,
         },
-        {"match": [not_dialled, down], "handle": [_subroute(pages.answer(pages.DOWN))], "terminal": True},
-        {"match": [{"vars": {status: ["504"]}}], "handle": [_subroute(pages.answer(pages.SLOW))], "terminal": True},
-        {"match": [{"vars": {status: ["400"]}}], "handle": [_subroute(pages.answer(pages.BAD_HOST))], "terminal": True},
+        {"match": [not_dialled, down], "handle": [subroute(pages.answer(pages.DOWN))], "terminal": True},
+        {"match": [{"vars": {status: ["504"]}}], "handle": [subroute(pages.answer(pages.SLOW))], "terminal": True},
+        {"match": [{"vars": {status: ["400"]}}], "handle": [subroute(pages.answer(pages.BAD_HOST))], "terminal": True},
         *pages.answer(pages.FAILED),
     ]
     gone = {**not_dialled, "vars": {"{http.vars.kept}": ["yes"]}}
     again = {"handler": "subroute", "routes": [{"handle": _to_app(settings)}], "errors": {"routes": told}}
     return [{"match": [gone], "handle": [again], "terminal": True}, *told]
-
-
-def _logging(settings: EdgeSettings) -> Json:
-    """Requests and Caddy's own words go to two files that cannot grow past their bound. No header is written down.
-
-    `ts` is in seconds since the epoch, with fractions; `logger` ends in the scheme. Rolled files are
-    `access-<time>.log`, not compressed. Caddy prepares what it knows of a request for both logs, whether or not a line
-    is written: so each is told what to leave out.
-    """
-    roll = {"roll": True, "roll_size_mb": settings.log_roll_mib, "roll_keep": settings.log_files_kept}
-    left_out = ("request>headers", "request>tls", "request>remote_ip", "resp_headers", "user_id")
-    return {
-        "logs": {
-            "requests": {
-                "writer": {"output": "file", "filename": str(settings.access_log), "roll_gzip": False, **roll},
-                "encoder": _json_without(*left_out, message_key="", level_key=""),
-                "include": ["http.log.access"],
-            },
-            "default": {
-                "writer": {"output": "file", "filename": str(settings.caddy_log), **roll},
-                "encoder": _json_without("request"),
-                "exclude": ["http.log.access"],
-            },
-        }
-    }
-
-
-def _json_without(*fields: str, **keys: str) -> Json:
-    deleted = {each: {"filter": "delete"} for each in fields}
-    return {"format": "filter", "wrap": {"format": "json", **keys}, "fields": deleted}
-
-
-# small parts
-
-
-def _to_https(settings: EdgeSettings, status: int) -> Json:
-    port = "" if settings.https_port == 443 else f":{settings.https_port}"
-    location = f"https://{{http.request.host}}{port}{{http.request.uri}}"
-    return {"handler": "static_response", "status_code": status, "headers": {"Location": [location]}}
-
-
-def _append(key: str, value: str) -> Json:
-    return {"handler": "log_append", "key": key, "value": value}
-
-
-def _file_matcher(root: Path, *names: str) -> Json:
-    return {"file": {"root": str(root), "try_files": list(names)}}
-
-
-def _subroute(routes: list[Json]) -> Json:
-    return {"handler": "subroute", "routes": routes}
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _is_specific(bind: str) -> bool:
-    """Whether the listeners are on one address only, so that the loopback may not reach them."""
-    return bind not in ("", "0.0.0.0", "::")
-
-
-def _seconds(value: float) -> str:
-    return f"{int(value * 1000)}ms"

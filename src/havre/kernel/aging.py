@@ -1,0 +1,57 @@
+"""By which moment things are old enough to be deleted.
+
+A clock that jumps ahead makes everything look old at once, and what retention deletes does not come back when the clock
+does. So a jump is believed only when it has lasted for a day; until then the moment goes on from where it was. Nothing
+is lost by that: what waits to be deleted is bounded in bytes, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from havre.kernel.clock import Clock
+
+JUMP_MS = 3_600_000  # further than clocks are corrected by
+BELIEVED_S = 86_400.0
+
+
+class Aging:
+    """`now` is the wall clock's as long as that goes on as time does.
+
+    file: where the last moment is kept, since a machine may start with another time than it stopped with. Having been
+    off for long looks the same, and costs a day's wait.
+    """
+
+    def __init__(self, clock: Clock, file: Path) -> None:
+        self._clock, self._file = clock, file
+        self._seen: int | None = None  # at `_looked`
+        self._looked = clock.monotonic()
+        self._doubted: float | None = None
+
+    def now(self) -> int:
+        """ms since the epoch; never ahead of the wall clock."""
+        wall, looked = self._clock.now(), self._clock.monotonic()
+        if self._seen is None:
+            self._seen = self._read(wall)
+        expected = self._seen + int((looked - self._looked) * 1000)
+        is_jump = wall > expected + JUMP_MS
+        self._doubted = (self._doubted if self._doubted is not None else looked) if is_jump else None
+        if self._doubted is not None and looked - self._doubted >= BELIEVED_S:
+            self._doubted, is_jump = None, False
+        self._seen, self._looked = expected if is_jump else wall, looked
+        self._write(self._seen)
+        return self._seen
+
+    def _read(self, wall: int) -> int:
+        try:
+            return int(json.loads(self._file.read_text())["at"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return wall
+
+    def _write(self, at: int) -> None:
+        fresh = self._file.with_suffix(".new")
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            out.write(json.dumps({"at": at}))
+        fresh.replace(self._file)
