@@ -148,6 +148,12 @@ class Installation extends Page<Shown> {
   }
 }
 
+/** What is counted, in its own number: `1 instance`. */
+function figure(name: string, value: number): string {
+  const many = w.figures[name] ?? name.replace(/_bytes$/, '').replaceAll('_', ' ');
+  return value === 1 ? many.replace(/s$/, '') : many;
+}
+
 function room(each: Room): TemplateResult {
   return html`<li class="card">
     <span class="card-head"
@@ -159,8 +165,7 @@ function room(each: Room): TemplateResult {
       >${Object.entries(each.figures).map(
         ([name, value]) =>
           html`<span
-            ><b>${/bytes/.test(name) ? bytes(value) : number(value, 1)}</b>
-            ${w.figures[name] ?? name.replace(/_bytes$/, '').replaceAll('_', ' ')}</span
+            ><b>${/bytes/.test(name) ? bytes(value) : number(value, 1)}</b> ${figure(name, value)}</span
           >`,
       )}</span
     >
