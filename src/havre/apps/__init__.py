@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -86,6 +87,7 @@ def setup(kernel: Kernel) -> tuple[Room, Apps]:
             Reconciler("apps.health", watch.pass_once, every_s=apps_config.health_every_s),
             Reconciler("apps.load", load.pass_once, every_s=apps_config.sample_every_s),
             Reconciler("apps.usage", usage.pass_once, every_s=EVERY_S),
+            Reconciler("apps.restored", partial(restored.try_again, kernel, intents), every_s=60),
             Reconciler("apps.garbage", reconcile.garbage, wake_on=("kernel.operation.done",), every_s=600),
         ),
         loops=(

@@ -1,10 +1,16 @@
 """The first start after a restore: nothing that was built or ran is on this machine; what served is deployed again.
 
 Each app's repository and variables came with the backup, so the commit that served is deployed anew, with the
-variables that it served with; then the newest push that was acknowledged and not through yet.
+variables that it served with; then the newest push that was acknowledged and not through yet. Where that fails and
+nothing serves (a registry that is not reachable yet, a disk that is full), it is tried again, ever more rarely.
 """
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import sqlalchemy as sa
 
 from havre.apps import decide, tables
 from havre.apps.endings import end_deployment
@@ -12,10 +18,13 @@ from havre.apps.intents import Intents
 from havre.apps.model import Action, App, AppState, Deployment, DeploymentState
 from havre.apps.work import Work
 from havre.base.ids import OperationId
+from havre.kernel.kernel import Kernel
+from havre.kernel.reconcile import Pass
 from havre.kernel.store import Tx
 
 CAUSE = "Restored from a backup"
 WHY = "the platform was restored from a backup that was taken meanwhile"
+TRIES, FIRST_MS, MOST_MS = 24, 60_000, 3_600_000
 LOST = ("apps.deploy", "apps.task", "apps.scale")  # the others' steps find nothing to do, and end
 
 
@@ -56,3 +65,39 @@ def _interrupted(tx: Tx, app: App, begun: set[OperationId]) -> Deployment | None
         state = DeploymentState.OK if served else DeploymentState.CANCELLED
         end_deployment(tx, app.id, each.id, state, error="" if served else WHY)
     return newest
+
+
+async def try_again(kernel: Kernel, intents: Intents) -> Pass:
+    """One pass over the apps that nothing serves since the restore."""
+    now = kernel.clock.now()
+
+    def look(conn: sa.Connection) -> list[tuple[App, Deployment]]:
+        lacking = [app for app in tables.apps(conn) if app.serving is None and app.state is AppState.SHOULD_BE_UP]
+        found = ((app, due(tables.deployments(conn, app.id, limit=TRIES), now=now)) for app in lacking)
+        return [(app, of) for app, of in found if of is not None and not _is_over(app, of)]
+
+    def work(tx: Tx) -> int:
+        again = look(tx.conn)  # somebody may have asked for something else meanwhile
+        for app, of in again:
+            intents.deploy_again(tx, app, of, cause=CAUSE)
+        return len(again)
+
+    wanted = len(await kernel.store.read(look))
+    return Pass(wanted, await kernel.store.write(work) if wanted else 0)
+
+
+def _is_over(app: App, of: Deployment) -> bool:
+    """An app that goes, and a task: that has run, and is not run twice."""
+    return app.deleted or decide.is_task(app.lifetime, of.env)
+
+
+def due(newest_first: Sequence[Deployment], *, now: int) -> Deployment | None:
+    """What is to be deployed again now: what served when the backup was taken. None once somebody has asked for
+    something else, has cancelled it, or after `TRIES`."""
+    tries = list(
+        itertools.takewhile(lambda each: each.cause == CAUSE and each.state is DeploymentState.FAIL, newest_first)
+    )
+    if not tries or len(tries) >= TRIES:
+        return None
+    pause_ms = min(FIRST_MS * 2 ** (len(tries) - 1), MOST_MS)
+    return tries[-1] if now - (tries[0].ended_at or 0) >= pause_ms else None
