@@ -21,7 +21,7 @@ HOST, OWN = "hello.havre.localhost", "www.company.test"
 KNOWN = {  # of the data directory: what comes along, and what is made anew or is no state of the control plane
     "havre.db", "credentials.json", "ssh_host_ed25519", "edge", "git", "known-hosts", "network",
     "releases", "cache", "units", "deployments", "hooks", "stacks", "status.json", "lock", "ca-bundle.pem",
-    "root-etc", "havre.db-shm", "havre.db-wal", "logs.db", "logs.db-shm", "logs.db-wal", "havre.log", "havre.err",
+    "root-etc", "clock.json", "havre.db-shm", "havre.db-wal", "logs.db", "logs.db-shm", "logs.db-wal", "havre.log", "havre.err",
 }  # fmt: skip
 KNOWN_EDGE = {  # beside what the keeper and its programs leave (caddy…, keeper…, tcpgate…)
     "ca", "secret", "certificates", "storage", "access.log", "config.json", "loaded.json", "xdg-data", "xdg-config", "ensure.lock",

@@ -84,6 +84,7 @@ class Forwarder:
         self.most_open = min(MOST_OPEN, most_open)
         self.accepting = self.watching = self.ending = False
         self.peers = 0
+        self.gave_way = False  # of our own accord: the next connection is for a peer
         self.resume_at = None
         self.open = self.in_flight = self.accepted = self.answered = self.refused = 0
         self.pending = 0
@@ -159,9 +160,10 @@ class Forwarder:
 
     def admit(self, _events):
         """Somebody waits. Among several instances the ones with less to do take it first."""
-        if self.peers and self.open:
+        if self.peers and (self.open or self.gave_way):
             load = self.in_flight + OPEN_SHARE * (self.open - self.in_flight)
-            self.resume_at = time.monotonic() + min(LONGEST_YIELD_S, YIELD_S * load)
+            pause_s = LONGEST_YIELD_S if self.gave_way else min(LONGEST_YIELD_S, YIELD_S * load)
+            self.resume_at, self.gave_way = time.monotonic() + pause_s, False
             self.watch_listener()
             return
         self.take_waiting()
@@ -367,8 +369,11 @@ class Forwarder:
 
         So it is when we accept nothing any more, and now and then among peers: whoever has least to do takes the next.
         """
-        is_due = not self.accepting or (self.peers and pair.requests % SHARED_AFTER == 0)
-        return bool(is_due and is_repeated(data))
+        is_shared = self.accepting and self.peers > 0 and pair.requests % SHARED_AFTER == 0
+        if (self.accepting and not is_shared) or not is_repeated(data):
+            return False
+        self.gave_way = is_shared  # or whoever has just closed it, awake already, would have it again and again
+        return True
 
     def answer(self, pair, data):
         """The app says something."""
