@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,13 @@ CLI = VENV / "share" / "havre" / "cli"
 CONSOLE = ROOT / "console"
 WEB = ROOT / "src" / "havre" / "console" / "web"
 SHIMS = VENV / "share" / "havre" / "bin"
+UV_S = 240  # then pip has its turn
+UV_NAMES = {  # of pip's configuration
+    "index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS",
+    "cert": "SSL_CERT_FILE", "trusted-host": "UV_INSECURE_HOST", "timeout": "UV_HTTP_TIMEOUT",
+    "default-timeout": "UV_HTTP_TIMEOUT",
+}  # fmt: skip
+HARMLESS = {"disable-pip-version-check", "no-input", "progress-bar", "quiet", "root-user-action", "cache-dir"}
 
 
 def fail(message: str) -> None:
@@ -106,15 +114,69 @@ def bootstrap_debian() -> bool:
 
 
 def install_packages() -> None:
+    """By uv, which takes a fourth of the time that pip takes; by pip where it cannot."""
     began = time.monotonic()
-    value = digest(ROOT / "requirements.lock", ROOT / "pyproject.toml")
+    lock = ROOT / "requirements.lock"
+    value = digest(lock, ROOT / "pyproject.toml")
     if is_done("packages", value):
         return
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    run([*pip, "--require-hashes", "-r", str(ROOT / "requirements.lock")], "installing the locked packages")
-    run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], "installing Havre itself")
+    ours = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+    if not install_by_uv(["--require-hashes", "-r", str(lock)], ours):
+        pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+        run([*pip, "--require-hashes", "-r", str(lock)], "installing the locked packages")
+        run([*pip, *ours], "installing Havre itself")
     done("packages", value)
     say("packages", "locked dependencies", began)
+
+
+def install_by_uv(*installs: list[str]) -> bool:
+    """Whether all of it is installed. The lock has uv itself, which pip brings; where packages come from is pip's
+    configuration, which uv does not read."""
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    wants = locked("uv")
+    if wants is None:
+        return False
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
+        wanted.write(wants)
+        wanted.flush()
+        command = [*pip, "install", "--quiet", "--require-hashes", "-r", wanted.name]
+        if subprocess.run(command, capture_output=True).returncode != 0:
+            return False
+    places = places_of(subprocess.run([*pip, "config", "list"], capture_output=True, text=True).stdout)
+    if places is None:
+        return False
+    env = os.environ | {"UV_PYTHON_DOWNLOADS": "never", "UV_INDEX_STRATEGY": "unsafe-best-match"} | places
+    uv = [str(PYTHON.with_name("uv")), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(PYTHON)]
+    try:
+        made = (subprocess.run([*uv, *each], capture_output=True, env=env, timeout=UV_S) for each in installs)
+        return all(each.returncode == 0 for each in made)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def locked(name: str) -> str | None:
+    """What the lock says of one package, with its hashes."""
+    text = (ROOT / "requirements.lock").read_text()
+    found = re.search(rf"^{name}==(?:.*\\\n)*.*\n", text, re.MULTILINE)
+    return found.group() if found else None
+
+
+def places_of(config: str) -> dict[str, str] | None:
+    """What `pip config list` says of where packages come from, as uv's environment. None where it says what uv would
+    understand in another way, or not at all."""
+    told: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
+    for line in config.splitlines():
+        name, _, value = line.partition("=")
+        section, _, key = name.rpartition(".")
+        if section in told:
+            told[section][key] = " ".join(value.strip("'\"").replace("\\n", " ").split())
+    merged = told["global"] | told["install"] | told[":env:"]
+    if merged.keys() - UV_NAMES.keys() - HARMLESS:
+        return None
+    found = {UV_NAMES[key]: value for key, value in merged.items() if key in UV_NAMES}
+    if "UV_FIND_LINKS" in found:
+        found["UV_FIND_LINKS"] = found["UV_FIND_LINKS"].replace(" ", ",")
+    return found
 
 
 def install_toolchains() -> None:
@@ -133,7 +195,7 @@ def install_toolchains() -> None:
 
 def install_cli() -> None:
     began = time.monotonic()
-    value = digest(ROOT / "tools/cli/package.json", ROOT / "tools/cli/package-lock.json", str(VENV))
+    value = digest(ROOT / "tools/cli/package.json", ROOT / "tools/cli/package-lock.json", Path(__file__), str(VENV))
     if is_done("cli", value):
         return
     node = sorted((VENV / "share/havre/toolchains").glob("node-*"))[-1]
@@ -158,6 +220,8 @@ def install_cli() -> None:
     lines = [
         "#!/bin/sh",
         'here=$(dirname "$(readlink -f "$0")")',
+        # what Node has compiled is kept: each command is an eighth quicker
+        'export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$here/../cli/compiled}"',
         f'exec "$here/../toolchains/{node.name}/bin/node" \\',
     ]
     lines += ['  "$here/../cli/node_modules/clever-tools/bin/clever.js" "$@"', ""]

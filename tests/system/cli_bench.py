@@ -73,7 +73,7 @@ class Bench:
     kept: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.shell = self.havre.environment() | {"CI": "1", "NODE_COMPILE_CACHE": str(self.havre.base / "node-cache")}
+        self.shell = self.havre.environment() | {"CI": "1"}
         place = Path(tempfile.mkdtemp(prefix="havre-browser-"))  # BROWSER may not hold a space
         self.opened, script = place / "opened", place / "browser.sh"
         script.write_text(f'#!/bin/sh\necho "$1" >> {shlex.quote(str(self.opened))}\n')

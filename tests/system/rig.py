@@ -192,8 +192,7 @@ class Installation:
             ["/bin/sh", "-c", script, HAVRE, str(self.data), sys.executable],
             capture_output=True, text=True, check=True, env=self.plain_environment(),
         )  # fmt: skip
-        compiled = {"NODE_COMPILE_CACHE": str(self.base / "node-cache")}  # the command line starts sooner
-        self._environment = json.loads(done.stdout) | compiled
+        self._environment = json.loads(done.stdout)
         return dict(self._environment or {})
 
     def clever(
