@@ -116,7 +116,8 @@ def test_scale_by_hand(havre: Installation, shop: Path) -> None:
     havre.clever("scale", "--instances", "2", "--flavor", "S", cwd=shop)
 
     def instances() -> set[str]:
-        return {json.loads(havre.get("shop.havre.localhost")[2])["instance"] for _ in range(10)}
+        """Who answers one visitor who comes again and again: another after every fifty requests."""
+        return {json.loads(havre.get("shop.havre.localhost")[2])["instance"] for _ in range(60)}
 
     until(lambda: len(instances()) == 2, what="two instances answer", limit_s=90)
     havre.clever("scale", "--min-instances", "1", "--max-instances", "1", cwd=shop)
