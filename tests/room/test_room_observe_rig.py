@@ -74,6 +74,11 @@ class Rig:
         with open(self.path(name), "ab") as file:
             file.write(content.encode() if isinstance(content, str) else content)
 
+    async def tell(self, name: str, content: str | bytes) -> None:
+        """The file of a source grows, and the room looks."""
+        self.append(name, content)
+        await self.take()
+
     async def add(self, name: str, *, app_id: str = APP, **more: Any) -> LogSource:
         source = LogSource(id=name, app_id=app_id, owner_id="orga_1", path=self.path(name), **more)
         await self.kernel.store.write(lambda tx: observe.add_source(tx, source))
