@@ -1,4 +1,4 @@
-"""What the tests of the console begin with; a file that needs another installation has its own `havre`."""
+"""What tests of a whole installation begin with; a file that needs another one has its own `havre`."""
 
 from __future__ import annotations
 

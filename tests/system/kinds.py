@@ -70,8 +70,7 @@ def _folder(havre: Installation, row: Row) -> tuple[Path, str]:
 
 def _deploy(havre: Installation, row: Row, folder: Path) -> str:
     havre.clever("create", "-t", row.runtime, folder.name, cwd=folder)
-    for key, value in row.env.items():
-        havre.clever("env", "set", key, value, cwd=folder)
+    havre.put_env(folder, row.env)
     return havre.clever("deploy", cwd=folder, limit_s=1500).stdout
 
 

@@ -8,7 +8,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,10 @@ from clever_cloud.oauth_dance import OAuthConsumer, OAuthDance
 
 from havre.client import CONSUMER, Client
 from tests.system import browser
-from tests.system.rig import Installation, installation
+from tests.system.rig import Installation
 
 SHARE = Path(sys.prefix) / "share" / "havre"
 CALLBACK = "https://portal.example.test/back"
-
-
-@pytest.fixture(scope="module")
-def havre() -> Iterator[Installation]:
-    with installation() as made:
-        made.up()
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.system.rig import Installation, commit, installation, until, write_files
-
-
-@pytest.fixture(scope="module")
-def havre() -> Iterator[Installation]:
-    with installation() as made:
-        made.up()
-        yield made
+from tests.system.rig import Installation, commit, until, write_files
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.system.rig import Installation, commit, installation, until
+from tests.system.rig import Installation, commit, until
 
 HOST = "beside.havre.localhost"
 SERVER = """
@@ -42,28 +41,13 @@ ENV = {
 
 
 @pytest.fixture(scope="module")
-def havre() -> Iterator[Installation]:
-    with installation() as made:
-        made.up()
-        yield made
-
-
-@pytest.fixture(scope="module")
 def beside(havre: Installation) -> Path:
     folder = havre.new_repository("beside", FILES)
     havre.clever("create", "-t", "node", "beside", cwd=folder)
-    put_env(havre, folder, ENV)
+    havre.put_env(folder, ENV)
     commit(folder, "second")
     havre.clever("deploy", "--quiet", cwd=folder)
     return folder
-
-
-def put_env(havre: Installation, folder: Path, env: dict[str, str]) -> None:
-    havre.clever("env", "import", cwd=folder, stdin="".join(f'{name}="{_quoted(env[name])}"\n' for name in env))
-
-
-def _quoted(value: str) -> str:
-    return value.replace('"', '\\"')
 
 
 def lines(havre: Installation, folder: Path) -> list[dict[str, Any]]:
@@ -125,7 +109,7 @@ def test_a_variable_that_nobody_knows_is_named(told: list[dict[str, Any]]) -> No
 
 def test_a_start_that_fails_runs_its_hook_and_what_served_goes_on(havre: Installation, beside: Path) -> None:
     before = answer(havre)["deployment"]
-    put_env(havre, beside, ENV | {"CC_RUN_COMMAND": "exit 4", "CC_RUN_FAILED_HOOK": "echo it did not start"})
+    havre.put_env(beside, ENV | {"CC_RUN_COMMAND": "exit 4", "CC_RUN_FAILED_HOOK": "echo it did not start"})
     failed = havre.clever("restart", cwd=beside, check=False)
     assert failed.returncode == 1 and "it did not start" in failed.stdout
     assert answer(havre)["deployment"] == before
@@ -148,7 +132,7 @@ def test_a_task_is_down_when_it_has_ended(havre: Installation, job: Path) -> Non
 
 
 def test_the_exit_status_of_a_task_is_the_outcome_and_its_build_is_used_again(havre: Installation, job: Path) -> None:
-    put_env(havre, job, {"CC_RUN_COMMAND": "node job.js 5"})
+    havre.put_env(job, {"CC_RUN_COMMAND": "node job.js 5"})
     failed = havre.clever("restart", cwd=job, check=False)
     assert failed.returncode == 1 and "Task failed after" in failed.stdout and "exit code 5" in failed.stdout
     assert "Using the build of" in failed.stdout
@@ -184,7 +168,7 @@ def command_of(pid: int) -> bytes:
 @pytest.mark.soak
 def test_a_task_goes_on_without_a_control_plane_and_runs_once(havre: Installation, job: Path) -> None:
     began = said(havre, job, "bas-user.service").count("the job begins")
-    put_env(havre, job, {"CC_RUN_COMMAND": waiting(havre)})
+    havre.put_env(job, {"CC_RUN_COMMAND": waiting(havre)})
     havre.clever("restart", "--exit-on", "deploy-start", "--quiet", cwd=job)
     [pid] = until(lambda: jobs_that_wait(havre), what="the task runs")
     assert havre.clever_json("activity", cwd=job)[-1]["state"] == "WIP"
@@ -196,7 +180,7 @@ def test_a_task_goes_on_without_a_control_plane_and_runs_once(havre: Installatio
 
 
 def test_a_task_under_way_can_be_cancelled(havre: Installation, job: Path) -> None:
-    put_env(havre, job, {"CC_RUN_COMMAND": waiting(havre)})
+    havre.put_env(job, {"CC_RUN_COMMAND": waiting(havre)})
     havre.clever("restart", "--exit-on", "deploy-start", "--quiet", cwd=job)
     until(lambda: jobs_that_wait(havre), what="the task runs")
     assert havre.clever_json("status", cwd=job)["deploymentInProgress"]["instances"]

@@ -217,6 +217,7 @@ class Starts:
         finally:
             self._booting.discard(id)
             answered.set()
+            kernel.bus.wake("apps.instance.booted")  # its end was nobody's until now: it may have come already
 
     async def _end(self, id: UnitId) -> None:
         """A hung instance has lost its place: what is left of it goes."""
