@@ -40,8 +40,8 @@ class Proof:
 
 def prove(havre: Installation, row: Row) -> Proof:
     """Take `row` through the command line, the same commit a second time from its kept build; it ends deleted."""
-    folder, host = _folder(havre, row)
-    cold = _seconds(_deploy(havre, row, folder))
+    folder, host = _app(havre, row)
+    cold = _seconds(havre.clever("deploy", cwd=folder, limit_s=1500).stdout)
     ask(havre, row, host)
     cached = _seconds(havre.clever("restart", cwd=folder, limit_s=300).stdout)
     ask(havre, row, host)
@@ -52,26 +52,22 @@ def prove(havre: Installation, row: Row) -> Proof:
 
 def deploy_once(havre: Installation, row: Row) -> None:
     """Take `row` through the command line once; it ends deleted."""
-    folder, host = _folder(havre, row)
-    _deploy(havre, row, folder)
+    folder, host = _app(havre, row)
+    havre.deploy(folder, limit_s=1500)
     ask(havre, row, host)
     havre.clever("delete", "--yes", cwd=folder)
 
 
-def _folder(havre: Installation, row: Row) -> tuple[Path, str]:
-    """A repository with the example, and the host name that its app will have."""
+def _app(havre: Installation, row: Row) -> tuple[Path, str]:
+    """A repository with the example, of an app with its variables, and the host name that it will have."""
     name = re.sub(r"[^a-z0-9]+", "-", str(row).lower()).strip("-")
     folder = havre.base / name
     shutil.copytree(EXAMPLES / row.example, folder, ignore=NOT_OURS)
     git(folder, "init", "-q", "-b", "master")
     commit(folder, "first")
-    return folder, f"{name}.havre.localhost"
-
-
-def _deploy(havre: Installation, row: Row, folder: Path) -> str:
-    havre.clever("create", "-t", row.runtime, folder.name, cwd=folder)
+    havre.clever("create", "-t", row.runtime, name, cwd=folder)
     havre.put_env(folder, row.env)
-    return havre.clever("deploy", cwd=folder, limit_s=1500).stdout
+    return folder, f"{name}.havre.localhost"
 
 
 def base_images(layouts: Path) -> None:

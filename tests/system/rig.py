@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 
+from havre.client import Client
 from havre.drivers import cgroup
 
 HAVRE = str(Path(sys.executable).parent / "havre")
@@ -65,12 +66,12 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def until(claim: Callable[[], Any], *, what: str, limit_s: float = 60) -> Any:
+def until(claim: Callable[[], Any], *, what: str, limit_s: float = 60, every_s: float = 0.1) -> Any:
     """Return the first true answer of `claim`; fail with `what` after `limit_s`."""
     deadline = time.monotonic() + limit_s
     while not (answer := claim()):
         assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.1)
+        time.sleep(every_s)
     return answer
 
 
@@ -226,6 +227,27 @@ class Installation:
         if env:
             lines = (f'{name}="{value.replace(chr(34), chr(92) + chr(34))}"\n' for name, value in env.items())
             self.clever("env", "import", cwd=folder, stdin="".join(lines))
+
+    def deploy(self, folder: Path, *options: str, limit_s: float = 180) -> None:
+        """Push and wait until it serves: as soon as it does, where the command line looks every five seconds."""
+        self.clever("deploy", "--quiet", "--exit-on", "deploy-start", *options, cwd=folder)
+        self.has_deployed(folder, limit_s=limit_s)
+
+    def has_deployed(self, folder: Path, *, limit_s: float = 180) -> None:
+        """Wait for the end of the newest deployment, which must be a good one."""
+        [app] = json.loads((folder / ".clever.json").read_text())["apps"]
+        newest = f"/v2/organisations/{app['org_id']}/applications/{app['app_id']}/deployments?limit=1"
+        operator, seen = Client.of_data(self.data), {"state": "WIP"}
+
+        def has_ended() -> bool:
+            nonlocal seen
+            [seen] = operator.call("GET", newest)
+            return seen["state"] != "WIP"
+
+        until(has_ended, what=f"{folder.name} is deployed", limit_s=limit_s, every_s=0.3)
+        if seen["state"] != "OK":
+            words = ("logs", "--deployment-id", seen["uuid"], "--since", "1h", "--until", "0s")
+            pytest.fail(f"{seen}\n{self.clever(*words, cwd=folder).stdout}{self.log_tail()}")
 
     def tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.environment()["CURL_CA_BUNDLE"])

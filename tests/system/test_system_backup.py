@@ -36,7 +36,7 @@ def old() -> Iterator[Installation]:
         made.clever("create", "-t", "node", "hello", cwd=folder)
         made.clever("env", "set", "GREETING", "served", cwd=folder)
         made.clever("domain", "add", OWN, cwd=folder)
-        made.clever("deploy", cwd=folder)
+        made.deploy(folder)
         yield made
 
 

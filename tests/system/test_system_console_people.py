@@ -33,7 +33,7 @@ def shop(before: Desk) -> str:
     owner = tab.make("/v2/organisations", {"name": "Acme"})
     app = tab.make(f"/v2/organisations/{owner}/applications", tab.node_app("shop"))
     before.havre.clever("link", app, cwd=folder)
-    before.havre.clever("deploy", "--quiet", cwd=folder)
+    before.havre.deploy(folder)
     return f"/organisations/{owner}/applications/{app}"
 
 

@@ -18,7 +18,7 @@ def havre() -> Iterator[Installation]:
         made.up()
         folder = made.new_repository("hello")
         made.clever("create", "-t", "node", "hello", cwd=folder)
-        made.clever("deploy", cwd=folder)
+        made.deploy(folder)
         yield made
 
 

@@ -60,7 +60,7 @@ def havre(server: NameServer) -> Iterator[Installation]:
         made.clever("create", "-t", "node", "hello", cwd=folder)
         made.clever("scale", "--instances", "2", cwd=folder)
         made.clever("config", "set", "sticky-sessions", "true", cwd=folder)
-        made.clever("deploy", cwd=folder)
+        made.deploy(folder)
         yield made
 
 

@@ -43,7 +43,7 @@ def deployed(data_mount: str = "", **settings: Any) -> Iterator[Installation]:
             folder = made.new_repository("hello")
             made.clever("create", "-t", "node", "hello", cwd=folder)
             made.clever("scale", "--flavor", "pico", cwd=folder)
-            made.clever("deploy", cwd=folder)
+            made.deploy(folder)
             yield made
         finally:
             if data_mount:

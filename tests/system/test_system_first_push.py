@@ -81,7 +81,8 @@ def test_variables(havre: Installation, shop: Path) -> None:
     assert "OTHER" not in havre.clever("env", cwd=shop).stdout
     refused = havre.clever("env", "set", "9bad", "x", cwd=shop, check=False)
     assert refused.returncode == 1
-    havre.clever("restart", cwd=shop)
+    havre.clever("restart", "--quiet", "--exit-on", "deploy-start", cwd=shop)
+    havre.has_deployed(shop)
     assert json.loads(havre.get("shop.havre.localhost")[2])["greeting"] == "bonjour"
 
 

@@ -52,7 +52,7 @@ def havre() -> Iterator[Installation]:
         folder = made.new_repository("moody", MOODY)
         made.clever("create", "-t", "node", "moody", cwd=folder)
         made.clever("scale", "--flavor", "pico", cwd=folder)
-        made.clever("deploy", cwd=folder)
+        made.deploy(folder)
         yield made
 
 

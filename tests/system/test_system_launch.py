@@ -46,7 +46,7 @@ def beside(havre: Installation) -> Path:
     havre.clever("create", "-t", "node", "beside", cwd=folder)
     havre.put_env(folder, ENV)
     commit(folder, "second")
-    havre.clever("deploy", "--quiet", cwd=folder)
+    havre.deploy(folder)
     return folder
 
 
@@ -88,6 +88,10 @@ def test_workers_run_beside_the_app_and_are_started_again(told: list[dict[str, A
 
 def test_the_hook_of_a_start_that_succeeded_runs_once(told: list[dict[str, Any]]) -> None:
     assert of(told, "bas-user.service").count("it serves now") == 1
+
+
+def test_cron_begins_with_the_app(told: list[dict[str, Any]]) -> None:
+    assert of(told, "bas-cron.service")[0] == "once"
 
 
 def test_the_key_is_in_the_build_alone_and_its_text_in_no_log(havre: Installation, told: list[dict[str, Any]]) -> None:
@@ -190,9 +194,9 @@ def test_a_task_under_way_can_be_cancelled(havre: Installation, job: Path) -> No
     assert havre.clever_json("status", cwd=job)["status"] == "stopped"
 
 
+@pytest.mark.soak  # the minutes are proven on a clock that only sleeping moves (tests/room/test_room_launch.py)
 def test_cron_runs_its_jobs_at_their_minutes(havre: Installation, beside: Path) -> None:
     def ticked() -> bool:
         return any(each.startswith("tick of 0 in /home/bas/app_") for each in said(havre, beside, "bas-cron.service"))
 
     until(ticked, what="the job of each minute has run", limit_s=90)
-    assert said(havre, beside, "bas-cron.service")[0] == "once"

@@ -59,7 +59,7 @@ def units(havre: Installation) -> list[object]:
 def open_echo(havre: Installation) -> None:
     folder = havre.new_repository("echo", ECHO_APP)
     havre.clever("create", "-t", "node", "echo", cwd=folder)
-    havre.clever("deploy", cwd=folder)
+    havre.deploy(folder)
 
 
 @pytest.fixture(scope="module")
