@@ -9,21 +9,33 @@ import pytest
 
 from tests.postgres_rig import PostgresRig
 
-LONG_FIRST = (
-    "survival",
-    "console_states",
-    "healing",
-    "kinds",
+LONG_FIRST = (  # what keeps a processor busy beside what waits
     "cli_coverage",
-    "console",
+    "healing",
     "console_people",
-    "deploys",
+    "kinds",
+    "console_states",
+    "survival",
+    "console",
     "first_push",
+    "edge",
+    "deploy_options",
+    "network_lab",
+    "backup",
+    "sources",
+    "deploys",
+    "launch",
+    "stacks",
+    "submodules",
+    "network_tutorial",
+    "neighbours",
+    "clients",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of the whole installation's files the long ones first, so that no worker is left alone with one at the end."""
+    """Of the whole installation's files the long ones first and the short ones last, so that no worker is left alone
+    with one at the end: a worker takes its next file while it still has two tests of the one before."""
 
     def rank(item: pytest.Item) -> int:
         name = item.path.stem.removeprefix("test_system_")

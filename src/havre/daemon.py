@@ -1,7 +1,7 @@
 """Puts the rooms together, starts them in order, stops them in reverse.
 
-`python -m havre.daemon serve` is the control plane; `… stop` ends everything of an installation, instances and edge
-included. Stopping or killing the control plane alone leaves every app serving: what runs is adopted at the next start.
+`python -m havre.daemon` is the control plane. Stopping or killing it alone leaves every app serving: what runs is
+adopted at the next start. What ends everything is `havre.ending`.
 """
 
 from __future__ import annotations
@@ -115,21 +115,6 @@ async def serve(kernel: Kernel, file: Path | None = None) -> None:
                     break
         group.cancel_scope.cancel()
     log.info("daemon.control_plane.stopped")
-
-
-async def stop(config: Config, paths: Paths) -> None:
-    """End every process of the installation. The data stays."""
-    engine = units.open_units(config, paths, clock=SystemClock())
-    async with anyio.create_task_group() as group:
-        for unit in await engine.seen():
-            group.start_soon(_stop_unit, engine, unit.id, config.apps.grace_s)
-    await edge.stop(paths)
-    engine.stop_helpers()
-    (paths.data / "status.json").unlink(missing_ok=True)
-
-
-async def _stop_unit(engine: units.Units, id: Any, grace_s: float) -> None:
-    await engine.stop(id, grace_s=grace_s)
 
 
 async def _reconcile(reconciler: Any, kernel: Kernel) -> None:
@@ -274,21 +259,17 @@ def _killer(kill_at: str) -> Any:
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["serve", "stop"]))
 @click.option("--config", "file", type=click.Path(path_type=Path), default=None)
 @click.option("--set", "assignments", multiple=True, help="A setting as JSON, such as edge.https_port=9443.")
 @click.option("--data", type=click.Path(path_type=Path), default=None)
 @click.option("--log-file", type=click.Path(path_type=Path), default=None)
-def main(what: str, file: Path | None, assignments: tuple[str, ...], data: Path | None, log_file: Path | None) -> None:
+def main(file: Path | None, assignments: tuple[str, ...], data: Path | None, log_file: Path | None) -> None:
     """The control plane of one installation."""
     configure_log(stream=RotatingLog(log_file) if log_file else sys.stderr)
     try:
         overrides = {key: json.loads(value) for key, _, value in (each.partition("=") for each in assignments)}
         config = settings.load(file, overrides)
         paths = settings.paths_of(data or Path(config.data))
-        if what == "stop":
-            anyio.run(stop, config, paths)
-            return
         with locked(paths.data):
             paths.create()
             kernel = build_kernel(config, paths)

@@ -53,6 +53,12 @@ def test_the_operators_commands_that_are_loaded_when_they_are_called_are_there()
     assert {"backup", "certs", "network", "restore", "stacks", "up"} <= set(told.split())
 
 
+def test_what_ends_an_installation_needs_little_of_it() -> None:
+    found = loaded_by("-m", "havre.ending", "--help")
+    assert {"havre.drivers.caddy", "havre.drivers.bwrap.engine"} <= found
+    assert found.isdisjoint({"havre.edge", "havre.apps", "havre.api", "fastapi", "sqlalchemy"})
+
+
 EACH = """
 import click
 from havre.cli.main import main

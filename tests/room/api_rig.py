@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import dataclasses
+import functools
 import hashlib
 import hmac
 import random
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -23,6 +26,7 @@ import httpx
 import structlog
 
 from havre import api, apps, console, daemon, governance
+from havre.drivers.x509.authority import open_authority
 from havre.governance import CLI_CONSUMER, Actor, Credentials
 from havre.kernel import config as settings
 from havre.kernel.events import Bus
@@ -140,6 +144,15 @@ async def api_rig(
             yield made
 
 
+@functools.cache
+def _authority() -> Path:
+    """The internal authority of all installations here: making one takes longer than most tests."""
+    made = Path(tempfile.mkdtemp(prefix="hva"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    open_authority(made / "ca", now=HandClock().now())
+    return made / "ca"
+
+
 @asynccontextmanager
 async def _api_rig(
     place: Path, run: Path, *, store_url: str, ticks: bool, tables: dict[str, dict[str, Any]]
@@ -149,6 +162,7 @@ async def _api_rig(
     config = settings.load(None, overrides)
     paths = dataclasses.replace(settings.paths_of(place / "data"), run=run)
     paths.create()
+    shutil.copytree(_authority(), paths.edge / "ca")
     kernel = daemon.build_kernel(config, paths)
     kernel.store.close()
     bus = Bus()

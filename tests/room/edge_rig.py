@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from havre import edge
+from havre.drivers import caddy
 from havre.edge import proof, tables
 from havre.kernel.clock import SystemClock
 from havre.kernel.config import Config, EdgeConfig, Paths
@@ -72,7 +73,7 @@ async def edge_kernel(store_url: str = "", **settings: Any) -> AsyncIterator[Ker
         yield made
     finally:
         with anyio.CancelScope(shield=True):
-            await edge.stop(paths)
+            await caddy.stop(paths.edge)
         made.notary.close()
         store.close()
         shutil.rmtree(base)

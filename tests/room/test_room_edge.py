@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from havre import edge
 from havre.base.errors import ConflictError, InvalidError, NotFoundError
 from havre.base.ids import new_app_id, new_owner_id
+from havre.drivers import caddy
 from havre.edge import tables
 from havre.edge.model import Domain
 from havre.edge.parts import routes_of
@@ -268,9 +269,9 @@ async def test_the_room_starts_caddy_routes_by_event_and_leaves_caddy_behind(ker
         assert "caddy_" in await edge.proxy_metrics(kernel)
     finally:
         with anyio.CancelScope(shield=True):
-            await edge.stop(kernel.paths)
+            await caddy.stop(kernel.paths.edge)
     assert (await room.health()).error
-    await edge.stop(kernel.paths)
+    await caddy.stop(kernel.paths.edge)
 
 
 def caddy_at_work(kernel: Kernel) -> int | None:

@@ -86,6 +86,20 @@ WHOLE = (
 )
 
 
+def _owned() -> APIRouter:
+    """What an owner has, below both addresses of one; made of each route once in a process."""
+    made = APIRouter()
+    for prefix in ("/v2/self", "/v2/organisations/{owner_id}"):
+        for each in OF_AN_OWNER:
+            made.include_router(each, prefix=prefix)
+    for prefix in drains.ADDRESSES:
+        made.include_router(drains.router, prefix=prefix)
+    return made
+
+
+OWNED = _owned()
+
+
 def create_app(kernel: Kernel, rooms: tuple[Room, ...], apps: Apps, *, pages: Pages) -> ASGIApp:
     """The application for one installation. `pages` makes the web pages, given what they need of the platform."""
     app = FastAPI(
@@ -102,11 +116,7 @@ def create_app(kernel: Kernel, rooms: tuple[Room, ...], apps: Apps, *, pages: Pa
     errors.install(app)
     for each in WHOLE:
         app.router.routes.extend(each.routes)  # as they are: what `include_router` would make of each again is 30 KB
-    for prefix in ("/v2/self", "/v2/organisations/{owner_id}"):
-        for each in OF_AN_OWNER:
-            app.include_router(each, prefix=prefix)
-    for prefix in drains.ADDRESSES:
-        app.include_router(drains.router, prefix=prefix)
+    app.router.routes.extend(OWNED.routes)
     app.router.routes.append(Route("/git/{path:path}", GitDoor(), include_in_schema=False))
     app.router.routes.extend(pages(Doorstep(ctx)).routes)
     app.router.routes.extend(unbuilt.router.routes)  # last: it takes what nobody else did

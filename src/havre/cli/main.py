@@ -91,7 +91,7 @@ def up(
         if process.status_of(place) is not None:
             raise UnavailableError(f"Havre is already running on {place} (see: havre status)")
         place.mkdir(parents=True, exist_ok=True)
-        os.execve(sys.executable, process.command("serve", place, config_file, overrides), process.environment())
+        os.execve(sys.executable, process.command("daemon", place, config_file, overrides), process.environment())
     first = not (place / "credentials.json").exists()
     status = process.start(place, config_file, overrides)
     if as_json:

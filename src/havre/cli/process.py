@@ -29,8 +29,8 @@ def status_of(data: Path) -> dict[str, Any] | None:
     return found if identity.is_alive(known) else None
 
 
-def command(what: str, data: Path, config: Path | None, settings: Mapping[str, Any]) -> list[str]:
-    argv = [sys.executable, "-m", "havre.daemon", what, "--data", str(data)]
+def command(module: str, data: Path, config: Path | None, settings: Mapping[str, Any]) -> list[str]:
+    argv = [sys.executable, "-m", f"havre.{module}", "--data", str(data)]
     argv += ["--config", str(config)] if config is not None else []
     for key, value in settings.items():
         argv += ["--set", f"{key}={json.dumps(value)}"] if value is not None else []
@@ -50,7 +50,7 @@ def start(data: Path, config: Path | None, settings: Mapping[str, Any]) -> dict[
     data.mkdir(parents=True, exist_ok=True)
     log = data / "havre.log"
     with open(data / "havre.err", "w") as errors:
-        argv = [*command("serve", data, config, settings), "--log-file", str(log)]
+        argv = [*command("daemon", data, config, settings), "--log-file", str(log)]
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -103,6 +103,6 @@ def stop_everything(data: Path, config: Path | None) -> None:
     stop_control_plane(data)
     if not data.exists():
         return
-    done = subprocess.run(command("stop", data, config, {}), capture_output=True, text=True, timeout=120, cwd="/")
+    done = subprocess.run(command("ending", data, config, {}), capture_output=True, text=True, timeout=120, cwd="/")
     if done.returncode != 0:
         raise UnavailableError(f"not everything could be stopped: {done.stderr.strip()[-400:]}")

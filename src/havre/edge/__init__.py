@@ -291,11 +291,6 @@ async def answers(kernel: Kernel) -> bool:
     return answer.status_code != 503
 
 
-async def stop(paths: Paths) -> None:
-    """End the proxy, the gate and their keeper. Idempotent."""
-    await caddy.stop(paths.edge)
-
-
 async def proxy_metrics(kernel: Kernel) -> str:
     """The proxy's own figures in Prometheus' text form; empty when it does not answer."""
     try:
