@@ -85,10 +85,14 @@ def ask(havre: Installation, row: Row, host: str) -> None:
         assert text in body.replace("from " + host.split(".")[0], "from shop"), f"{path}: {body[:500]}"
 
 
+def is_proving() -> bool:
+    """`make prove` names a file for proofs; else once through the command line is enough."""
+    return bool(os.environ.get("HAVRE_PROOFS"))
+
+
 def try_or_prove(havre: Installation, row: Row) -> None:
-    """`make prove` names a file for proofs (HAVRE_PROOFS); else once through the command line is enough."""
-    if place := os.environ.get("HAVRE_PROOFS"):
-        record(prove(havre, row), Path(place))
+    if is_proving():
+        record(prove(havre, row), Path(os.environ["HAVRE_PROOFS"]))
     else:
         deploy_once(havre, row)
 
