@@ -48,7 +48,7 @@ def main(file: Path | None, data: Path | None) -> None:
         config = settings.load(file, {})
         anyio.run(stop, config, settings.paths_of(data or Path(config.data)))
     except HavreError as error:
-        log.error("daemon.stop.failed", error=error.message, **{k: str(v) for k, v in error.facts.items()})
+        log.error("daemon.ending.failed", error=error.message, **{k: str(v) for k, v in error.facts.items()})
         raise SystemExit(f"havre: {error.message}") from error
 
 
