@@ -1,7 +1,7 @@
 """How the monitor's child becomes the sandbox: limits, mounts, user, and then bubblewrap.
 
-Standard library only. Runs between fork and exec, where every import is time that a start takes: `signal` brings `enum`
-and `re`, `_signal` brings nothing.
+Standard library only. Runs between fork and exec. What it imports is memory of the monitor: `signal` brings `enum` and `re`,
+`_signal` brings nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import ctypes
 import fcntl
 import os
 import resource
-import sys
+
+import groups
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
@@ -29,18 +30,6 @@ def check(result, what):
 def mount(source, target, kind, flags, options=None):
     encoded = (os.fsencode(source), os.fsencode(target), kind and kind.encode(), flags, options and options.encode())
     check(_LIBC.mount(*encoded), f"mount {target}")
-
-
-def join_cgroups(orders):
-    """To move a process, the kernel holds every fork on the machine and waits for a grace period: 5 to 20 ms. To move
-    one thread, and we have one, it does not; only version 1 moves threads, by `tasks`."""
-    for folder, _ in orders["cgroups"]:
-        thread = os.path.join(folder, "tasks")
-        try:
-            with open(thread if os.path.exists(thread) else os.path.join(folder, "cgroup.procs"), "w") as file:
-                file.write("0")
-        except OSError as error:
-            print(f"cgroup {folder}: {error}", file=sys.stderr)
 
 
 def owner(orders):
@@ -150,7 +139,7 @@ def become_sandbox(orders, status_fd, block_fd, output_fds):
         raise OSError("the monitor is gone")
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write(str(orders["oom_score"]))
-    join_cgroups(orders)
+    groups.join(orders)
     nothing = os.open("/dev/null", os.O_RDONLY)
     make_mounts(orders)
     if orders["uid"] is not None:

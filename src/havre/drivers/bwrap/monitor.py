@@ -171,7 +171,7 @@ class Monitor:
         pipes = [os.pipe() for _ in orders["logs"]]
         speaking = [each[1] for each in pipes]
         orders["monitor"] = os.getpid()
-        self.sandbox = os.fork()
+        self.sandbox = groups.fork(orders)
         if self.sandbox == 0:
             self.launch(writing, blocked, speaking)
         self.open_page()
