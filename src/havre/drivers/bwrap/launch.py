@@ -1,7 +1,7 @@
 """How the monitor's child becomes the sandbox: limits, mounts, user, and then bubblewrap.
 
-Standard library only. Runs between fork and exec. What it imports is memory of the monitor: `signal` brings `enum` and `re`,
-`_signal` brings nothing.
+Standard library only. Runs between fork and exec. What it imports is memory of the monitor, so `_signal` for `signal`,
+which brings `enum` and `re`.
 """
 
 from __future__ import annotations
