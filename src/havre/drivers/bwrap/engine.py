@@ -174,8 +174,10 @@ class Bubblewrap:
         descriptors = {name: each.fileno() for name, each in passed.items() if each is not None}
         monitor = self._spares.monitor()
         monitor.order(marshal.dumps(orders), descriptors, limit_s=START_S)
-        records.keep(folder / "spec.json")  # the disk is waited for while the sandbox is made
-        said = monitor.answer()
+        try:
+            records.keep(folder / "spec.json")  # the disk is waited for while the sandbox is made
+        finally:
+            said = monitor.answer()
         if b'"started"' not in said:
             log = folder / "monitor.log"
             words = log.read_text(errors="replace")[-500:] if log.exists() else said.decode(errors="replace")

@@ -48,23 +48,29 @@ class Waiting:
 
     def __init__(self, folder: Path) -> None:
         self.channel, theirs = socket.socketpair()
-        self.channel.settimeout(READY_S)
-        with theirs:
-            maker = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(PROGRAM), str(folder)],
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                env={},
-                cwd="/",
-            )
         try:
-            self.pid = int(self.channel.recv(32))
+            with theirs:
+                maker = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(PROGRAM), str(folder)],
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                    env={},
+                    cwd="/",
+                )
+            self.pid = self._said_pid(maker)
         except (OSError, ValueError) as cause:
-            maker.kill()
             self.end()
             raise UnavailableError("the monitor of a unit did not start") from cause
+
+    def _said_pid(self, maker: subprocess.Popen[bytes]) -> int:
+        try:
+            self.channel.settimeout(READY_S)
+            return int(self.channel.recv(32))
+        except OSError:
+            maker.kill()
+            raise
         finally:
             maker.wait()
 
