@@ -24,7 +24,8 @@ PIECE, SMALL_PIECE = 65536, 4096
 PENDING_BYTES = 8 * 1024**2  # on their way in all, from which on pieces are small
 DIAL_TRIES_S = 10.0
 HANDED_S = 0.1  # the descriptor is sent right after the connection is made
-DIAL_PAUSE_S = 0.05
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.05  # between two looks for somebody who listens
+PAUSE_SHARE = 0.25  # of what the first has waited so far
 PROXY_PORT = 3128
 MOST_PROXIED = 128
 PROXIED_PER_S = 50.0
@@ -277,7 +278,7 @@ class Forwarder:
             self.give_up(dial)
             return
         self.waiting.append(dial)
-        self.retry_at = self.retry_at or now + DIAL_PAUSE_S
+        self.retry_at = self.retry_at or now + pause_s(dial, now)
 
     def retry(self, now):
         self.retry_at = None
@@ -287,7 +288,7 @@ class Forwarder:
         if self.waiting:
             self.start_dial(self.waiting.pop(0))
             if self.waiting:
-                self.retry_at = self.retry_at or now + DIAL_PAUSE_S
+                self.retry_at = self.retry_at or now + pause_s(self.waiting[0], now)
 
     def sweep(self, now):
         self.sweep_at = now + SWEEP_S if self.connecting else None
@@ -494,6 +495,12 @@ class Forwarder:
         self.join(connection, outside, None)
         if self.proxied >= MOST_PROXIED:
             self.rest_inside(float("inf"))
+
+
+def pause_s(dial, now):
+    """How long to wait before somebody is looked for again who listens to `dial`."""
+    waited = now - (dial.give_up_at - DIAL_TRIES_S)
+    return min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, waited * PAUSE_SHARE))
 
 
 def has_left(app):
