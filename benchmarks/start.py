@@ -4,7 +4,7 @@
 
 Medians of ROUNDS pairs in one run, for each kind: {"node": {"isolated_s": …, "bare_s": …}, …}. The isolated start is
 what a deploy does: the engine's start of a release, then an answer through the instance's door. The bare process is the
-same program of the same release, asked the same way at a port of loopback.
+same program of the same release, asked the same way at a port of loopback. Nothing else of ours runs beside either.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from havre.apps import specs, stacks
 from havre.drivers.toolchains import Toolchain
 
 ROUNDS = 9
+REST_S = 0.5  # before each start: what the last one left is cleaned away, and the engine has its spares again
 NODE = """require("node:http").createServer((request, response) => response.end("hello"))
   .listen(process.env.PORT ?? 8080, "0.0.0.0")"""
 BUN = 'Bun.serve({ port: process.env.PORT ?? 8080, hostname: "0.0.0.0", fetch: () => new Response("hello") })'
@@ -140,10 +141,12 @@ async def measure(kind: str) -> dict[str, float]:
             command = BARE[kind](built)
             await isolated(rig, built)
             await anyio.to_thread.run_sync(bare, built, command)
-            pairs = [
-                (await isolated(rig, built), await anyio.to_thread.run_sync(bare, built, command))
-                for _ in range(ROUNDS)
-            ]
+            pairs = []
+            for _ in range(ROUNDS):
+                await anyio.sleep(REST_S)
+                mine = await isolated(rig, built)
+                await anyio.sleep(REST_S)
+                pairs.append((mine, await anyio.to_thread.run_sync(bare, built, command)))
         finally:
             await rig.end()
     return {

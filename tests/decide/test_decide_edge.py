@@ -10,7 +10,7 @@ from havre.base.errors import InvalidError
 from havre.base.ids import AppId, OwnerId
 from havre.drivers import caddy
 from havre.edge import model
-from havre.edge.decide import decide_routes, free_port, spread_slots, wanted_entries
+from havre.edge.decide import at_once, decide_routes, free_port, spread_slots, wanted_entries
 from havre.edge.model import LINKS, Domain, Drop, Key, Name, Presence, Put, Redirection, Served, Step, parse_name
 
 DOMAIN = Domain("havre.localhost", 70)
@@ -71,6 +71,54 @@ def test_no_cut_breaks_a_name_that_stays_or_leaves_one_without_a_route(
             if key.tree == "known" and Key("force-https", key.name) in wanted:
                 was_served = Key("known", key.name) in seen
                 assert was_served or Key("force-https", key.name) in now
+
+
+hosts = st.dictionaries(st.sampled_from(["a.test.sock", "b.test.sock"]), st.tuples(apps, st.booleans())).map(
+    lambda table: [
+        Served(name, app, is_sticky=sticky, mark="=", is_plain=True) for name, (app, sticky) in table.items()
+    ]
+)
+
+
+@given(st.lists(st.tuples(hosts, presences), min_size=1, max_size=5))
+def test_at_no_step_is_a_host_led_at_once_to_another_app_than_has_it(
+    times: list[tuple[list[Served], Presence]],
+) -> None:
+    """Nor while connections of before may be open: what was led once is led nowhere else meanwhile."""
+    now: dict[Key, str] = {}
+    for served, presence in times:
+        led = {key.name: app for key, app in now.items() if key.tree == "k"}
+        before = {key.name: app for key, app in now.items() if key.tree == "routes"}
+        wanted = wanted_entries(served, presence, slots=SLOTS)
+        steps = decide_routes(wanted | at_once(served, presence, now, is_whole=False), now)
+        for cut in range(1, len(steps) + 1):
+            midway = replay(now, steps[:cut])
+            for key, app in midway.items():
+                if key.tree == "k" and Key("long", key.name) not in midway:
+                    assert app == midway.get(Key("routes", key.name)) or app == before.get(key.name)
+                    assert app == led.get(key.name, app)
+                if key.tree == "routes" and before.get(key.name, app) != app:
+                    assert Key("long", key.name) in midway or midway.get(Key("k", key.name)) in (None, app)
+        now = replay(now, steps)
+        for each in served:
+            if Key("long", each.name) not in now:
+                assert now[Key("k", each.name)] == each.app_id and not each.is_sticky
+
+
+def test_where_nothing_of_an_app_lives_its_host_can_be_led_to_another() -> None:
+    host, here = "a.test.sock", {"app_2": ("1-0.sock",)}
+    served, seen = [Served(host, "app_2", mark="=", is_plain=True)], {Key("k", host): "app_1", Key("long", host): ""}
+    lives = Presence(frozenset({"app_1"}), here)
+    assert at_once(served, lives, seen, is_whole=True) == seen
+    assert at_once(served, Presence(accepting=here), seen, is_whole=False) == seen, "of app_1 nothing is known"
+    assert at_once(served, Presence(accepting=here), seen, is_whole=True) == {Key("k", host): "app_2"}
+    assert at_once([], Presence(), seen, is_whole=True) == {}
+
+
+def test_a_host_with_prefixes_and_a_wildcard_are_not_led_at_once() -> None:
+    presence = Presence(accepting={"app_1": ("1-0.sock",)})
+    served = [Served("b.test/api.sock", "app_1", mark="@"), Served("_.c.test.sock", "app_1", mark="@")]
+    assert at_once(served, presence, {}, is_whole=True) == {Key("long", "b.test.sock"): ""}
 
 
 @pytest.mark.parametrize(

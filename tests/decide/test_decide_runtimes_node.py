@@ -56,6 +56,22 @@ def test_a_node_that_cannot_be_had_is_refused_by_name(asked: str) -> None:
         detect({}, {"CC_NODE_VERSION": asked})
 
 
+@pytest.mark.parametrize(
+    ("script", "start"),
+    [
+        ("bun server.js", "bun server.js"), ("bun run src/index.ts --port 8080", "bun run src/index.ts --port 8080"),
+        ("bun ./dist/app.mjs", "bun ./dist/app.mjs"), ("bun run serve", "bun --bun run start"),
+        ("bun vite preview", "bun --bun run start"), ("bun --hot server.js", "bun --bun run start"),
+        ("node server.js", "bun --bun run start"), ("bun a.js && bun b.js", "bun --bun run start"),
+    ],
+)  # fmt: skip
+def test_a_script_that_is_bun_with_a_file_has_no_other_bun_around_it(script: str, start: str) -> None:
+    env = {"CC_NODE_BUILD_TOOL": "bun"}
+    assert detect({"scripts": {"start": script}}, env).start == start
+    hooked = {"scripts": {"prestart": "bun make.js", "start": script}}
+    assert detect(hooked, env).start == "bun --bun run start"
+
+
 def test_what_is_no_version_is_refused() -> None:
     with pytest.raises(InvalidError, match="not a version"):
         detect({"engines": {"node": "the good one"}})

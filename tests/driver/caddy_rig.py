@@ -145,8 +145,8 @@ class CaddyRig:
             self.certify(host, names)
 
     def make_folders(self) -> None:
-        trees = ("apps", "routes", "certs", "acme", "s", "slots", "i", "tcp", "l")
-        for each in (*trees, "flags/known", "flags/force-https", "flags/down", "flags/sticky"):
+        trees = ("apps", "routes", "certs", "acme", "s", "slots", "i", "tcp", "l", "k")
+        for each in (*trees, "flags/known", "flags/force-https", "flags/down", "flags/sticky", "flags/long"):
             (self.run / each).mkdir(parents=True, exist_ok=True)
 
     def certify(self, host: str, names: list[str] | None = None, *, text: str | None = None) -> None:
@@ -204,6 +204,16 @@ class CaddyRig:
         for each in folder.iterdir():
             if each.is_symlink() and each.name != entry:
                 each.unlink()
+
+    def lead(self, host: str, name: str) -> None:
+        """Lead requests to `host` to the upstream `name` at once."""
+        fresh = self.run / "led.new"
+        fresh.symlink_to(self.run / "apps" / f"{name}.sock")
+        fresh.rename(self.run / "k" / f"{host}.sock")
+
+    def close_at_once(self, host: str, *, is_closed: bool = True) -> None:
+        flag = self.run / "flags" / "long" / f"{host}.sock"
+        flag.touch() if is_closed else flag.unlink()
 
     def unroute(self, fqdn: str) -> None:
         (self.run / "routes" / caddy.route_name(fqdn)).unlink()

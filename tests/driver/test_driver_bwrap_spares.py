@@ -69,7 +69,7 @@ def test_many_at_once_get_one_each(folder: Path) -> None:
         each.start()
     for each in threads:
         each.join()
-    assert len({one.process.pid for one, _ in taken}) == 6
+    assert len({one.pid for one, _ in taken}) == 6
     assert len({other.fileno() for _, other in taken}) == 6
     for one, _ in taken:
         one.end()
@@ -81,7 +81,7 @@ def test_a_killed_one_is_replaced_when_it_is_wanted(folder: Path) -> None:
     spares.refill()
     killed = spares._monitor
     assert killed is not None
-    os.kill(killed.process.pid, signal.SIGKILL)
+    os.kill(killed.pid, signal.SIGKILL)
     until(lambda: not killed.is_alive, "it is gone")
     fresh = spares.monitor()
     assert fresh is not killed and fresh.is_alive
@@ -108,7 +108,7 @@ def test_with_its_makers_process_goes_the_spare(folder: Path) -> None:
         "from havre.drivers.bwrap.spares import Spares\n"
         "spares = Spares(pathlib.Path(sys.argv[1]), lambda: 0)\n"
         "spares.refill()\n"
-        "print(spares._monitor.process.pid, flush=True)\n"
+        "print(spares._monitor.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
     maker = subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True)
@@ -128,7 +128,32 @@ def test_after_the_end_nothing_is_made_any_more(folder: Path) -> None:
     spares.refill()
     ready = spares._monitor
     assert ready is not None
+    spares.refill_soon()
     spares.close()
     assert not ready.is_alive
+    until(lambda: not is_alive(ready.pid), "it leaves")
     spares.refill()
-    assert spares._monitor is None
+    spares.refill_soon()
+    assert spares._monitor is None and spares._refilling is None
+
+
+def test_a_spare_is_nobodys_child(folder: Path) -> None:
+    """Or every unit that ends would leave remains, for as long as the control plane runs."""
+    spares = Spares(folder, a_network)
+    ready = spares.monitor()
+    parent = int(Path(f"/proc/{ready.pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    assert parent != os.getpid()
+    ready.end()
+    spares.close()
+
+
+def test_what_a_start_took_is_made_again_by_itself(folder: Path) -> None:
+    spares = Spares(folder, a_network)
+    taken = spares.monitor(), spares.network()
+    for _ in range(3):
+        spares.refill_soon()
+    until(lambda: spares._monitor is not None and spares._network is not None, "both are made again")
+    ready = spares._monitor
+    assert ready is not None and ready.is_alive and ready is not taken[0]
+    taken[0].end()
+    spares.close()

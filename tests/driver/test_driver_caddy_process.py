@@ -229,6 +229,21 @@ def test_a_keeper_that_is_told_otherwise_touches_only_what_changed(tmp_path: Pat
     assert pid("c") is None
 
 
+def test_a_program_is_where_it_was_told_to_be_in_the_queue_for_the_processor_and_its_keeper_is_not(
+    tmp_path: Path,
+) -> None:
+    keeper = Keeper(tmp_path)
+    told = (Program("late", ("/bin/sleep", "60"), tmp_path, tmp_path / "out", nice=7),)
+    try:
+        keeper.ensure(told)
+        record = until(lambda: keeper.record("late"), what="it runs")
+        until(lambda: os.getpriority(os.PRIO_PROCESS, record.identity.pid) == 7, what="it has its place")
+        running = keeper.running()
+        assert running and os.getpriority(os.PRIO_PROCESS, running.identity.pid) == os.getpriority(os.PRIO_PROCESS, 0)
+    finally:
+        keeper.stop(grace_s=1)
+
+
 def test_a_program_that_dies_at_once_is_tried_again_with_a_growing_pause(tmp_path: Path) -> None:
     counter = tmp_path / "count"
     command = ("/bin/sh", "-c", f"date +%s.%N >> {counter}; exit 1")

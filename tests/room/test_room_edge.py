@@ -178,7 +178,8 @@ async def test_what_is_claimed_is_routed_and_what_is_released_is_not(kernel: Ker
     await reconcile(kernel)
     file_names = ("shop.havre.test.sock", "www.shop.test/api.sock", "_.shop.test.sock")
     trees = ("routes", "flags/known", "flags/down")
-    assert files(kernel) == {f"{tree}/{name}" for tree in trees for name in file_names}
+    closed = {f"flags/long/{host}.sock" for host in ("shop.havre.test", "www.shop.test")}
+    assert files(kernel) == {f"{tree}/{name}" for tree in trees for name in file_names} | closed
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(edge.app_socket(kernel.paths, SHOP)))
     listening.listen()

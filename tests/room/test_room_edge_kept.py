@@ -85,6 +85,63 @@ async def test_a_name_that_moves_has_the_entry_of_its_new_app_alone(kernel: Kern
         each.leave()
 
 
+def at_once(kernel: Kernel, host: str = HOST) -> tuple[str, bool]:
+    """Whom visitors of `host` are led to at once, and whether they are."""
+    link, flag = kernel.paths.run / "k" / f"{host}.sock", kernel.paths.run / "flags" / "long" / f"{host}.sock"
+    return link.readlink().stem if link.is_symlink() else "", not flag.exists()
+
+
+async def test_a_host_is_led_to_its_app_at_once_while_somebody_accepts_and_under_no_other_name(kernel: Kernel) -> None:
+    await claim(kernel, HOST)
+    assert at_once(kernel) == ("", False), "nobody accepts"
+    doors = [door(kernel, 1, 0)]
+    await edge.reconcile_now(kernel, SHOP)
+    assert at_once(kernel) == (SHOP, True)
+    doors.append(door(kernel, 2, 0))
+    doors.pop(0).leave()
+    await edge.reconcile_now(kernel, SHOP)
+    assert at_once(kernel) == (SHOP, True), "whichever instances accept"
+    await kernel.store.write(lambda tx: edge.set_force_https(tx, app_id=SHOP, is_on=True))
+    await edge.reconcile_now(kernel, SHOP)
+    assert at_once(kernel) == (SHOP, True), "this is the way over HTTPS"
+    await kernel.store.write(lambda tx: edge.set_sticky(tx, app_id=SHOP, is_on=True))
+    await edge.reconcile_now(kernel, SHOP)
+    assert at_once(kernel) == (SHOP, False), "a sticky app's visitors go by slots"
+    await kernel.store.write(lambda tx: edge.set_sticky(tx, app_id=SHOP, is_on=False))
+    await claim(kernel, f"{HOST}/api", OTHER)
+    assert at_once(kernel) == (SHOP, False), "part of the host is another's"
+    await kernel.store.write(lambda tx: edge.release(tx, app_id=OTHER, fqdn=f"{HOST}/api"))
+    await edge.reconcile_now(kernel, OTHER, fqdns=[f"{HOST}/api"])
+    assert at_once(kernel) == (SHOP, True)
+    doors.pop().leave()
+    await edge.reconcile_now(kernel, SHOP)
+    assert at_once(kernel) == (SHOP, False), "nobody accepts any more"
+
+
+async def test_a_host_that_moves_is_led_nowhere_at_once_until_the_proxy_has_no_connection_of_before(
+    kernel: Kernel,
+) -> None:
+    doors = [door(kernel, 1, 0), door(kernel, 1, 0, app_id=OTHER)]
+    await claim(kernel, HOST)
+    await kernel.store.write(lambda tx: edge.release(tx, app_id=SHOP, fqdn=HOST))
+    await edge.reconcile_now(kernel, SHOP, fqdns=[HOST])
+    assert at_once(kernel) == (SHOP, False), "it is nobody's, and connections to it may still be open"
+    await claim(kernel, HOST, OTHER)
+    assert at_once(kernel) == (SHOP, False)
+    await routes_of(kernel).everything()
+    assert at_once(kernel) == (SHOP, False)
+    await kernel.store.write(lambda tx: edge.release(tx, app_id=OTHER, fqdn=HOST))
+    await claim(kernel, HOST)
+    assert at_once(kernel) == (SHOP, True), "back to whom it was led before"
+    await kernel.store.write(lambda tx: edge.release(tx, app_id=SHOP, fqdn=HOST))
+    await claim(kernel, HOST, OTHER)
+    act.forget_at_once(kernel.paths.run)  # what a start without a proxy does
+    await routes_of(kernel).everything()
+    assert at_once(kernel) == (OTHER, True)
+    for each in doors:
+        each.leave()
+
+
 async def test_the_mark_says_what_need_not_be_looked_for(kernel: Kernel) -> None:
     doors = [door(kernel, 1, 0), door(kernel, 1, 0, app_id=OTHER)]
     await claim(kernel, HOST)

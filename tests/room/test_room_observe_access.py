@@ -75,6 +75,15 @@ async def test_a_request_goes_to_the_app_of_its_host(tmp_path: Path) -> None:
         assert kept(rig, "app_2") == ["/2"]
 
 
+async def test_a_request_is_known_by_the_trace_that_its_app_was_told(tmp_path: Path) -> None:
+    begun, told = "6b93ddfd-4db7-48ff-a4ee-c5d8c67a929d", f"00-{'ab' * 16}-6861767265656467-01"
+    async with opened(tmp_path) as rig:
+        write(rig, entry(1, uuid=begun) + entry(2, uuid=begun, traceparent=told) + entry(3, traceID="cd" * 16))
+        await take(rig)
+        page = rig.opened.signals.accesses(AccessQuery(APP), after=0, page=10)
+        assert [each.line.request_id for each in page.records] == [begun.replace("-", ""), "ab" * 16, "cd" * 16]
+
+
 async def test_a_part_of_a_host_may_belong_to_another_app(tmp_path: Path) -> None:
     async with opened(tmp_path) as rig:
         rig.hosts["a.test/2"] = "app_2"

@@ -13,6 +13,7 @@ from havre.kernel.clock import Clock
 from havre.kernel.units import Units
 
 PROBE_S = 10.0
+FIRST_PAUSE_S, PAUSE_GROWS = 0.005, 1.25  # it is asked again after a quarter of what it has taken so far
 OWN_PORT = 0  # of Units.dial: the port that the unit is reached at
 
 
@@ -40,7 +41,7 @@ async def wait_healthy(
     paths, strict = given or ("/",), bool(given)
     deadline = clock.monotonic() + limit_s
     seen = f"nothing listens on port {public_port(plan)}"
-    pause = 0.02
+    pause = FIRST_PAUSE_S
     while clock.monotonic() < deadline:
         answers = [await _probe(units, id, path) for path in paths]
         bad = [
@@ -58,7 +59,7 @@ async def wait_healthy(
         if unit is None or unit.state == "exited":
             raise InvalidError(f"the app ended while it started: {unit.exit if unit else 'it was never started'}")
         await clock.sleep(pause)
-        pause = min(0.5, pause * 1.4)
+        pause = min(0.5, pause * PAUSE_GROWS)
     expected = "2xx is expected" if strict else f"the app must listen on 0.0.0.0:{plan.port}"
     raise InvalidError(f"the app did not become healthy within {limit_s:.0f} s: {seen}; {expected}")
 

@@ -2,6 +2,7 @@
 
 <run>/routes/<name>.sock             -> ../apps/<app>.sock
 <run>/l/<name>.sock/<mark><token>    -> ../../apps/<app>.sock; which connections are kept, see decide.token_of
+<run>/k/<host>.sock                  -> ../apps/<app>.sock, the same at once; see decide.at_once
 <run>/s/<name>.sock                  -> ../slots/<app>
 <run>/slots/<app>/<slot>             -> ../../i/<app>/<generation>-<number>.sock, an instance's own socket
 <run>/tcp/<port>                     -> ../apps/<app>.tcp
@@ -9,6 +10,7 @@
 <run>/flags/force-https/<name>.sock  plain HTTP is sent to HTTPS
 <run>/flags/sticky/<name>.sock       visitors stay with their instance
 <run>/flags/down/<name>.sock         no instance accepts, and none is waited for
+<run>/flags/long/<host>.sock         nobody is led over k/<host>.sock
 <run>/waiting/<app>                  since when (mtime) an app that may come back is waited for
 """
 
@@ -35,6 +37,7 @@ _TARGETS: dict[Tree, Callable[[Key, str], str]] = {
     "routes": lambda _, app_id: f"apps/{app_id}{SUFFIX}",
     "tcp": lambda _, app_id: f"apps/{app_id}{TCP_SUFFIX}",
     "l": lambda _, app_id: f"apps/{app_id}{SUFFIX}",
+    "k": lambda _, app_id: f"apps/{app_id}{SUFFIX}",
     "s": lambda _, app_id: f"slots/{app_id}",
     "slots": lambda key, door: f"i/{key.name.partition('/')[0]}/{door}",
 }
@@ -160,6 +163,13 @@ def kept_keys(run: Path, names: Collection[str], marks: str) -> set[Key]:
 def has_room(run: Path, name: str) -> bool:
     """Whether the link under which connections to `name` are kept can be dialled."""
     return len(str(run / "l" / name)) + 1 + TOKEN <= SOCKET_PATH_LIMIT
+
+
+def forget_at_once(run: Path) -> None:
+    """Take away which app each host was led to at once. Only where no proxy runs: one that does has connections."""
+    for tree in ("k", "long"):
+        for name in _names(folder(run, tree)):
+            (folder(run, tree) / name).unlink(missing_ok=True)
 
 
 def _names(folder: Path) -> list[str]:

@@ -2,7 +2,8 @@
 
 The order inside a name matters too. Putting: it is sent to HTTPS before it is served, and its route stands before it
 is known. Dropping goes the other way. So between any two steps a visitor meets the app that is wanted, the one that
-was, or none; never a known name without a route.
+was, or none; never a known name without a route. First of all goes up, and last comes down, what closes the way that
+asks nobody (`at_once`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 from havre.edge.model import Drop, Entries, Key, Presence, Put, Redirection, Served, Step, Tree
 
+WILD = "_."
 _ORDER: dict[Tree, int] = {
+    "long": -1,
     "force-https": 0,
     "routes": 1,
     "slots": 2,
@@ -23,6 +26,7 @@ _ORDER: dict[Tree, int] = {
     "down": 6,
     "tcp": 7,
     "l": 8,
+    "k": 9,
 }
 
 
@@ -54,6 +58,38 @@ def wanted_entries(
         wanted |= {Key("slots", f"{app_id}/{slot}"): door for slot, door in spread.items()}
     wanted |= {Key("tcp", str(each.port)): each.app_id for each in redirections}
     return wanted
+
+
+def at_once(served: Collection[Served], presence: Presence, seen: Entries, *, is_whole: bool) -> dict[Key, str]:
+    """What should stand where a request is led without a look at who has the name; a part of what is wanted.
+
+    Connections are kept under `k/<host>.sock`, which does not change with the instances: one that accepts no more
+    declines. It must not change with the app either, as long as the proxy lives that has connections under it. So a
+    host that was ever led there stays led there, and where that is not whom it should meet, `long` closes this way;
+    until no instance of that app is left, and so no connection. is_whole: whether `presence` tells of all apps.
+    """
+    led = {key.name: app_id for key, app_id in seen.items() if key.tree == "k"}
+    if is_whole:
+        led = {name: app_id for name, app_id in led.items() if app_id in presence.listening | presence.accepting.keys()}
+    may = {
+        each.name: each.app_id
+        for each in served
+        if each.is_plain and not each.is_sticky and each.app_id in presence.accepting
+    }
+    hosts = {host_of(each.name) for each in served if not each.name.startswith(WILD)}
+    found: dict[Key, str] = {}
+    for name in hosts | led.keys():
+        if app_id := led.get(name) or may.get(name):
+            found[Key("k", name)] = app_id
+        if not app_id or app_id != may.get(name):
+            found[Key("long", name)] = ""
+    return found
+
+
+def host_of(name: str) -> str:
+    """The name of the host of a name with a prefix, or itself."""
+    host, slash, _ = name.partition("/")
+    return f"{host}.sock" if slash else name
 
 
 def is_down(app_id: str, presence: Presence) -> bool:

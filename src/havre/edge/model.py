@@ -119,8 +119,8 @@ def _invalid(text: str, why: str) -> InvalidError:
 
 # what the proxy sees
 
-Tree = Literal["force-https", "routes", "known", "down", "sticky", "s", "slots", "tcp", "l"]
-LINKS: frozenset[Tree] = frozenset({"routes", "s", "slots", "tcp", "l"})
+Tree = Literal["force-https", "routes", "known", "down", "sticky", "long", "s", "slots", "tcp", "l", "k"]
+LINKS: frozenset[Tree] = frozenset({"routes", "s", "slots", "tcp", "l", "k"})
 """The trees of symlinks; the others are flags, empty files."""
 
 
@@ -138,13 +138,15 @@ Entries = Mapping[Key, str]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A vhost as it is wanted at the proxy. mark: of the link that connections are kept under; empty: none are."""
+    """A vhost as it is wanted at the proxy. mark: of the link that connections are kept under; empty: none are.
+    is_plain: a host without prefixes, which a request can be led to at once."""
 
     name: str
     app_id: str
     is_forced: bool = False
     is_sticky: bool = False
     mark: str = ""
+    is_plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

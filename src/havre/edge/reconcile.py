@@ -84,6 +84,7 @@ class Routes:
             slots = caddy.STICKY_SLOTS
             wanted = decide.wanted_entries(served, presence, redirections=redirections, slots=slots)
             seen = act.seen_entries(run, None if scope is None else _keys(run, scope, wanted))
+            wanted |= decide.at_once(served, presence, seen, is_whole=scope is None)
             if scope is not None:
                 wanted |= _kept_flags(seen, served, presence)
             steps = decide.decide_routes(wanted, seen)
@@ -151,7 +152,8 @@ def _read(run: Path, scope: Scope | None, conn: sa.Connection) -> tuple[list[Ser
 def _served(run: Path, row: tables.ServedRow, *, is_plain: bool) -> Served:
     name = caddy.route_name(row.fqdn)
     mark = caddy.Mark.OTHER if not is_plain else caddy.Mark.FORCED if row.is_forced else caddy.Mark.PLAIN
-    return Served(name, row.app_id, row.is_forced, row.is_sticky, mark.value if act.has_room(run, name) else "")
+    has_room = act.has_room(run, name)
+    return Served(name, row.app_id, row.is_forced, row.is_sticky, mark.value if has_room else "", is_plain and has_room)
 
 
 def _is_host(fqdn: str) -> bool:
@@ -164,6 +166,7 @@ def _keys(run: Path, scope: Scope, wanted: Entries) -> set[Key]:
     names |= {key.name for key in wanted if key.tree == "known"}
     kept = act.kept_keys(run, names, "".join(caddy.Mark))
     found = {Key(tree, name) for tree in ("force-https", "routes", "known", "down", "sticky", "s") for name in names}
+    found |= {Key(tree, decide.host_of(name)) for tree in ("k", "long") for name in names}
     found |= {Key("slots", f"{scope.app_id}/{slot}") for slot in caddy.STICKY_SLOTS} if scope.app_id else set()
     found |= {Key("tcp", str(port)) for port in scope.ports}
     return found | kept | {key for key in wanted if key.tree == "tcp"}

@@ -5,10 +5,10 @@ Nothing of a file is lost or taken twice here: what `cut` does not consume is re
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pydantic_core
 
 from havre.observe.model import AccessLine
 
@@ -145,7 +145,7 @@ def access_line(raw: bytes) -> AccessLine | None:
     The logger's name ends in the scheme. Where no `route` stands, the whole host is one.
     """
     try:
-        entry = json.loads(raw.decode())  # of bytes it would guess the encoding each time
+        entry = pydantic_core.from_json(raw)
         request: dict[str, Any] = entry["request"]
         host = str(request["host"]).rsplit(":", 1)[0].lower().rstrip(".")
         return AccessLine(
@@ -162,15 +162,16 @@ def access_line(raw: bytes) -> AccessLine | None:
             bytes_out=int(entry.get("size", 0)),
             source_ip=str(request.get("client_ip") or request.get("remote_ip", "")),
             source_port=int(request.get("remote_port") or 0),
-            request_id=_request_id(entry, request),
+            request_id=_request_id(entry),
             route=str(entry.get("route") or f"/{host}.sock"),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
 
-def _request_id(entry: dict[str, Any], request: dict[str, Any]) -> str:
-    """The trace's id, which the app was told, too: of `traceparent` (W3C Trace Context, section 3.2)."""
-    given: Sequence[Any] = request.get("headers", {}).get("X-Request-Id") or [""]
+def _request_id(entry: dict[str, Any]) -> str:
+    """The trace's id, which the app was told, too: of `traceparent` (W3C Trace Context, section 3.2), or the `uuid`
+    that the edge began one with."""
     traced = str(entry.get("traceparent", "")).split("-")
-    return str(entry.get("traceID") or (traced[1] if len(traced) > 3 else "") or given[0])[:80]
+    begun = str(entry.get("uuid", "")).replace("-", "")
+    return str(entry.get("traceID") or (traced[1] if len(traced) > 3 else begun))[:80]

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pydantic_core
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -43,6 +44,7 @@ from havre.observe.signals import Page
 ROW_BYTES = 80  # what a row weighs beside its text, index included
 ACCESS_SHARE = 4
 OF_A_REQUEST = AccessLine._fields[2:]  # all but `app_id` and `at`
+PUT_REQUEST = f"insert into {ACCESS_LINE.name} (app, at, size, request) values (?, ?, ?, ?)"
 BATCH_ROWS = 5000  # deleted in one transaction
 COMPACT_PAGES = 2000
 FREE_PAGES_KEPT = 500
@@ -150,16 +152,16 @@ class EmbeddedStore:
     def keep_access(self, lines: Sequence[AccessLine], *, cursors: Sequence[FileCursor]) -> None:
         with self._writing() as conn:
             grown: dict[int, int] = {}
-            rows: list[dict[str, Any]] = []
+            rows: list[tuple[int, int, int, str]] = []
             keys = {app_id: _app_key(conn, app_id) for app_id in {each.app_id for each in lines}}
             for line in lines:
-                request = dict(zip(OF_A_REQUEST, line[2:], strict=True))
+                request = pydantic_core.to_json(dict(zip(OF_A_REQUEST, line[2:], strict=True))).decode()
                 app, at = keys[line.app_id], line.at
                 size = len(line.path) + len(line.host) + 3 * ROW_BYTES
                 grown[app] = grown.get(app, 0) + size
-                rows.append({"app": app, "at": at, "size": size, "request": request})
+                rows.append((app, at, size, request))
             if rows:
-                conn.execute(sa.insert(ACCESS_LINE), rows)
+                conn.exec_driver_sql(PUT_REQUEST, rows)  # there is one for every request of everybody
             self._grow(conn, ACCESS_LINE, grown)
             conn.execute(sa.delete(ACCESS_FILE))
             if cursors:

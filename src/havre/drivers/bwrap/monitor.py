@@ -1,8 +1,8 @@
 """The monitor of one unit: starts its sandbox, forwards its connections, keeps its output, records its end.
 
-A program of its own, so that units live on when the control plane does not. It waits on stdin, a socket, for its orders
-and the descriptors that they name, answers one line there, and then listens on its control socket. Invariants: the end
-of the unit is on the disk before the monitor is gone; with the monitor dies everything of the unit.
+A program of its own, so that units live on when the control plane does not. It says its pid on stdin, a socket, waits
+there for its orders and the descriptors that they name, answers one line, and then listens on its control socket.
+Invariants: the end of the unit is on the disk before the monitor is gone; with the monitor dies everything of the unit.
 
 There is one for each instance, so what it imports is memory times hundreds: the C parts of the standard library
 (`_socket`, `_signal`) without their Python faces, no json, no selectors (docs/decisions: one lean monitor). With
@@ -21,8 +21,10 @@ import select
 import sys
 import time
 
+import door
 import forwarder
 import groups
+import launch
 import network
 import output
 import page
@@ -36,15 +38,20 @@ MOST_GIVEN = 8
 PEER_S = 2.0  # the control plane sends a command in one piece
 
 
-def write_durably(path, text):
+def write(path, text, *, durably=False):
     fresh = path + ".new"
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         os.write(fd, text.encode())
-        os.fsync(fd)
+        if durably:
+            os.fsync(fd)
     finally:
         os.close(fd)
     os.rename(fresh, path)
+
+
+def write_durably(path, text):
+    write(path, text, durably=True)
     folder = os.open(os.path.dirname(path), os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)
@@ -151,26 +158,24 @@ class Monitor:
             if fd is not None:
                 os.set_inheritable(fd, False)
         groups.make(orders)
-        self.open_page()
         self.open_control()  # while we are outside: /proc/net/unix shows a namespace where its sockets are
         if orders["door"]:
-            import door
-
             self.door = door.Door(orders["door"], os.path.basename(self.folder)[:8])
         pasta = network.fork_pasta(orders["pasta"]) if orders["pasta"] else None
         network.enter_namespaces(orders["netns_fd"], orders["uid"] is not None)
         if pasta is not None:
             os.close(pasta)
             network.wait_for_route()
-        self.open_forwarder()
         status, writing = os.pipe()
         blocked, self.unblock = os.pipe()
         pipes = [os.pipe() for _ in orders["logs"]]
         speaking = [each[1] for each in pipes]
         orders["monitor"] = os.getpid()
-        self.sandbox = os.fork()
+        self.sandbox = groups.fork(orders)
         if self.sandbox == 0:
             self.launch(writing, blocked, speaking)
+        self.open_page()
+        self.open_forwarder()  # in time: what is inside waits for us before it becomes the app
         for fd in (writing, blocked, *speaking):
             os.close(fd)
         for (reading, _), path in zip(pipes, orders["logs"], strict=True):
@@ -184,14 +189,12 @@ class Monitor:
 
             self.quota = quota.Quota(orders["quota"])
         handle = f'{{"pid": {os.getpid()}, "start_time": {start_time(os.getpid())}, "boot_id": "{orders["boot_id"]}"}}'
-        write_durably(f"{self.folder}/handle.json", handle)
+        write(f"{self.folder}/handle.json", handle)  # of this boot alone: after another it tells nothing
 
     def launch(self, status_fd, block_fd, output_fds):
         """In the child."""
         try:
             os.setsid()
-            import launch
-
             launch.become_sandbox(self.orders, status_fd, block_fd, list(output_fds))
         except BaseException as error:
             os.write(output_fds[0], f"havre: the sandbox could not be started: {error}\n".encode())
@@ -513,15 +516,13 @@ def receive_orders():
 
 
 def main():
+    os.write(1, b"%d\n" % os.getpid())
     orders = receive_orders()
     if orders is None:
         return
     errors = os.open(f"{orders['folder']}/monitor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(errors, 2)
     os.close(errors)
-    if os.fork():
-        os._exit(0)
-    os.setsid()
     monitor = Monitor(orders)
     try:
         monitor.start()

@@ -1,7 +1,8 @@
 """What is known of units on the disk, in `<units>/<id>/`, and in the pages of their monitors.
 
 `spec.json` before anything runs, `handle.json` (which process is the monitor), `exit.json` when it has ended. A new
-control plane reads these and is where the old one was. Nothing here wakes a monitor.
+control plane reads these and is where the old one was. Nothing here wakes a monitor. That a unit has been started and
+how it ended outlives the machine's power; which process it was means nothing afterwards, and is not waited for.
 """
 
 from __future__ import annotations
@@ -128,10 +129,18 @@ def read(file: Path) -> dict[str, Any] | None:
     return found
 
 
-def write_durably(file: Path, content: dict[str, Any]) -> None:
+def write(file: Path, content: dict[str, Any]) -> None:
+    """Seen by everybody from now on, whole or not at all; see `keep`."""
     fresh = file.with_suffix(".new")
-    with open(fresh, "w") as out:
-        json.dump(content, out)
-        out.flush()
-        os.fsync(out.fileno())
+    fresh.write_text(json.dumps(content))
     fresh.rename(file)
+
+
+def keep(file: Path) -> None:
+    """Return when `file` is on the disk for good."""
+    for each in (file, file.parent):
+        fd = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -34,6 +34,7 @@ __all__ = [
     "static_config", "stop",
 ]  # fmt: skip
 NAME = "caddy"
+NICE = -10  # every request of every app waits for it, and it for no other
 
 
 class Waits(Protocol):
@@ -153,7 +154,8 @@ class Caddy:
 
     def _programs(self) -> Sequence[Program]:
         command = (str(_program()), "run", "--config", str(self._config))
-        caddy = Program(NAME, command, self.folder, self._output, env=self._environment(), doors=doors(self.settings))
+        own, sockets = self._environment(), doors(self.settings)
+        caddy = Program(NAME, command, self.folder, self._output, env=own, doors=sockets, nice=NICE)
         return (caddy, *self.beside)
 
     async def _end_stray(self) -> None:

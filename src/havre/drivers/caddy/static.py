@@ -4,6 +4,8 @@ Nothing in it names an app. Which host leads where is read by Caddy, on each req
 
 - `routes/<name>.sock`             a symlink to the listening socket of an app
 - `l/<name>.sock/<mark><token>`    another, for kept connections: its name changes with the instances that accept
+- `k/<host>.sock`                  another, dialled without a look at anything else; see `_at_once`
+- `flags/long/<host>.sock`         an empty file where nobody may be led so
 - `flags/known/<name>.sock`        an empty file for each host that the platform serves, running or not
 - `flags/down/<name>.sock`         an empty file: no instance accepts, and none is waited for any longer
 - `flags/force-https/<name>.sock`  an empty file for each host whose plain HTTP is sent to HTTPS
@@ -35,7 +37,7 @@ _SEGMENT = "[A-Za-z0-9_~-][A-Za-z0-9._~-]*"  # no dot first: `..` must never bec
 PREFIXES = f"^/({_SEGMENT})(?:(/{_SEGMENT})(/{_SEGMENT})?)?(?:/|$)"
 ANY_CASE_HOST = r"^[A-Za-z0-9-][A-Za-z0-9.-]{0,253}$"
 COOKIE = "havre-instance"
-KEPT = "l"
+KEPT, AT_ONCE = "l", "k"
 KEPT_IDLE_S = 1.0  # shorter than what usual servers keep: gunicorn 2 s, Node 5 s
 # what Go's transport sends again when a kept connection ends before the answer has begun: nothing with a body
 REPEATED: Json = {
@@ -44,6 +46,7 @@ REPEATED: Json = {
 }
 PLAIN_HOST = "^[a-z0-9.-]+$"
 TRACED: Json = {"header": {"Traceparent": ["*"]}}
+NOT_DIALLED: Json = {"vars_regexp": {"{http.error.message}": {"name": "dial", "pattern": "^dial "}}}
 EDGE_SPAN = b"havreedg".hex()  # in a trace that begins here there is one span of ours
 STICKY_SLOTS = tuple(f"{first}{second}" for first in "89ab" for second in "0123456789abcdef")
 _SLOT = "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-([89ab][0-9a-f])[0-9a-f]{2}-[0-9a-f]{12}$"  # a UUID of version 4
@@ -75,16 +78,13 @@ def _server(settings: EdgeSettings, *, is_tls: bool) -> Json:
         "automatic_https": {"disable": True},
         "read_header_timeout": "30s",
         "routes": [
-            *([] if is_tls else [certificates_route(settings), *challenge_routes(settings)]),
+            *([_at_once(settings)] if is_tls else [certificates_route(settings), *challenge_routes(settings)]),
             _short_way(settings, is_tls=is_tls),
             *_trace(),
             _control_plane(settings) if is_tls else _control_plane_over_http(settings),
-            *_odd_hosts(),
-            _note_prefixes(),
-            _apps(settings, is_tls=is_tls),
-            *pages.answer(pages.UNKNOWN),
+            *_long_way(settings, is_tls=is_tls),
         ],
-        "errors": {"routes": _errors(settings)},
+        "errors": {"routes": [*([_not_at_once(settings)] if is_tls else []), *_errors(settings)]},
         "logs": {"default_logger_name": "https" if is_tls else "http"},
     }
     if is_tls:
@@ -101,6 +101,12 @@ def _server(settings: EdgeSettings, *, is_tls: bool) -> Json:
 
 
 # who answers
+
+
+def _long_way(settings: EdgeSettings, *, is_tls: bool) -> list[Json]:
+    """What answers any request: whoever's name it is, or nobody."""
+    apps = _apps(settings, is_tls=is_tls)
+    return [*_odd_hosts(), _note_prefixes(), apps, *pages.answer(pages.UNKNOWN)]
 
 
 def _control_plane(settings: EdgeSettings) -> Json:
@@ -172,24 +178,54 @@ def _apps(settings: EdgeSettings, *, is_tls: bool) -> Json:
     noted = {"handler": "vars", "route": "{http.matchers.file.relative}"}
     return {
         "match": [file_matcher(flags / "known", *_names("{http.request.host}", "{http.vars.parent}"))],
-        "handle": [noted, append("route", "{http.vars.route}"), *_logged(), subroute(steps)],
+        "handle": [noted, append("route", "{http.vars.route}"), _logged(), subroute(steps)],
         "terminal": True,
     }
+
+
+def _at_once(settings: EdgeSettings) -> Json:
+    """The way of most requests: nothing is read, but for the question whether this way is closed (a file that is not
+    there costs the least to look for). A host that nobody has ever been led to so goes on by `_not_at_once`.
+    """
+    dial = f"unix/{settings.run / AT_ONCE}/{{http.request.host}}.sock"
+    closed = file_matcher(settings.run / "flags" / "long", "{http.request.host}.sock")
+    trace, proxy = _begin_trace(), _kept_forward(settings, dial)
+    about = proxy[-1].pop("headers")["request"]  # one handler less
+    trace["request"] = {**about, **trace["request"], "set": {**about["set"], **trace["request"]["set"]}}
+    noted = {"handler": "vars", "route": "/{http.request.host}.sock", "kept": AT_ONCE}
+    plain = _plain(settings)
+    return {
+        "match": [{**plain, "not": [*plain["not"], closed]}],
+        "handle": [trace, noted, *proxy],  # the trace is in the log by the `uuid` that it is made from
+        "terminal": True,
+    }
+
+
+def _not_at_once(settings: EdgeSettings) -> Json:
+    """Where a host could not be dialled at once, the request goes the long way."""
+    gone = {**NOT_DIALLED, "vars": {"{http.vars.kept}": [AT_ONCE]}}
+    errors = {"routes": _errors(settings)}
+    long = {"handler": "subroute", "routes": _long_way(settings, is_tls=True), "errors": errors}
+    return {"match": [gone], "handle": [{"handler": "vars", "kept": ""}, long], "terminal": True}
 
 
 def _short_way(settings: EdgeSettings, *, is_tls: bool) -> Json:
-    """The way of most requests: one directory is read, nothing else. What is not found there goes the long way."""
+    """One directory is read, nothing else. What is not found there goes the long way."""
     marks = (Mark.PLAIN, Mark.FORCED) if is_tls else (Mark.PLAIN,)
-    plain = {
+    noted = {"handler": "vars", "route": "/{http.request.host}.sock", "kept": "yes"}
+    return {
+        "match": [{**_plain(settings), **_kept(settings, "{http.request.host}.sock", *marks)}],
+        "handle": [_begin_trace(), noted, _logged(), *_to_app_kept(settings)],  # the route is the host
+        "terminal": True,
+    }
+
+
+def _plain(settings: EdgeSettings) -> Json:
+    """Match what can be sent again, for a host whose name is in the normal form, outside of any trace."""
+    return {
         "method": REPEATED["method"],
         "not": [*REPEATED["not"], TRACED, {"host": list(settings.control_hosts)}],
         "vars_regexp": {"{http.request.host}": {"name": "plain", "pattern": PLAIN_HOST}},
-    }
-    noted = {"handler": "vars", "route": "/{http.request.host}.sock", "kept": "yes"}
-    return {
-        "match": [{**plain, **_kept(settings, "{http.request.host}.sock", *marks)}],
-        "handle": [_begin_trace(), noted, *_logged(), *_to_app_kept(settings)],  # the route is the host
-        "terminal": True,
     }
 
 
@@ -204,11 +240,8 @@ def _kept(settings: EdgeSettings, route: str, *marks: Mark) -> Json:
     return matched
 
 
-def _logged() -> list[Json]:
-    return [
-        append("user_agent", "{http.request.header.User-Agent}"),
-        append("traceparent", "{http.request.header.Traceparent}"),
-    ]
+def _logged() -> Json:
+    return append("traceparent", "{http.request.header.Traceparent}")
 
 
 def _to_app_kept(settings: EdgeSettings) -> list[Json]:
@@ -220,7 +253,11 @@ def _to_app_kept(settings: EdgeSettings) -> list[Json]:
     instances that accept: old ones are used no more, and closed when they were idle for a moment. Where the name has
     changed since it was looked up, `_errors` goes to the app's own socket.
     """
-    proxy = _forward(settings, "unix/{http.matchers.file.absolute}", dial_for_s=0)
+    return _kept_forward(settings, "unix/{http.matchers.file.absolute}")
+
+
+def _kept_forward(settings: EdgeSettings, dial: str) -> list[Json]:
+    proxy = _forward(settings, dial, dial_for_s=0)
     proxy[-1]["transport"]["keep_alive"] = {"idle_timeout": seconds(KEPT_IDLE_S)}
     return proxy
 
@@ -252,7 +289,6 @@ def _to_own_instance(settings: EdgeSettings, *, is_tls: bool) -> Json:
     chosen = {"vars_regexp": {"{http.request.uuid}": {"name": "fresh", "pattern": _SLOT}}}
     greet = {"handler": "headers", "response": {"deferred": True, "add": {"Set-Cookie": fresh}}}
     slot = f"unix/{settings.run / 's'}{{http.vars.route}}/{{http.vars.slot}}"
-    not_dialled = {"vars_regexp": {"{http.error.message}": {"name": "dial", "pattern": "^dial "}}}
     return {
         "handler": "subroute",
         "routes": [
@@ -263,7 +299,7 @@ def _to_own_instance(settings: EdgeSettings, *, is_tls: bool) -> Json:
             },
             {"handle": _forward(settings, slot, dial_for_s=0)},
         ],
-        "errors": {"routes": [{"match": [not_dialled], "handle": _to_app(settings)}]},
+        "errors": {"routes": [{"match": [NOT_DIALLED], "handle": _to_app(settings)}]},
     }
 
 
@@ -334,7 +370,6 @@ def _begin_trace() -> Json:
 
 def _errors(settings: EdgeSettings) -> list[Json]:
     status = "{http.error.status_code}"
-    not_dialled = {"vars_regexp": {"{http.error.message}": {"name": "dial", "pattern": "^dial "}}}
     down = {**file_matcher(settings.run / "flags" / "down", "{http.vars.route}"), "vars": {status: ["502", "504"]}}
     told: list[Json] = [
         {"handle": [append("error", "{http.error.message}")]},
@@ -343,11 +378,11 @@ def _errors(settings: EdgeSettings) -> list[Json]:
             "handle": [pages.answer_json(pages.RESTARTING)],
             "terminal": True,
         },
-        {"match": [not_dialled, down], "handle": [subroute(pages.answer(pages.DOWN))], "terminal": True},
+        {"match": [NOT_DIALLED, down], "handle": [subroute(pages.answer(pages.DOWN))], "terminal": True},
         {"match": [{"vars": {status: ["504"]}}], "handle": [subroute(pages.answer(pages.SLOW))], "terminal": True},
         {"match": [{"vars": {status: ["400"]}}], "handle": [subroute(pages.answer(pages.BAD_HOST))], "terminal": True},
         *pages.answer(pages.FAILED),
     ]
-    gone = {**not_dialled, "vars": {"{http.vars.kept}": ["yes"]}}
+    gone = {**NOT_DIALLED, "vars": {"{http.vars.kept}": ["yes"]}}
     again = {"handler": "subroute", "routes": [{"handle": _to_app(settings)}], "errors": {"routes": told}}
     return [{"match": [gone], "handle": [again], "terminal": True}, *told]

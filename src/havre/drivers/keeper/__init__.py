@@ -38,7 +38,10 @@ class Door:
 
 @dataclass(frozen=True)
 class Program:
-    """What is kept: `argv` with `env` and nothing else; its doors are its descriptors 3, 4, … in their order."""
+    """What is kept: `argv` with `env` and nothing else; its doors are its descriptors 3, 4, … in their order.
+
+    nice: its place in the queue for the processor, -20 (first) to 19, where we may say so.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -46,16 +49,18 @@ class Program:
     output: Path
     env: Mapping[str, str] = field(default_factory=dict)
     doors: tuple[Door, ...] = ()
+    nice: int = 0
 
     @property
     def digest(self) -> str:
         """What it is made of; a program that runs with another is another program."""
-        told = [self.argv, sorted(self.env.items()), [(each.kind, each.host, each.port) for each in self.doors]]
+        doors = [(each.kind, each.host, each.port) for each in self.doors]
+        told = [self.argv, sorted(self.env.items()), doors, *([self.nice] if self.nice else [])]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     def told(self) -> dict[str, Any]:
         doors = [{"kind": each.kind, "host": each.host, "port": each.port} for each in self.doors]
-        told = {"name": self.name, "argv": self.argv, "env": dict(self.env), "cwd": str(self.cwd)}
+        told = {"name": self.name, "argv": self.argv, "env": dict(self.env), "cwd": str(self.cwd), "nice": self.nice}
         return told | {"output": str(self.output), "doors": doors, "digest": self.digest}
 
 

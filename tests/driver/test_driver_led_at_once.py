@@ -1,0 +1,222 @@
+"""Requests that are led to an app without a look at anything: the real Caddy, and the real forwarder behind it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+import anyio
+import pytest
+
+from tests.driver.caddy_rig import CaddyRig, running_rig, says, until
+from tests.driver.test_driver_kept_connections import Units, requests_of, units
+
+__all__ = ["units"]
+pytestmark = pytest.mark.timeout(120)
+HOSTS = itertools.count()
+LONG = "x" * 20_000  # a header in more than one piece
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[CaddyRig]:
+    with running_rig() as rig:
+        yield rig
+
+
+@pytest.fixture
+def rig(shared: CaddyRig) -> Iterator[CaddyRig]:
+    """The module's Caddy, without routes."""
+    yield shared
+    for tree in ("k", "l", "routes", "flags"):
+        for each in (shared.run / tree).rglob("*.sock"):
+            if each.is_symlink() or not each.is_dir():
+                each.unlink()
+
+
+@pytest.fixture
+def host() -> str:
+    """One that nobody was led to before: this is never taken back while the proxy lives."""
+    return f"shop{next(HOSTS)}.havre.test"
+
+
+def log_lines(rig: CaddyRig, path: str) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in rig.settings.access_log.read_text().splitlines()]
+    return [line for line in lines if line["request"]["uri"] == path]
+
+
+def test_a_get_over_https_is_led_at_once_and_everything_else_goes_the_long_way(rig: CaddyRig, host: str) -> None:
+    led, known = rig.upstream("led", says("led")), rig.upstream("known", says("known"))
+    rig.lead(host, "led")
+    rig.route(host, "known")
+    for method in ("GET", "HEAD", "GET"):
+        assert rig.ask(host, method=method, secure=True).status == 200
+    assert (led.connections, len(led.seen)) == (1, 3)
+    assert rig.ask(host, method="POST", body=b"x", secure=True).text == "known"
+    assert rig.ask(host, traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01", secure=True).text == "known"
+    assert rig.ask(host).text == "known", "over plain HTTP it may be sent to HTTPS"
+    assert known.connections == 3
+
+
+def test_what_an_app_is_told_is_the_same_on_this_way(rig: CaddyRig, host: str) -> None:
+    led = rig.upstream("led", says("led"))
+    rig.lead(host, "led")
+    forged = {"X_Forwarded_For": "6.6.6.6", "X_Real_Ip": "6.6.6.6", "X_Forwarded_Port": "1", "Forwarded": "for=6.6.6.6"}
+    assert rig.ask(host, "/told", secure=True, **forged).text == "led"
+    _, headers, _ = led.seen[-1]
+    told = {key: value for key, value in headers.items() if key.startswith(("x-", "forwarded"))}
+    assert told == {
+        "x-forwarded-for": "127.0.0.1", "x-forwarded-host": host, "x-forwarded-proto": "https",
+        "x-forwarded-port": str(rig.settings.https_port), "x-real-ip": "127.0.0.1",
+    }  # fmt: skip
+    trace = headers["traceparent"].split("-")
+    (line,) = until(lambda: log_lines(rig, "/told"), what="the line of the access log")
+    assert trace[0] == "00" and str(line["uuid"]).replace("-", "") == trace[1] and line["status"] == 200
+    assert "route" not in line and "upstream_ms" in line
+
+
+def test_where_this_way_is_closed_nobody_is_led(rig: CaddyRig, host: str) -> None:
+    led = rig.upstream("led", says("led"))
+    rig.lead(host, "led")
+    assert rig.ask(host, secure=True).text == "led"
+    rig.close_at_once(host)
+    assert rig.ask(host, secure=True).status == 404, "it is nobody's"
+    rig.upstream("heir", says("heir"))
+    rig.route(host, "heir")
+    assert [rig.ask(host, secure=True).text for _ in range(3)] == ["heir"] * 3
+    rig.close_at_once(host, is_closed=False)
+    assert rig.ask(host, secure=True).text == "led" and led.connections == 1
+
+
+def test_a_host_that_was_never_led_goes_the_long_way(rig: CaddyRig, host: str) -> None:
+    assert rig.ask("nobody.havre.test", secure=True).status == 404
+    for fqdn, asked in (("one.havre.test", "/"), ("two.havre.test/api", "/api/x"), ("*.havre.test", "/")):
+        name = f"a{len(fqdn)}"
+        upstream = rig.upstream(name, says(name))
+        rig.route(fqdn, name)
+        rig.keep(fqdn, name, "@first")
+        host = fqdn.partition("/")[0].replace("*", "wild")
+        assert [rig.ask(host, asked, secure=True).text for _ in range(3)] == [name] * 3
+        assert upstream.connections == 1
+    rig.know("held.havre.test")
+    (rig.run / "flags" / "down" / "held.havre.test.sock").touch()
+    assert rig.ask("held.havre.test", secure=True).status == 503
+
+
+def test_an_app_that_is_led_to_and_is_gone_is_waited_for_on_the_long_way(rig: CaddyRig, host: str) -> None:
+    rig.upstream("led", says("led")).close()
+    rig.lead(host, "led")
+    rig.upstream("known", says("known"))
+    rig.route(host, "known")
+    assert rig.ask(host, secure=True).text == "known"
+
+
+@pytest.mark.parametrize("odd", ["*", "..", ".", "k", "{0}*", "[s]{0}", "{0}.", "a/../{0}", "{0}.sock/../{0}"])
+def test_a_host_that_is_no_name_is_led_nowhere(rig: CaddyRig, host: str, odd: str) -> None:
+    led = rig.upstream("led", says("led"))
+    rig.lead(host, "led")
+    with contextlib.closing(rig.connect(host, secure=True)) as talk:
+        talk.sendall(f"GET / HTTP/1.1\r\nHost: {odd.format(host)}\r\nConnection: close\r\n\r\n".encode())
+        status = http.client.HTTPResponse(talk)
+        status.begin()
+    assert status.status in (400, 404, 308) and led.seen == []
+
+
+def test_a_host_that_moves_is_never_answered_by_the_app_that_had_it(rig: CaddyRig, host: str) -> None:
+    """Step by step as `decide_routes` has them, under load: whoever asks after a step has what the step says."""
+    for name in ("one", "two"):
+        rig.upstream(name, says(name))
+    rig.route(host, "one")
+    rig.lead(host, "one")
+    stop, failed = threading.Event(), list[str]()
+
+    def visit() -> None:
+        while not stop.is_set():
+            if (said := rig.ask(host, secure=True)).status != 200:
+                failed.append(said.text)
+
+    visitors = [threading.Thread(target=visit) for _ in range(3)]
+    for each in visitors:
+        each.start()
+    for number in range(20):
+        rig.close_at_once(host)
+        rig.route(host, "two")
+        rig.keep(host, "two", f"=two{number}")
+        assert [rig.ask(host, secure=True).text for _ in range(3)] == ["two"] * 3
+        rig.route(host, "one")
+        rig.keep(host, "one", f"=one{number}")
+        rig.close_at_once(host, is_closed=False)
+        assert [rig.ask(host, secure=True).text for _ in range(3)] == ["one"] * 3
+    stop.set()
+    for each in visitors:
+        each.join()
+    assert not failed
+
+
+def test_instances_come_and_go_under_one_name_and_no_request_is_lost_or_late(
+    rig: CaddyRig, units: Units, host: str
+) -> None:
+    """Connections are kept under a name that stays: who accepts no more declines, also a request in several pieces."""
+    rig.lead(host, "unit")
+    current = units.start()
+    units.accept(current)
+    stop, statuses, number = threading.Event(), Counter[int](), Counter[int]()
+
+    def visit(visitor: int) -> None:
+        with contextlib.closing(http.client.HTTPConnection(host, timeout=30)) as talk:
+            talk.sock = rig.connect(host, secure=True)
+            while not stop.is_set():
+                headers = {"Host": host} | ({"Cookie": LONG} if number[visitor] % 3 == 0 else {})
+                talk.request("GET", f"/stays/{visitor}/{number[visitor]}", headers=headers)
+                number[visitor] += 1
+                answer = talk.getresponse()
+                answer.read()
+                statuses[answer.status] += 1
+
+    visitors = [threading.Thread(target=visit, args=(each,)) for each in range(4)]
+    for each in visitors:
+        each.start()
+    for _ in range(4):
+        asked = statuses.total()
+        until(lambda asked=asked: statuses.total() > asked + 40, what="visitors are answered")  # type: ignore[misc]
+        successor = units.start()
+        units.accept(successor)
+        anyio.run(units.engine.quiesce, current)
+        until(lambda id=current: units.seen(id).connections == 0, what="it has drained under load")  # type: ignore[misc]
+        taken = units.seen(current).answered
+        before = units.seen(successor).answered
+        until(lambda id=successor, n=before: units.seen(id).answered > n + 40, what="the next is asked")  # type: ignore[misc]
+        assert units.seen(current).answered == taken
+        current = successor
+    stop.set()
+    for each in visitors:
+        each.join()
+    assert set(statuses) == {200}
+    took = sum((requests_of(log) for log in units.logs.values()), Counter[str]())
+    assert took.total() == statuses[200] and set(took.values()) == {1}
+
+
+def test_whoever_comes_beside_an_instance_has_their_share_of_its_visitors_at_once(
+    rig: CaddyRig, units: Units, host: str
+) -> None:
+    rig.lead(host, "unit")
+    first, second = units.start(), units.start()
+    units.accept(first)
+    asked = 0
+
+    def ask() -> None:
+        nonlocal asked
+        assert rig.ask(host, f"/stays/{asked}", secure=True).status == 200
+        asked += 1
+
+    for _ in range(5):
+        ask()
+    units.accept(first, peers=1)
+    units.accept(second, peers=1)
+    for _ in range(2):  # what is kept gives way once
+        ask()
+    assert units.seen(second).answered >= 1
