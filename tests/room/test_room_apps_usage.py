@@ -94,6 +94,15 @@ async def test_a_point_says_what_share_of_its_size_an_app_used(machine: Machine)
     assert (point.at, round(point.cpu), round(point.memory)) == (NOON, 50, 50)
 
 
+async def test_a_clock_that_was_ahead_and_came_back_holds_up_no_quarter(machine: Machine) -> None:
+    for begin in (NOON + 30 * DAY_MS, NOON):  # ahead, and right again
+        await machine.remember([(begin + minute * MINUTE_MS, 40.0) for minute in range(15)])
+        made = await machine.store.write(lambda tx, now=begin + QUARTER_MS: usage_tables.fold(tx, now=now))  # type: ignore[misc]
+        assert made == 1
+    rows = await machine.store.read(lambda conn: conn.execute(sa.select(USAGE.c.at, USAGE.c.span_ms)).all())
+    assert (NOON, QUARTER_MS) in [tuple(each) for each in rows]
+
+
 async def test_what_was_written_is_there_after_a_restart_and_only_the_minute_under_way_is_lost(
     machine: Machine,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import ssl
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -158,6 +160,7 @@ async def test_an_end_that_nears_is_told_once_for_each_level_and_an_ended_one_is
     await claim(kernel, "www.one.test")
     await upload(kernel, "www.one.test", days=60)
     loops = certificates_of(kernel)
+    loops.doubted = kernel.clock.now  # time goes on as it does, day by day
     levels = []
     for ahead_days in (0, 41, 42, 58, 59, 61, 62):
         kernel.clock.ahead_ms = ahead_days * DAY_MS  # type: ignore[attr-defined]
@@ -209,6 +212,39 @@ async def test_an_internal_leaf_is_made_again_before_its_end(kernel: Kernel) -> 
     assert (await loops.sync()).changed > 0
     assert os.readlink(kernel.paths.run / "certs" / "www.one.test.pem") != first
     assert not (kernel.paths.edge / "certificates" / first).exists()
+
+
+async def test_what_a_host_shows_is_good_for_visitors_whose_clock_is_right(kernel: Kernel) -> None:
+    """The machine's clock jumps ahead, and comes back: neither a leaf of then nor one's own is missed meanwhile."""
+    loops = certificates_of(kernel)
+    await claim(kernel, "www.one.test")
+    await claim(kernel, "own.one.test")
+    await upload(kernel, "own.one.test")
+    await loops.sync()
+
+    def of_host(host: str) -> x509.Certificate:
+        return x509.load_pem_x509_certificate((kernel.paths.run / "certs" / f"{host}.pem").read_bytes())
+
+    for ahead_ms in (400 * DAY_MS, 0, -400 * DAY_MS, 0):
+        kernel.clock.ahead_ms = ahead_ms  # type: ignore[attr-defined]
+        await loops.sync()
+        right = datetime.datetime.now(datetime.UTC)
+        for host in ("www.one.test", "own.one.test"):
+            leaf = of_host(host)
+            assert leaf.not_valid_before_utc <= right < leaf.not_valid_after_utc, (host, ahead_ms)
+        assert links(kernel)["own.one.test.pem"] == "cert"
+
+
+async def test_a_leaf_of_a_clock_that_was_ahead_for_long_is_made_again_when_it_is_right(kernel: Kernel) -> None:
+    loops = certificates_of(kernel)
+    loops.doubted = kernel.clock.now  # a day has passed: it is believed
+    await claim(kernel, "www.one.test")
+    kernel.clock.ahead_ms = 400 * DAY_MS  # type: ignore[attr-defined]
+    await loops.sync()
+    kernel.clock.ahead_ms = 0  # type: ignore[attr-defined]
+    assert (await loops.sync()).changed > 0 and (await loops.sync()).changed == 0
+    leaf = x509.load_pem_x509_certificate((kernel.paths.run / "certs" / "www.one.test.pem").read_bytes())
+    assert leaf.not_valid_before_utc <= datetime.datetime.now(datetime.UTC)
 
 
 # what is ordered

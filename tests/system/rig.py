@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -85,6 +85,9 @@ class AppConnection(http.client.HTTPSConnection):
     def connect(self) -> None:
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+
+
+Kind = TypeVar("Kind", bound="Installation")
 
 
 @dataclass
@@ -366,8 +369,15 @@ class Load:
 
 @contextmanager
 def installation(**settings: Any) -> Iterator[Installation]:
+    with installation_of(Installation, **settings) as made:
+        yield made
+
+
+@contextmanager
+def installation_of(kind: type[Kind], **settings: Any) -> Iterator[Kind]:
+    """One of the rig's, or one that differs from it."""
     base = Path(tempfile.mkdtemp(prefix="havre t-"))  # a path with a space, on purpose
-    made = Installation(base, settings)
+    made = kind(base, settings)
     try:
         yield made
     finally:

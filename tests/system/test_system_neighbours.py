@@ -1,10 +1,15 @@
-"""Apps that go off beside one that does not: its visitors notice nothing, and each owner reads what happened."""
+"""Apps that go off beside one that does not: its visitors notice nothing, and each owner reads what happened.
+
+As root and (`as_an_ordinary_user`) as a user without any privilege, where what nothing limits is told all the same.
+"""
 
 from __future__ import annotations
 
 import json
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,24 +17,35 @@ from typing import Any
 
 import pytest
 
-from tests.system.rig import NEEDS_LIMITS, NODE_APP, Installation, Load, installation, until
+from havre.drivers import cgroup
+from tests.hostile_rig import IS_ROOT, as_ordinary_user
+from tests.system.rig import NODE_APP, Installation, Load, installation, until
 
 APPS = {"health_timeout_s": 60.0, "drain_s": 2.0, "grace_s": 1.0, "health_every_s": 0.5, "health_probe_s": 20.0}
 CALM, WILD = "calm.havre.localhost", "wild.havre.localhost"
+IS_LIMITED = "memory" not in cgroup.probe().missing
 WILD_APP = {
     "package.json": json.dumps({"name": "wild", "version": "1.0.0", "scripts": {"start": "node server.js"}}),
     "server.js": """
 const http = require("node:http"), fs = require("node:fs"), { spawn } = require("node:child_process")
 const bombs = {
-  processes() { for (let n = 0; n < 600; n++) spawn("sleep", ["10"], { stdio: "ignore" }).on("error", () => {}) },
+  processes() { for (let n = 0; n < 600; n++) spawn("sleep", ["45"], { stdio: "ignore" }).on("error", () => {}) },
   bytes() { const part = Buffer.alloc(1 << 20, 1); try { for (;;) fs.appendFileSync("/tmp/fill", part) } catch {} },
   files() { try { for (let n = 0; ; n++) fs.closeSync(fs.openSync(`/tmp/${n}`, "w")) } catch {} },
   output() { const line = "y".repeat(1 << 16); let n = 0
     const on = () => n++ < 600 && process.stdout.write(line, () => setImmediate(on)); on() },
-  memory() { const held = []; for (;;) held.push(Buffer.alloc(1 << 24, 1)) },
+  memory() { // where no group limits it a process is refused more, and only several have more than their flavor
+    const part = "globalThis.held = Buffer.alloc(200 << 20, 1); setTimeout(() => {}, 60000)"
+    for (let n = 0; n < 4; n++) spawn(process.execPath, ["-e", part], { stdio: "ignore" }).on("error", () => {})
+    setTimeout(() => {
+      globalThis.held = []
+      try { for (;;) held.push(Buffer.alloc(1 << 24, 1)) } catch (error) { console.log(error.message) }
+    }, 3000)
+  },
 }
 http.createServer((request, response) => {
-  response.end("{}")
+  if (request.method === "POST") request.resume().on("end", () => response.end("{}"))
+  else response.end("{}")
   const bomb = bombs[request.url.slice(1)]
   if (bomb) setTimeout(bomb, 50)
 }).listen(8080, "0.0.0.0")
@@ -41,7 +57,10 @@ TOLD = {  # in this order: the instance bears all but the last
     "bytes": "what it has written since its start fills the 256 MiB for that",
     "files": "it has made as many files as an instance of flavor nano may have",
     "output": "it prints more than 4 MiB a second",
-    "memory": "out of memory: the app needs more than flavor nano has",
+    "connections": "it has as many connections open as an instance may have",
+    "memory": "out of memory: the app needs more than flavor nano has"
+    if IS_LIMITED
+    else "its processes use more memory than flavor nano has, and this machine cannot stop them",
 }
 
 
@@ -66,7 +85,7 @@ def events(havre: Installation, name: str) -> list[dict[str, Any]]:
 
 
 def told(havre: Installation, bound: str) -> list[dict[str, Any]]:
-    if bound == "memory":
+    if bound == "memory" and IS_LIMITED:
         return [each for each in events(havre, "apps.instance.replaced") if TOLD["memory"] in each["why"]]
     return [each for each in events(havre, "apps.instance.strained") if each["bound"] == bound]
 
@@ -75,8 +94,7 @@ def told(havre: Installation, bound: str) -> list[dict[str, Any]]:
     "bound",
     [
         "bytes",
-        *(pytest.param(each, marks=pytest.mark.soak) for each in ("processes", "files", "output")),
-        pytest.param("memory", marks=[pytest.mark.soak, NEEDS_LIMITS]),
+        *(pytest.param(each, marks=pytest.mark.soak) for each in ("processes", "files", "output", "memory")),
     ],
 )
 def test_a_bomb_is_told_to_its_owner_and_its_neighbour_answers(havre: Installation, bound: str) -> None:
@@ -89,6 +107,8 @@ def test_a_bomb_is_told_to_its_owner_and_its_neighbour_answers(havre: Installati
         count = load.answered
         until(lambda: load.answered > count + 100, what="the neighbour is asked while it lasts")
     assert load.lost == []
+    line = next(line for line in havre.havre("doctor", check=False).stdout.splitlines() if " limits " in line)
+    assert (" yes " in line) == IS_LIMITED, "which of the two ways memory goes is what doctor says"
     print(f"{bound}: the neighbour's p99 {load.p99_ms:.1f} ms, before {calm_ms:.1f} ms")
     until(lambda: TOLD[bound] in said(havre), what="the owner's log says so")
     assert len(told(havre, bound)) == 1, "once"
@@ -145,3 +165,53 @@ def test_visitors_who_take_their_time_take_nobody_elses(havre: Installation) -> 
             print(f"slow visitors: the neighbour's p99 {load.p99_ms:.1f} ms, before {calm_ms:.1f} ms")
             until(lambda: len(held) <= 150 // 3 + 1, what="who never ends its headers is sent away", limit_s=60)
     assert load.lost == []
+
+
+CROWD = """
+import socket, sys, time
+held = []
+for _ in range(500):
+    held.append(socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=60))
+    held[-1].sendall(b"POST / HTTP/1.1\\r\\nHost: wild.havre.localhost\\r\\nContent-Length: 1000000\\r\\n\\r\\n")
+time.sleep(600)
+"""
+
+
+@pytest.mark.soak
+def test_visitors_who_take_every_connection_of_an_app_are_told_to_its_owner(havre: Installation) -> None:
+    crowd: list[subprocess.Popen[bytes]] = []
+
+    def is_told() -> bool:
+        if len(crowd) < 12:
+            crowd.append(subprocess.Popen([sys.executable, "-c", CROWD, str(havre.http_port)]))
+        return bool(told(havre, "connections"))
+
+    with Load(havre, CALM, clients=2).running() as load:
+        until(lambda: load.answered > 50, what="the neighbour is asked")
+        calm_ms = load.p99_ms
+        load.took_s.clear()
+        try:
+            until(is_told, what="an event tells of connections", limit_s=120)
+            arriving_ms, count = load.p99_ms, load.answered
+            until(lambda: load.answered > count + 500, what="the neighbour is asked when all have come", limit_s=120)
+            load.took_s.clear()
+            until(lambda: load.answered > count + 800, what="the neighbour is asked while it lasts", limit_s=120)
+        finally:
+            for each in crowd:
+                each.kill()
+                each.wait()
+    assert load.lost == []
+    print(f"connections: the neighbour's p99 {load.p99_ms:.1f} ms, before {calm_ms:.1f} ms", end="")
+    print(f", while {len(crowd) * 500} come at once {arriving_ms:.1f} ms")
+    until(lambda: TOLD["connections"] in said(havre), what="the owner's log says so")
+    until(lambda: havre.get(WILD)[0] == 200, what="the app answers once they are gone")
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not IS_ROOT, reason="this is the trial as an ordinary user")
+@pytest.mark.timeout(600)
+def test_all_of_it_as_an_ordinary_user() -> None:
+    argv = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-s", "-m", "soak or not soak", __file__]
+    done = as_ordinary_user(argv, limit_s=580)
+    print(*(line for line in done.stdout.splitlines() if "p99" in line), sep="\n")
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

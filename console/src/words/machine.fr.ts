@@ -12,8 +12,8 @@ export const sentences: Record<string, string> = {
   'user, pid, mount, network': 'utilisateurs, processus, montages, réseau',
   'a user for each app': 'un utilisateur par application',
   'one user for all apps': 'un utilisateur pour toutes les applications',
-  'apps are separated by namespaces alone; start as root for a user each':
-    'seuls des espaces de noms séparent les applications ; démarrez en root pour que chacune ait son utilisateur',
+  "namespaces alone separate apps, and one user's inotify and pipes are for all of them; start as root":
+    'seuls des espaces de noms séparent les applications, et elles partagent inotify et les tubes d’un utilisateur ; démarrez en root',
   'no limit for {}: run as root, or under systemd with Delegate=yes':
     'pas de limite pour {1} : démarrez en root, ou sous systemd avec Delegate=yes',
   none: 'aucune',

@@ -113,13 +113,15 @@ def decide_instances(
 @dataclass(frozen=True, slots=True)
 class Pressure:
     """What one instance presses against: how often its output was slowed and a process refused, since its start;
-    whether it has all the processes, all the bytes, all the files that it may have."""
+    whether it has all the processes, bytes, files and connections that it may have, or more memory than it may."""
 
     slowed: int = 0
     forks_refused: int = 0
     is_crowded: bool = False
     is_full: bool = False
     has_all_files: bool = False
+    is_large: bool = False
+    is_beset: bool = False
 
 
 def decide_strains(before: Pressure, now: Pressure) -> tuple[str, ...]:
@@ -130,6 +132,8 @@ def decide_strains(before: Pressure, now: Pressure) -> tuple[str, ...]:
         "processes": crowded,
         "bytes": now.is_full and not before.is_full,
         "files": now.has_all_files and not before.has_all_files,
+        "memory": now.is_large and not before.is_large,
+        "connections": now.is_beset and not before.is_beset,
     }
     return tuple(name for name, is_new in found.items() if is_new)
 

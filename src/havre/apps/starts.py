@@ -89,7 +89,8 @@ class Starts:
 
     async def _next(self) -> decide.Replace:
         while not self._waiting:
-            self._more = anyio.Event()
+            if self._more.is_set():  # all workers wait for the same one
+                self._more = anyio.Event()
             await self._more.wait()
         id = min(self._waiting, key=lambda each: self._waiting[each][0])
         self._acting.add(id)

@@ -1,8 +1,8 @@
 """Instances that have come up against one of their bounds: their owner is told, in the log and by an event.
 
 Nobody else notices them, which is what the bounds are for; the owner would look for the reason elsewhere. Each bound of
-an instance is told once an hour. Memory is told by the end of the instance (`starts`), and what a build goes past by
-the build.
+an instance is told once an hour. Memory is told by the end of the instance (`starts`) wherever control groups hold it
+to its flavor, and what a build goes past by the build.
 """
 
 from __future__ import annotations
@@ -52,7 +52,11 @@ class Strains:
             if unit is None or unit.state != "running":
                 continue
             strain = await self.work.kernel.units.strain(unit.id)
-            now = Pressure(unit.slowed, strain.forks_refused, strain.is_crowded, strain.is_full, strain.has_all_files)
+            now = Pressure(
+                slowed=unit.slowed, forks_refused=strain.forks_refused, is_crowded=strain.is_crowded,
+                is_full=strain.is_full, has_all_files=strain.has_all_files, is_large=strain.is_large,
+                is_beset=unit.is_beset,
+            )  # fmt: skip
             before = self._seen.get(each.id, now if self._is_first else Pressure())
             self._seen[each.id] = now
             for bound in decide.decide_strains(before, now):
@@ -104,4 +108,6 @@ def in_words(bound: str, size: str) -> str:
         "processes": "it has as many processes and threads as an instance may have: more are refused",
         "bytes": f"what it has written since its start fills the {mib} MiB for that: more is refused{hint}",
         "files": f"it has made as many files as an instance of flavor {size} may have: more are refused{hint}",
+        "memory": f"its processes use more memory than flavor {size} has, and this machine cannot stop them{hint}",
+        "connections": "it has as many connections open as an instance may have: who comes next waits until one ends",
     }[bound]

@@ -52,10 +52,11 @@ def _put(tx: Tx, app_id: str, point: Point) -> None:
 def fold(tx: Tx, *, now: int) -> int:
     """Make quarters of an hour of the minutes of those that have ended, forget what is too old; the rows written.
 
-    A repeat changes nothing: a quarter that is there is not made again.
+    A repeat changes nothing: a quarter that is there is not made again. Those of a clock that was ahead do not count.
     """
-    newest = sa.select(sa.func.max(USAGE.c.at)).where(USAGE.c.span_ms == QUARTER_MS)
-    begun, last = now - now % QUARTER_MS, tx.conn.scalar(newest)
+    begun = now - now % QUARTER_MS
+    newest = sa.select(sa.func.max(USAGE.c.at)).where((USAGE.c.span_ms == QUARTER_MS) & (USAGE.c.at < begun))
+    last = tx.conn.scalar(newest)
     since = 0 if last is None else last + QUARTER_MS
     made = 0
     if since < begun:

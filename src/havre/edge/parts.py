@@ -86,6 +86,7 @@ def certificates_of(kernel: Kernel, figures: CertificateFigures | None = None) -
         authority=kernel.notary.authority(folder, now=kernel.clock.now()),
         directory=_directory(config.edge.acme),
         read_sites=tables.sites,
+        doubted=kernel.aging.now,
         figures=figures,
     )
 

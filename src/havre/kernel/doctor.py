@@ -79,13 +79,16 @@ def _sandbox() -> Iterator[Finding]:
         "own users",
         root,
         "a user for each app" if root else "one user for all apps",
-        "" if root else "apps are separated by namespaces alone; start as root for a user each",
+        ""
+        if root
+        else "namespaces alone separate apps, and one user's inotify and pipes are for all of them; start as root",
     )
 
 
 def _limits() -> Finding:
+    """Processes are limited without a group, too: in the user namespace of each unit."""
     found = cgroup.probe()
-    missing = found.missing
+    missing = [each for each in found.missing if each != "pids"]
     follows = f"no limit for {', '.join(missing)}: run as root, or under systemd with Delegate=yes" if missing else ""
     return Finding("limits", not missing, found.describe(), follows)
 

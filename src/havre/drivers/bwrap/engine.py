@@ -124,6 +124,7 @@ class Bubblewrap:
             "labels": dict(spec.labels),
             "started_at": self._now(),
             "port": spec.port,
+            "memory_bytes": spec.limits.memory_bytes,
         }
         for name, path in (("listen", spec.listen), ("handed", spec.handed), ("log", spec.log)):
             record[name] = str(path) if path is not None else None
@@ -325,7 +326,8 @@ class Bubblewrap:
         if unit is None or unit.pid is None or unit.state != "running":
             return Strain()
         refused = cgroup.forks_refused(self._hierarchies, name=f"{self._tag}/{id}")
-        return await anyio.to_thread.run_sync(strain.look, unit.pid, refused)
+        memory = (self._records.spec(id) or {}).get("memory_bytes") if "memory" in self._hierarchies.missing else None
+        return await anyio.to_thread.run_sync(strain.look, unit.pid, refused, memory)
 
     async def wait(self, id: UnitId) -> Exit:
         """Return when the unit has ended. Raises NotFoundError when there is no record of it."""

@@ -163,7 +163,7 @@ class Unit:
 
     in_flight: requests that are being answered. connections: the open ones, with those that the edge only keeps.
     peers: how many other units it was told to share the socket with. lost_bytes: of output, on a full disk.
-    slowed: how often its output was faster than it may be.
+    slowed: how often its output was faster than it may be. is_beset: it has all the connections that it may have.
     """
 
     id: UnitId
@@ -182,6 +182,7 @@ class Unit:
     peers: int = 0
     lost_bytes: int = 0
     slowed: int = 0
+    is_beset: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,6 +211,8 @@ class Monitor:
     def show(self):
         accepting, in_flight, accepted, answered, refused, peers, connections = self.counts
         flags = page.LIVE | (page.ACCEPTING if accepting else 0) | (page.EXITED if self.exit is not None else 0)
+        if self.forwarder is not None and connections >= self.forwarder.most_open:
+            flags |= page.BESET
         page.LAYOUT.pack_into(
             self.page, 0, flags, in_flight, accepted, answered, refused, peers, *self.heard, connections
         )

@@ -90,6 +90,7 @@ class Records:
             **common,
             state="running",
             accepting=bool(flags & page.ACCEPTING),
+            is_beset=bool(flags & page.BESET),
             in_flight=in_flight,
             connections=connections,
             accepted=accepted,

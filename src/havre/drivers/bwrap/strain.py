@@ -16,16 +16,19 @@ LEFT_BYTES, LEFT_FILES = 64 * 1024, 4  # a file system in memory with less than 
 @dataclass(frozen=True, slots=True)
 class Strain:
     """forks_refused: so far. is_crowded: it has as many processes as it may, where refusals are not counted.
-    is_full, has_all_files: what it writes has reached its bytes, or its files."""
+    is_full, has_all_files: what it writes has reached its bytes, or its files. is_large: its processes have more memory
+    than it may, where no control group holds them to that."""
 
     forks_refused: int = 0
     is_crowded: bool = False
     is_full: bool = False
     has_all_files: bool = False
+    is_large: bool = False
 
 
-def look(monitor: int, forks_refused: int | None) -> Strain:
-    """Look at the unit of a monitor's pid; whatever cannot be seen is well."""
+def look(monitor: int, forks_refused: int | None, memory_bytes: int | None = None) -> Strain:
+    """Look at the unit of a monitor's pid; whatever cannot be seen is well. memory_bytes: what it may have; None: its
+    control group sees to that."""
     chain = _chain(monitor)
     is_full = has_all_files = False
     if len(chain) > 2:
@@ -36,7 +39,8 @@ def look(monitor: int, forks_refused: int | None) -> Strain:
         except OSError:
             pass
     is_crowded = forks_refused is None and _count(monitor) >= MOST_PROCESSES
-    return Strain(forks_refused or 0, is_crowded, is_full, has_all_files)
+    is_large = memory_bytes is not None and _is_large(monitor, memory_bytes)
+    return Strain(forks_refused or 0, is_crowded, is_full, has_all_files, is_large)
 
 
 def _children(pid: int) -> list[int]:
@@ -52,6 +56,32 @@ def _chain(pid: int) -> list[int]:
     while len(found) < DEEPEST and (below := _children(found[-1])):
         found.append(below[-1])
     return found
+
+
+def _is_large(monitor: int, memory_bytes: int) -> bool:
+    """Whether the processes below a monitor have more memory together. First what costs little and counts too much."""
+    below, resident = _children(monitor), 0
+    for pid in below:
+        below += _children(pid) if len(below) < MOST_PROCESSES else []
+        resident += _resident(pid)
+    return resident > memory_bytes and sum(_proportional(pid) for pid in below) > memory_bytes
+
+
+def _resident(pid: int) -> int:
+    """Bytes that a process has in memory, shared ones and all (proc(5))."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _proportional(pid: int) -> int:
+    """Bytes that a process has in memory, of shared ones its share."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def _count(monitor: int) -> int:

@@ -19,9 +19,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from havre.base.errors import UnavailableError
 from havre.drivers.x509.files import key_file, root_file, write
+from havre.drivers.x509.model import LEAF_DAYS, NEVER
 
 DAY_MS = 86_400_000
-ROOT_DAYS, LEAF_DAYS = 3650, 90
+ROOT_DAYS = 3650
+LONGEST_DAYS = 800  # a client of Apple's takes no leaf of 825 days and more
 _PEM = serialization.Encoding.PEM
 
 
@@ -32,15 +34,19 @@ class Authority:
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
-    def leaf(self, names: Sequence[str], *, now: int) -> tuple[str, int]:
-        """A certificate for `names` with its key, PEM in one text; and the moment at which it ends."""
+    def leaf(self, names: Sequence[str], *, now: int, since: int = NEVER, until: int = 0) -> tuple[str, int]:
+        """A certificate for `names` with its key, PEM in one text; and the moment at which it ends.
+
+        since, until: when it begins at the latest and ends at the earliest, where `now` may be wrong."""
+        begin = min(now, since)
         key = ec.generate_private_key(ec.SECP256R1())
-        end = min(now + LEAF_DAYS * DAY_MS, int(self.certificate.not_valid_after_utc.timestamp() * 1000))
+        wanted = max(now + LEAF_DAYS * DAY_MS, min(until, now + LONGEST_DAYS * DAY_MS))
+        end = min(wanted, int(self.certificate.not_valid_after_utc.timestamp() * 1000))
         common = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])] if len(names[0]) <= 64 else []
         made = (
             x509.CertificateBuilder(self.certificate.subject, x509.Name(common), key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(_moment(now - DAY_MS // 24))
+            .not_valid_before(_moment(begin - DAY_MS // 24))
             .not_valid_after(_moment(end))
             .add_extension(x509.SubjectAlternativeName([_general(each) for each in names]), critical=not common)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

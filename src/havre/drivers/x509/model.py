@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from havre.base.secret import Secret
 
+LEAF_DAYS = 90  # of the internal authority's
+NEVER = 1 << 62  # ms
+
 
 @dataclass(frozen=True)
 class Checked:

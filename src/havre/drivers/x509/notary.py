@@ -20,7 +20,7 @@ from havre.base import errors
 from havre.base.errors import BrokenError, InvalidError, UnavailableError
 from havre.base.secret import Secret
 from havre.drivers.x509.files import key_file, root_file
-from havre.drivers.x509.model import Checked, Root
+from havre.drivers.x509.model import NEVER, Checked, Root
 
 ANSWER_S = 20.0
 MOST_BYTES = 128 * 1024
@@ -52,9 +52,13 @@ class Notary:
             self._ask("make", folder=str(folder), now=now)
         return Authority(self, folder)
 
-    def leaf(self, folder: Path, names: Sequence[str], *, now: int) -> tuple[str, int]:
-        """A certificate of the authority in `folder` with its key, PEM in one text; and the moment at which it ends."""
-        said = self._ask("leaf", folder=str(folder), names=list(names), now=now)
+    def leaf(
+        self, folder: Path, names: Sequence[str], *, now: int, since: int = NEVER, until: int = 0
+    ) -> tuple[str, int]:
+        """A certificate of the authority in `folder` with its key, PEM in one text; and the moment at which it ends.
+
+        since, until: when it begins at the latest and ends at the earliest, where `now` may be wrong."""
+        said = self._ask("leaf", folder=str(folder), names=list(names), now=now, since=since, until=until)
         return said["text"], said["end"]
 
     def check(self, certificate: str, key: str, *, now: int) -> Checked:
@@ -115,9 +119,9 @@ class Authority:
     notary: Notary
     folder: Path
 
-    def leaf(self, names: Sequence[str], *, now: int) -> tuple[str, int]:
+    def leaf(self, names: Sequence[str], *, now: int, since: int = NEVER, until: int = 0) -> tuple[str, int]:
         """See `Notary.leaf`."""
-        return self.notary.leaf(self.folder, names, now=now)
+        return self.notary.leaf(self.folder, names, now=now, since=since, until=until)
 
     def root(self) -> Root:
         """Of its file, without the notary. Raises UnavailableError when that or the key cannot be read."""

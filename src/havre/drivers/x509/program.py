@@ -26,8 +26,9 @@ def make(*, folder: str, now: int) -> None:
     authority.open_authority(Path(folder), now=now)
 
 
-def leaf(*, folder: str, names: list[str], now: int) -> dict[str, Any]:
-    text, end = authority.open_authority(Path(folder), now=now).leaf(names, now=now)
+def leaf(*, folder: str, names: list[str], now: int, since: int, until: int) -> dict[str, Any]:
+    made = authority.open_authority(Path(folder), now=now)
+    text, end = made.leaf(names, now=now, since=since, until=until)
     return {"text": text, "end": end}
 
 

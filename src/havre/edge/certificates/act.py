@@ -1,7 +1,7 @@
 """The files of certificates. `<run>/certs/<host>.pem` is a symlink to one of `<data>/edge/certificates`, all 0600.
 
-The text of a link says what is shown: `<id>.pem` of a certificate in the database, `internal-<names>-<end>.pem` of a
-leaf of the internal authority. Every change is one rename: a handshake reads the old certificate or the new one.
+The text of a link says what is shown: `<id>.pem` of a certificate in the database, `internal-<names>-<end>-<begin>.pem`
+of a leaf of the internal authority. Every change is one rename: a handshake reads the old certificate or the new one.
 """
 
 from __future__ import annotations
@@ -66,9 +66,11 @@ def show(
     material: Mapping[str, Secret],
     authority: Authority,
     now: int,
+    doubted: int,
 ) -> int:
     """Have each site show its certificate, or an internal leaf; how many links were changed.
 
+    doubted: what the time is if the clock has jumped ahead, see `kernel.aging`: a leaf is good at both moments.
     What needs no new leaf comes first. Raises UnavailableError when none can be made."""
     for id, text in material.items():
         write(places.kept / f"{id}.pem", text.reveal(), durably=True)
@@ -81,7 +83,7 @@ def show(
         elif _is_good_leaf(has, names, now):
             continue
         else:
-            target = fresh.get(names) or _make_leaf(places, names, authority, now)
+            target = fresh.get(names) or _make_leaf(places, names, authority, now=now, begin=min(now, doubted), has=has)
             fresh[names] = target
         if has != target:
             _link(places, site.file, target)
@@ -89,9 +91,10 @@ def show(
     return changed
 
 
-def _make_leaf(places: Places, names: tuple[str, ...], authority: Authority, now: int) -> str:
-    text, end = authority.leaf(names, now=now)
-    target = f"internal-{_names_tag(names)}-{end}.pem"
+def _make_leaf(places: Places, names: tuple[str, ...], authority: Authority, *, now: int, begin: int, has: str) -> str:
+    """One that is good for visitors with another clock: it lasts no less than the one that it replaces."""
+    text, end = authority.leaf(names, now=now, since=begin, until=end_of_leaf(has) or 0)
+    target = f"internal-{_names_tag(names)}-{end}-{begin}.pem"
     write(places.kept / target, text)
     return target
 
@@ -102,16 +105,18 @@ def _names_tag(names: tuple[str, ...]) -> str:
 
 
 def _is_good_leaf(target: str, names: tuple[str, ...], now: int) -> bool:
-    parts = target.removesuffix(".pem").split("-")
-    if len(parts) != 3 or parts[:2] != ["internal", _names_tag(names)] or not parts[2].isdigit():
+    """It does not end soon, and has begun: one that has not was made by a clock that was ahead."""
+    end, begin = end_of_leaf(target), target.removesuffix(".pem").split("-")[3:]
+    if end is None or target.split("-")[1] != _names_tag(names):
         return False
-    return int(parts[2]) - now > RENEW_DAYS * DAY_MS
+    return end - now > RENEW_DAYS * DAY_MS and all(int(each) <= now for each in begin)
 
 
 def end_of_leaf(target: str) -> int | None:
     """When a leaf of the internal authority ends; None for what is none."""
     parts = target.removesuffix(".pem").split("-")
-    return int(parts[2]) if len(parts) == 3 and parts[0] == "internal" and parts[2].isdigit() else None
+    is_leaf = len(parts) in (3, 4) and parts[0] == "internal" and all(each.isdigit() for each in parts[2:])
+    return int(parts[2]) if is_leaf else None
 
 
 def _link(places: Places, name: str, target: str) -> None:

@@ -11,18 +11,28 @@ PAUSE_MOST_MS = DAY_MS
 SOON_DAYS, LAST_DAYS = 21, 3
 
 
-def choose(sites: Iterable[Site], certificates: Sequence[Certificate], *, now: int) -> dict[Site, Certificate | None]:
+def choose(
+    sites: Iterable[Site], certificates: Sequence[Certificate], *, now: int, doubted: int | None = None
+) -> dict[Site, Certificate | None]:
     """For each site the certificate to show; None: one of the internal authority.
 
     Somebody's own goes before the operator's, and that before one that we ordered; among equals the one that lasts.
-    Only the owner of a host is shown for it what they uploaded, and nothing is shown before or after its time.
+    Only the owner of a host is shown for it what they uploaded, and nothing is shown after its time. doubted: what the
+    time is if the clock has jumped ahead: what is good then is shown, too, as visitors have another. What has not begun
+    was good when we took it, so that the clock has been set back since: better than one that visitors do not know.
     """
-    usable = [each for each in certificates if each.not_before <= now < each.not_after]
-    by_name: dict[str, list[Certificate]] = {}
-    for each in usable:
+    moments = (now,) if doubted is None else (now, doubted)
+    usable = [each for each in certificates if any(each.not_before <= at < each.not_after for at in moments)]
+    in_time, early = _by_name(usable), _by_name(each for each in certificates if now < each.not_before < each.not_after)
+    return {site: _best(site, in_time) or _best(site, early) for site in sites}
+
+
+def _by_name(certificates: Iterable[Certificate]) -> dict[str, list[Certificate]]:
+    found: dict[str, list[Certificate]] = {}
+    for each in certificates:
         for name in each.names:
-            by_name.setdefault(name, []).append(each)
-    return {site: _best(site, by_name) for site in sites}
+            found.setdefault(name, []).append(each)
+    return found
 
 
 def next_change_at(certificates: Iterable[Certificate], *, now: int) -> int | None:

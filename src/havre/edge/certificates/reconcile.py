@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -79,6 +79,7 @@ class Certificates:
     authority: Authority
     directory: acme.Directory | None
     read_sites: Any  # (Connection, hosts | None) -> list[Site]
+    doubted: Callable[[], int]  # what the time is if the clock has jumped ahead
     figures: Figures | None = None
 
     async def sync(self) -> Pass:
@@ -135,7 +136,7 @@ class Certificates:
 
         situation, orders = await self.store.read(look)
         now, issuer = self.clock.now(), (await anyio.to_thread.run_sync(self.authority.root)).name
-        chosen = decide.choose(situation.sites, situation.certificates, now=now)
+        chosen = decide.choose(situation.sites, situation.certificates, now=now, doubted=self.doubted())
         sites = {site.host: site for site in situation.sites}
         found = {}
         for host in hosts:
@@ -169,8 +170,9 @@ class Certificates:
         self.places.prepare()
         with exclusively(self.places.shown.parent / "certificates.lock"):
             situation = anyio.from_thread.run(self.store.read, partial(self._read, hosts=hosts))
-            chosen = decide.choose(situation.sites, situation.certificates, now=self.clock.now())
-            changed = self._show(self._wanted(chosen), hides=hosts is None)
+            now, doubted = self.clock.now(), anyio.from_thread.run_sync(self.doubted)
+            chosen = decide.choose(situation.sites, situation.certificates, now=now, doubted=doubted)
+            changed = self._show(self._wanted(chosen), hides=hosts is None, now=now, doubted=doubted)
         return situation, chosen, changed
 
     def _wanted(self, chosen: Chosen) -> Wanted:
@@ -185,15 +187,16 @@ class Certificates:
             found[site] = (certificate, self.platform.names if is_platform else (site.host,))
         return found
 
-    def _show(self, wanted: Wanted, *, hides: bool) -> int:
+    def _show(self, wanted: Wanted, *, hides: bool, now: int, doubted: int) -> int:
         names = None if hides else [site.file for site in wanted]
         now_shown = act.seen(self.places, names)
         needed = act.unwritten(wanted, now_shown)
         material = anyio.from_thread.run(self.store.read, partial(_material, needed)) if needed else {}
         gone = needed - set(material)  # removed meanwhile: the event of it wakes another pass
         kept = {site: each for site, each in wanted.items() if each[0] is None or each[0].id not in gone}
-        now = self.clock.now()
-        changed = act.show(self.places, kept, now_shown, material=material, authority=self.authority, now=now)
+        changed = act.show(
+            self.places, kept, now_shown, material=material, authority=self.authority, now=now, doubted=doubted
+        )
         if hides:
             strangers = now_shown.keys() - {site.file for site in wanted}
             for name in strangers:
