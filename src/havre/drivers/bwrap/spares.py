@@ -62,7 +62,7 @@ class Waiting:
             self.pid = self._said_pid(maker)
         except (OSError, ValueError) as cause:
             self.end()
-            raise UnavailableError("the monitor of a unit did not start") from cause
+            raise UnavailableError("the sandbox could not be started") from cause
 
     def _said_pid(self, maker: subprocess.Popen[bytes]) -> int:
         try:
@@ -96,7 +96,7 @@ class Waiting:
             self.channel.sendall(names + orders)
         except OSError as cause:
             self.end()
-            raise UnavailableError("the monitor of a unit is gone") from cause
+            raise UnavailableError("the sandbox could not be started") from cause
 
     def answer(self) -> bytes:
         """What it says once it watches its unit, or why it does not. Raises UnavailableError when it says nothing."""
