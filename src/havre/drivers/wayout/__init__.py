@@ -12,6 +12,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +23,10 @@ from havre.drivers.bwrap import identity
 from havre.drivers.wayout import veth
 
 PROXY_UID = 65534  # "nobody"
+PROXY_START_S = 10.0
 PROXY_URL = "http://127.0.0.1:3128"
 PASTA_DNS = "169.254.53.53"  # stands for the host's resolver, wherever that listens
+_STARTING = threading.Lock()
 _RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 
 
@@ -108,10 +112,31 @@ def environment(way: WayOut) -> dict[str, str]:
 
 
 def ensure_proxy(socket_path: Path, record: Path, *, sandboxes: ipaddress.IPv4Network) -> identity.Identity:
-    """Start the proxy, or find the one that runs. `record` remembers which process it is."""
-    known = _known(record)
-    if known is not None and identity.is_alive(known) and socket_path.exists():
-        return known
+    """Start the proxy, or find the one that runs. `record` remembers which process it is.
+
+    One that has just been started may not listen yet; another beside it would be nobody's.
+    """
+    with _STARTING:
+        known = _known(record)
+        if known is not None and _listens(known, socket_path):
+            return known
+        stop_proxy(record)
+        return _start_proxy(socket_path, record, sandboxes)
+
+
+def _listens(known: identity.Identity, socket_path: Path) -> bool:
+    """Whether it is alive and has its socket, or has it soon."""
+    deadline = time.monotonic() + PROXY_START_S
+    while identity.is_alive(known):
+        if socket_path.exists():
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return False
+
+
+def _start_proxy(socket_path: Path, record: Path, sandboxes: ipaddress.IPv4Network) -> identity.Identity:
     program = str(Path(__file__).with_name("proxy.py"))
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", program, str(socket_path), str(PROXY_UID), str(sandboxes)],
