@@ -492,7 +492,15 @@ SEEN: dict[str, tuple[str, Callable[[Strain], bool]]] = {
     "bytes": (FILLERS["bytes"], lambda seen: seen.is_full),
     "files": (FILLERS["files"], lambda seen: seen.has_all_files),
 }
-LARGE = "children = [os.fork() for _ in range(3)]\nheld = bytearray(b'x') * (160 << 20)\ntime.sleep(600)"
+LARGE = """
+children = [os.fork() for _ in range(3)]
+held = bytearray(b"x") * (160 << 20)
+try:
+    os.wait()  # whichever of them is ended for want of memory, the first one hears of it
+    raise SystemExit(1)
+except ChildProcessError:
+    time.sleep(600)
+"""
 
 
 @pytest.mark.parametrize("kind", SEEN)
