@@ -82,6 +82,11 @@ def events(havre: Installation, name: str) -> list[dict[str, Any]]:
     return [json.loads(facts) for (facts,) in rows]
 
 
+def told_of(havre: Installation, instance: str) -> list[dict[str, Any]]:
+    """What is told of its replacement."""
+    return [each for each in events(havre, "apps.instance.replaced") if each["instance"] == instance]
+
+
 def moments(havre: Installation, name: str) -> list[float]:
     """Of its events, in seconds."""
     with sqlite3.connect(havre.data / "havre.db") as conn:
@@ -103,8 +108,8 @@ def test_an_app_that_crashes_is_back_and_its_owner_reads_why(havre: Installation
     before = answer(havre)["instance"]
     ask(havre, "/crash")
     assert until(lambda: answer(havre)["instance"] != before, what="another instance answers")
-    told = events(havre, "apps.instance.replaced")[-1]
-    assert told["instance"] == before and told["why"] == "it ended by itself (exit code 3)"
+    (told,) = until(lambda: told_of(havre, before), what="an event says so")
+    assert told["why"] == "it ended by itself (exit code 3)"
     assert "about to crash" in told["last"]
     until(lambda: "takes the place of" in lines(havre, folder), what="the owner's log says so")
     said = lines(havre, folder)
