@@ -68,9 +68,10 @@ def shared() -> Iterator[CaddyRig]:
 def rig(shared: CaddyRig) -> Iterator[CaddyRig]:
     """The module's Caddy, without routes."""
     yield shared
-    for each in (*(shared.run / "l").rglob("*"), *(shared.run / "flags").rglob("*.sock")):
-        if not each.is_dir() or each.is_symlink():
-            each.unlink()
+    for tree in ("k", "l", "routes", "flags"):
+        for each in (shared.run / tree).rglob("*"):
+            if not each.is_dir() or each.is_symlink():
+                each.unlink()
 
 
 def serve(rig: CaddyRig, name: str, token: str, *, mark: Mark = Mark.PLAIN, fqdn: str = HOST) -> Any:

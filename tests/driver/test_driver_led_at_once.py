@@ -8,34 +8,17 @@ import itertools
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
 
 import anyio
 import pytest
 
-from tests.driver.caddy_rig import CaddyRig, running_rig, says, until
-from tests.driver.test_driver_kept_connections import Units, requests_of, units
+from tests.driver.caddy_rig import CaddyRig, says, until
+from tests.driver.test_driver_kept_connections import Units, requests_of, rig, shared, units
 
-__all__ = ["units"]
+__all__ = ["rig", "shared", "units"]
 pytestmark = pytest.mark.timeout(120)
 HOSTS = itertools.count()
 LONG = "x" * 20_000  # a header in more than one piece
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[CaddyRig]:
-    with running_rig() as rig:
-        yield rig
-
-
-@pytest.fixture
-def rig(shared: CaddyRig) -> Iterator[CaddyRig]:
-    """The module's Caddy, without routes."""
-    yield shared
-    for tree in ("k", "l", "routes", "flags"):
-        for each in (shared.run / tree).rglob("*.sock"):
-            if each.is_symlink() or not each.is_dir():
-                each.unlink()
 
 
 @pytest.fixture

@@ -120,8 +120,6 @@ def setup(kernel: Kernel) -> Room:
     async def start() -> None:
         ports_of(kernel.config)
         await kernel.store.write(lambda tx: _remember(tx, kernel))
-        if proxy.running() is None and proxy.keeper.running() is None:
-            await anyio.to_thread.run_sync(act.forget_at_once, kernel.paths.run)
         await certify()
         await routes.everything(figures)
         await ensure()

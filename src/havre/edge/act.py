@@ -165,13 +165,6 @@ def has_room(run: Path, name: str) -> bool:
     return len(str(run / "l" / name)) + 1 + TOKEN <= SOCKET_PATH_LIMIT
 
 
-def forget_at_once(run: Path) -> None:
-    """Take away which app each host was led to at once. Only where no proxy runs: one that does has connections."""
-    for tree in ("k", "long"):
-        for name in _names(folder(run, tree)):
-            (folder(run, tree) / name).unlink(missing_ok=True)
-
-
 def _names(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)
