@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -24,6 +26,7 @@ from havre.drivers.wayout import veth
 
 PROXY_UID = 65534  # "nobody"
 PROXY_START_S = 10.0
+PROXY_STOP_S = 5.0
 PROXY_URL = "http://127.0.0.1:3128"
 PASTA_DNS = "169.254.53.53"  # stands for the host's resolver, wherever that listens
 _STARTING = threading.Lock()
@@ -155,14 +158,17 @@ def _start_proxy(socket_path: Path, record: Path, sandboxes: ipaddress.IPv4Netwo
 
 
 def stop_proxy(record: Path) -> None:
-    """End the proxy, if it runs."""
+    """End the proxy, if it runs, and wait until it has ended: its socket's name is the next one's."""
     known = _known(record)
     fd = identity.open_pidfd(known) if known is not None else None
     if fd is not None:
-        import signal
-
-        signal.pidfd_send_signal(fd, signal.SIGKILL)
-        os.close(fd)
+        try:
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+            select.select([fd], [], [], PROXY_STOP_S)
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(fd)
     record.unlink(missing_ok=True)
 
 
