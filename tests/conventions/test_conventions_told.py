@@ -25,7 +25,7 @@ SOURCES = Sources(
 AT_A_START = re.compile(r"^the settings? |^build\.packages|^edge\.acme")  # at a terminal, before there is a page
 # Functions whose words are shown, alone or within others'.
 RETURNED = """drivers/bwrap/model.py:__str__ drivers/bwrap/quota.py:broken apps/health.py:failure apps/starting.py:out_of_memory
-apps/scaling.py:_too_much apps/load.py:_in_words apps/starts.py:_why kernel/operations/engine.py:_text_of"""
+apps/strains.py:in_words apps/scaling.py:_too_much apps/load.py:_in_words apps/starts.py:_why kernel/operations/engine.py:_text_of"""
 # Calls that are given a sentence, and where it stands among their arguments or what it is called.
 GIVEN: dict[str, int | str] = {
     "Change": 1, "Verdict": 1, "progress": 0, "_deploy": 5, "_row": 5, "scale": "cause", "serve_again": "cause",
@@ -38,6 +38,7 @@ FOUND: dict[str, tuple[int | str, ...]] = {"Finding": (2, 3), "WayOut": (1,), "b
 # Sentences that are put together from others, or that stand in variables.
 PARTS = {
     ", its processors {} busy",
+    "; flavor {} has room for more (clever scale --flavor {})",
     "2xx is expected",
     "; take flavor {} (clever scale --flavor {})",
     "API",
@@ -46,6 +47,7 @@ PARTS = {
     "GET {} answers {}",
     "Monitoring/Maintenance: {}",
     "Monitoring/Scaling: {}",
+    "Monitoring/Strained: {}",
     "Monitoring/Timeout: {}",
     "Monitoring/Unreachable: {}",
     "The member has been added",
@@ -88,6 +90,7 @@ PARTS = {
     "upload a new one",
     "upload a new one (last try: {})",
     "{} does not answer",
+    "{} visitors hold connections and ask for nothing, most of them from {}; each is cut after 30 s",
     "{} has more than {} MiB",
     "{} has more than {} files",
     "{} sees {} from AS{} still",

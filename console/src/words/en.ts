@@ -202,6 +202,7 @@ const en = {
     UPSCALE: 'Scale up',
     DOWNSCALE: 'Scale down',
     REPLACE: 'Replace an instance',
+    STRAIN: 'A bound was reached',
   } as Record<string, string>,
   deploymentStates: { OK: 'Done', WIP: 'Under way', FAIL: 'Failed', CANCELLED: 'Cancelled' } as Record<
     string,

@@ -197,6 +197,7 @@ const fr: Words = {
     UPSCALE: 'Agrandissement',
     DOWNSCALE: 'Réduction',
     REPLACE: 'Remplacement d’instance',
+    STRAIN: 'Limite atteinte',
   },
   deploymentStates: { OK: 'Terminé', WIP: 'En cours', FAIL: 'Échec', CANCELLED: 'Annulé' },
   steps: 'Étapes',

@@ -113,7 +113,8 @@ def decide_instances(
 @dataclass(frozen=True, slots=True)
 class Pressure:
     """What one instance presses against: how often its output was slowed and a process refused, since its start;
-    whether it has all the processes, bytes, files and connections that it may have, or more memory than it may."""
+    whether it has all the processes, bytes, files and connections (to it, and out of it) that it may have, or more
+    memory than it may."""
 
     slowed: int = 0
     forks_refused: int = 0
@@ -122,6 +123,7 @@ class Pressure:
     has_all_files: bool = False
     is_large: bool = False
     is_beset: bool = False
+    is_out: bool = False
 
 
 def decide_strains(before: Pressure, now: Pressure) -> tuple[str, ...]:
@@ -134,6 +136,7 @@ def decide_strains(before: Pressure, now: Pressure) -> tuple[str, ...]:
         "files": now.has_all_files and not before.has_all_files,
         "memory": now.is_large and not before.is_large,
         "connections": now.is_beset and not before.is_beset,
+        "way out": now.is_out and not before.is_out,
     }
     return tuple(name for name, is_new in found.items() if is_new)
 

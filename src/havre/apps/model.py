@@ -31,6 +31,7 @@ class Action(StrEnum):
     UPSCALE = "UPSCALE"
     DOWNSCALE = "DOWNSCALE"
     REPLACE = "REPLACE"
+    STRAIN = "STRAIN"
 
 
 class InstanceState(StrEnum):

@@ -18,14 +18,14 @@ import structlog
 from anyio.abc import TaskGroup
 
 from havre import edge, observe
-from havre.apps import decide, health, launch, logbook, starting, tables
+from havre.apps import activity, decide, health, launch, logbook, starting, tables
 from havre.apps.launch import Launch
-from havre.apps.model import Action, App, Deployment, DeploymentState, Instance, InstanceState, pretty_name
+from havre.apps.model import Action, App, Deployment, Instance, InstanceState, pretty_name
 from havre.apps.runtimes import Plan
 from havre.apps.watch import Watch
 from havre.apps.work import PLAN, Work
 from havre.base.errors import HavreError, InvalidError
-from havre.base.ids import UnitId, new_deployment_id, new_instance_id
+from havre.base.ids import UnitId, new_instance_id
 from havre.kernel.store import Tx
 from havre.kernel.units import Unit
 
@@ -173,32 +173,13 @@ class Starts:
         facts: dict[str, Any] = {"instance": old.id, "successor": found.instance.id, "why": why, "last": list(last)}
         tx.emit("apps.instance.replaced", owner_id=app.owner_id, subject=app.id, **facts)
         if ended_by != "lost" and not self._was_told(tx, app):
-            self._tell(tx, found, cause=f"{cause}: {why}"[:240])
+            activity.add(tx, found.deployment, Action.REPLACE, cause=f"{cause}: {why}")
         return True
 
     def _was_told(self, tx: Tx, app: App) -> bool:
         """One line of activity is enough for a series of crashes."""
         rows = tables.deployments(tx.conn, app.id, limit=1, action=Action.REPLACE)
         return bool(rows) and rows[0].created_at > tx.now - decide.CRASH_WINDOW_MS
-
-    def _tell(self, tx: Tx, found: _Successor, *, cause: str) -> None:
-        made = replace(
-            found.deployment,
-            id=new_deployment_id(),
-            number=tables.next_number(tx.conn, found.app.id),
-            state=DeploymentState.OK,
-            action=Action.REPLACE,
-            cause=cause,
-            author_id="",
-            author_name="Havre",
-            operation_id=None,
-            release_id=None,
-            instances=1,
-            error="",
-            created_at=tx.now,
-            ended_at=tx.now,
-        )
-        tables.insert_deployment(tx, made)
 
     async def _admit_once_healthy(self, found: _Successor, answered: anyio.Event) -> None:
         kernel, id, limit = self._kernel, UnitId(found.instance.id), self._kernel.config.apps.health_timeout_s

@@ -385,5 +385,5 @@ def forget_instances(tx: Tx, *, before: int, most: int) -> None:
 
 def forget_scalings(tx: Tx, *, before: int) -> None:
     """Rows that the platform wrote by itself do not grow for ever."""
-    by_itself = DEPLOYMENT.c.action.in_((Action.UPSCALE, Action.DOWNSCALE, Action.REPLACE))
+    by_itself = DEPLOYMENT.c.action.in_((Action.UPSCALE, Action.DOWNSCALE, Action.REPLACE, Action.STRAIN))
     tx.conn.execute(sa.delete(DEPLOYMENT).where(by_itself, DEPLOYMENT.c.ended_at < before))

@@ -51,6 +51,8 @@ from havre.edge.parts import access_log, ca_file, domain_of, gate_of, ports_of, 
 from havre.edge.parts import certificates_of as _certificates
 from havre.edge.proof import Challenge
 from havre.edge.reconcile import Figures, Scope
+from havre.edge.stalls import LOOK_S, Stalls
+from havre.edge.stalls import Figures as StallFigures
 from havre.edge.tables import SCHEMA
 from havre.edge.views import (
     app_of_host,
@@ -94,7 +96,7 @@ def setup(kernel: Kernel) -> Room:
         servers_of(kernel.config.edge.resolver)
     figures, proxy, routes = Figures(kernel.metrics), proxy_of(kernel), routes_of(kernel)
     certificates = _certificates(kernel, CertificateFigures(kernel.metrics))
-    trouble = _Trouble()
+    stalls, trouble = Stalls(kernel, proxy.stalled, StallFigures(kernel.metrics)), _Trouble()
 
     async def route() -> Pass:
         done = await _paced(kernel.clock, lambda: routes.everything(figures))
@@ -134,7 +136,7 @@ def setup(kernel: Kernel) -> Room:
     async def health() -> Health:
         error = "" if proxy.running() else "the proxy is not running; it is started again by itself"
         lost = [f"the redirection of port {port} cannot listen: {why}" for port, why in trouble.gate.items()]
-        error = next((each for each in (error, *lost, trouble.certificates) if each), "")
+        error = next((each for each in (error, *lost, stalls.trouble, trouble.certificates) if each), "")
         count = await kernel.store.read(tables.count)
         return Health(error=error, figures={"routes": float(count)})
 
@@ -145,6 +147,7 @@ def setup(kernel: Kernel) -> Room:
             Reconciler("edge.routes", route, wake_on=("edge.", "apps."), every_s=30),
             Reconciler("edge.certificates", certify, wake_on=("edge.vhost.", "edge.certificate."), every_s=600),
             Reconciler("edge.orders", certificates.orders, wake_on=("edge.vhost.", "edge.certificate."), every_s=3600),
+            Reconciler("edge.visitors", stalls.look, every_s=LOOK_S),
         ),
         loops=(Loop("edge.proxy", watch),),
         health=health,

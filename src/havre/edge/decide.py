@@ -11,10 +11,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from havre.edge.model import Drop, Entries, Key, Presence, Put, Redirection, Served, Step, Tree
 
 WILD = "_."
+SPELL_QUIET_S = 120.0
 _ORDER: dict[Tree, int] = {
     "long": -1,
     "force-https": 0,
@@ -153,3 +155,22 @@ def decide_routes(wanted: Entries, seen: Entries) -> tuple[Step, ...]:
 def free_port(taken: Collection[int], *, first: int, last: int) -> int | None:
     """The lowest port of the range that nobody has."""
     return next((port for port in range(first, last + 1) if port not in taken), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A time of many visitors who stall: since when, the most that were seen, and when they were last many."""
+
+    began_at_s: float
+    many_at_s: float
+    most: int
+
+
+def decide_spell(spell: Spell | None, stalled: int, *, many: int, now_s: float) -> Spell | None:
+    """The spell that goes on, begins, or (None) is over. Who comes and goes in waves makes one: it lasts until
+    `SPELL_QUIET_S` after they were last half as many."""
+    if spell is None:
+        return Spell(now_s, now_s, stalled) if stalled >= many else None
+    if stalled * 2 >= many:
+        return Spell(spell.began_at_s, now_s, max(spell.most, stalled))
+    return spell if now_s - spell.many_at_s < SPELL_QUIET_S else None

@@ -104,6 +104,11 @@ class Forwarder:
     def is_done(self):
         return self.ending and self.open == 0 and not self.connecting and not self.waiting
 
+    @property
+    def is_out(self):
+        """Whether it has all the connections through the proxy that it may have."""
+        return self.proxied >= MOST_PROXIED
+
     # what it is told
 
     def accept(self, peers):
@@ -493,8 +498,9 @@ class Forwarder:
             return
         self.proxied += 1
         self.join(connection, outside, None)
-        if self.proxied >= MOST_PROXIED:
+        if self.is_out:
             self.rest_inside(float("inf"))
+            self.show()
 
 
 def pause_s(dial, now):

@@ -164,6 +164,7 @@ class Unit:
     in_flight: requests that are being answered. connections: the open ones, with those that the edge only keeps.
     peers: how many other units it was told to share the socket with. lost_bytes: of output, on a full disk.
     slowed: how often its output was faster than it may be. is_beset: it has all the connections that it may have.
+    is_out: it has all that it may have to the outside, where these go through the proxy.
     """
 
     id: UnitId
@@ -183,6 +184,7 @@ class Unit:
     lost_bytes: int = 0
     slowed: int = 0
     is_beset: bool = False
+    is_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,8 @@ class Monitor:
         flags = page.LIVE | (page.ACCEPTING if accepting else 0) | (page.EXITED if self.exit is not None else 0)
         if self.forwarder is not None and connections >= self.forwarder.most_open:
             flags |= page.BESET
+        if self.forwarder is not None and self.forwarder.is_out:
+            flags |= page.OUT
         page.LAYOUT.pack_into(
             self.page, 0, flags, in_flight, accepted, answered, refused, peers, *self.heard, connections
         )

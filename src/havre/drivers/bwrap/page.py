@@ -14,4 +14,4 @@ FLAGS, IN_FLIGHT, ACCEPTED, ANSWERED, REFUSED, PEERS, LOST_BYTES, SLOWED, CONNEC
     8 * number for number in range(9)
 )
 FIRST_SIZE = 64  # of a monitor from before connections were kept: what is in flight is what is open
-LIVE, ACCEPTING, EXITED, BESET = 1, 2, 4, 8  # of FLAGS; BESET: no connection more
+LIVE, ACCEPTING, EXITED, BESET, OUT = 1, 2, 4, 8, 16  # of FLAGS; BESET: no connection more; OUT: none to the outside

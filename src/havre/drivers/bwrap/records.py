@@ -91,6 +91,7 @@ class Records:
             state="running",
             accepting=bool(flags & page.ACCEPTING),
             is_beset=bool(flags & page.BESET),
+            is_out=bool(flags & page.OUT),
             in_flight=in_flight,
             connections=connections,
             accepted=accepted,

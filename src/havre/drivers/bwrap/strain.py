@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from havre.drivers.bwrap import memory
 from havre.drivers.bwrap.model import Limits
 
 MOST_PROCESSES = Limits(0, 0.0).pids
@@ -16,8 +17,8 @@ LEFT_BYTES, LEFT_FILES = 64 * 1024, 4  # a file system in memory with less than 
 @dataclass(frozen=True, slots=True)
 class Strain:
     """forks_refused: so far. is_crowded: it has as many processes as it may, where refusals are not counted.
-    is_full, has_all_files: what it writes has reached its bytes, or its files. is_large: its processes have more memory
-    than it may, where no control group holds them to that."""
+    is_full, has_all_files: what it writes has reached its bytes, or its files. is_large: its processes, and what they
+    keep in memory as files, have more than it may, where no control group holds them to that."""
 
     forks_refused: int = 0
     is_crowded: bool = False
@@ -39,7 +40,8 @@ def look(monitor: int, forks_refused: int | None, memory_bytes: int | None = Non
         except OSError:
             pass
     is_crowded = forks_refused is None and _count(monitor) >= MOST_PROCESSES
-    is_large = memory_bytes is not None and _is_large(monitor, memory_bytes)
+    inside = chain[-1] if len(chain) > 2 else 0
+    is_large = memory_bytes is not None and memory.is_large(_below(monitor), inside, memory_bytes)
     return Strain(forks_refused or 0, is_crowded, is_full, has_all_files, is_large)
 
 
@@ -58,30 +60,12 @@ def _chain(pid: int) -> list[int]:
     return found
 
 
-def _is_large(monitor: int, memory_bytes: int) -> bool:
-    """Whether the processes below a monitor have more memory together. First what costs little and counts too much."""
-    below, resident = _children(monitor), 0
-    for pid in below:
-        below += _children(pid) if len(below) < MOST_PROCESSES else []
-        resident += _resident(pid)
-    return resident > memory_bytes and sum(_proportional(pid) for pid in below) > memory_bytes
-
-
-def _resident(pid: int) -> int:
-    """Bytes that a process has in memory, shared ones and all (proc(5))."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        return 0
-
-
-def _proportional(pid: int) -> int:
-    """Bytes that a process has in memory, of shared ones its share."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+def _below(monitor: int) -> list[int]:
+    """The processes below a monitor, up to the most there may be."""
+    found = _children(monitor)
+    for pid in found:
+        found += _children(pid) if len(found) < MOST_PROCESSES else []
+    return found
 
 
 def _count(monitor: int) -> int:

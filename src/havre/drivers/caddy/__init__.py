@@ -25,6 +25,7 @@ import anyio.to_thread
 import httpx
 
 from havre.base.errors import InvalidError, UnavailableError
+from havre.drivers.caddy import stalled
 from havre.drivers.caddy.settings import EdgeSettings, Mark, doors, route_name
 from havre.drivers.caddy.static import PREFIX_DEPTH, STICKY_SLOTS, static_config
 from havre.drivers.keeper import Identity, Keeper, Program, process
@@ -123,6 +124,11 @@ class Caddy:
         """Caddy's own figures, in Prometheus' text form."""
         async with _admin(self.settings.admin_socket) as client:
             return (await _ask(client, "GET", "/metrics")).text
+
+    async def stalled(self) -> int:
+        """How many connections have neither ended their handshake nor asked for anything; see `stalled.py`."""
+        async with _admin(self.settings.admin_socket) as client:
+            return stalled.count((await _ask(client, "GET", stalled.PROFILE)).text)
 
     # inside
 
