@@ -10,7 +10,15 @@ from havre.base.errors import InvalidError
 from havre.base.ids import AppId, OwnerId
 from havre.drivers import caddy
 from havre.edge import model
-from havre.edge.decide import at_once, decide_routes, free_port, spread_slots, wanted_entries
+from havre.edge.decide import (
+    SPELL_QUIET_S,
+    at_once,
+    decide_routes,
+    decide_spell,
+    free_port,
+    spread_slots,
+    wanted_entries,
+)
 from havre.edge.model import LINKS, Domain, Drop, Key, Name, Presence, Put, Redirection, Served, Step, parse_name
 
 DOMAIN = Domain("havre.localhost", 70)
@@ -209,3 +217,19 @@ def test_what_is_no_name_or_is_reserved_is_invalid(text: str) -> None:
 
 def test_the_proxy_knows_as_many_segments_as_a_name_may_have() -> None:
     assert model.PREFIX_DEPTH == caddy.PREFIX_DEPTH
+
+
+@given(counts=st.lists(st.integers(0, 300), max_size=30), every_s=st.sampled_from([10.0, 90.0, 130.0]))
+def test_a_spell_begins_with_many_and_ends_only_after_a_quiet_time(counts: list[int], every_s: float) -> None:
+    spell, last_many_s = None, None
+    for number, stalled in enumerate(counts):
+        before, now_s = spell, number * every_s
+        spell = decide_spell(spell, stalled, many=100, now_s=now_s)
+        if stalled >= (100 if before is None else 50):
+            assert spell is not None and spell.many_at_s == now_s and spell.most >= stalled
+            last_many_s = now_s
+        elif before is None:
+            assert spell is None, "few begin none"
+        else:
+            assert last_many_s is not None
+            assert (spell is None) == (now_s - last_many_s >= SPELL_QUIET_S)

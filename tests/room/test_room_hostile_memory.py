@@ -120,16 +120,18 @@ async def test_an_app_that_holds_every_way_out_is_seen_until_it_lets_go(rig: Hos
         assert not await is_out(calm.id)
         while await is_out(hoarder.id):
             await anyio.sleep(0.05)
+    unit = await rig.engine.get(hoarder.id)
+    assert unit is not None and unit.state == "running", "it goes on"
     await rig.engine.stop(hoarder.id, grace_s=0)
     await rig.engine.stop(calm.id, grace_s=0)
 
 
 HOARDS = """
 held = []
-while len(held) < 128:
+while len(held) < 240:
     try: held.append(socket.create_connection(("127.0.0.1", 3128)))
     except OSError: time.sleep(0.1)
-time.sleep(8)
+time.sleep(3)
 for each in held: each.close()
 time.sleep(600)
 """

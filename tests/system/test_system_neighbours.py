@@ -112,10 +112,18 @@ def test_a_bomb_is_told_to_its_owner_and_its_neighbour_answers(havre: Installati
     print(f"{bound}: the neighbour's p99 {load.p99_ms:.1f} ms, before {calm_ms:.1f} ms")
     until(lambda: TOLD[bound] in said(havre), what="the owner's log says so")
     assert len(told(havre, bound)) == 1, "once"
+    until(
+        lambda: [TOLD[bound] in line for line in activity(havre)].count(True) == 1, what="and the activity, in a line"
+    )
 
 
 def said(havre: Installation) -> str:
     return havre.clever("logs", "--since", "10m", "--until", "0s", "--search", "havre", cwd=havre.base / "wild").stdout
+
+
+def activity(havre: Installation) -> list[str]:
+    """As it is drawn at a terminal."""
+    return havre.clever("activity", cwd=havre.base / "wild").stdout.splitlines()
 
 
 @contextmanager
@@ -157,13 +165,17 @@ def test_visitors_who_take_their_time_take_nobody_elses(havre: Installation) -> 
     with Load(havre, CALM, clients=2).running() as load:
         until(lambda: load.answered > 50, what="the neighbour is asked")
         calm_ms = load.p99_ms
-        with slow_visitors(havre, 150) as held:
+        with slow_visitors(havre, 180) as held:
             load.took_s.clear()
             count = load.answered
             until(lambda: load.answered > count + 300, what="the neighbour is asked while they drip")
             assert havre.get(WILD)[0] == 200, "and so is the app that they call"
             print(f"slow visitors: the neighbour's p99 {load.p99_ms:.1f} ms, before {calm_ms:.1f} ms")
-            until(lambda: len(held) <= 150 // 3 + 1, what="who never ends its headers is sent away", limit_s=60)
+            said = "visitors hold connections and ask for nothing, most of them from 127.0.0.1"
+            until(lambda: said in havre.havre("status").stdout, what="the operator sees how many, and where from")
+            (event,) = events(havre, "edge.visitors.stalled")
+            assert event["count"] >= 100 and event["most"][0]["address"] == "127.0.0.1"
+            until(lambda: len(held) <= 180 // 3 + 1, what="who never ends its headers is sent away", limit_s=60)
     assert load.lost == []
 
 
@@ -204,6 +216,7 @@ def test_visitors_who_take_every_connection_of_an_app_are_told_to_its_owner(havr
     print(f"connections: the neighbour's p99 {load.p99_ms:.1f} ms, before {calm_ms:.1f} ms", end="")
     print(f", while {len(crowd) * 500} come at once {arriving_ms:.1f} ms")
     until(lambda: TOLD["connections"] in said(havre), what="the owner's log says so")
+    assert any(TOLD["connections"] in line for line in activity(havre))
     until(lambda: havre.get(WILD)[0] == 200, what="the app answers once they are gone")
 
 

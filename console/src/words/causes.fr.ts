@@ -35,22 +35,22 @@ export const sentences: Record<string, string> = {
     'la plateforme a été restaurée d’une sauvegarde faite entre-temps',
   'it was gone with its monitor or with the machine':
     'elle a disparu avec son surveillant ou avec la machine',
-  'Monitoring/Strained: {}': 'Surveillance, limite atteinte : {1}',
+  'Monitoring/Strained: {}': 'Surveillance, limite atteinte : {1}',
   'it prints more than 4 MiB a second: its output is slowed down, and so is what waits to print':
-    'elle écrit plus de 4 Mio par seconde : sa sortie est ralentie, et ce qui attend d’écrire aussi',
+    'elle écrit plus de 4 Mio par seconde : sa sortie est ralentie, et ce qui attend d’écrire aussi',
   'it has as many processes and threads as an instance may have: more are refused':
-    'elle a autant de processus et de fils qu’une instance peut en avoir : d’autres sont refusés',
+    'elle a autant de processus et de fils d’exécution qu’une instance peut en avoir : d’autres sont refusés',
   'what it has written since its start fills the {} MiB for that: more is refused{}':
-    'ce qu’elle a écrit depuis son démarrage remplit les {1} Mio prévus : le reste est refusé{2}',
+    'ce qu’elle a écrit depuis son démarrage remplit les {1} Mio prévus : le reste est refusé{2}',
   'it has made as many files as an instance of flavor {} may have: more are refused{}':
-    'elle a créé autant de fichiers qu’une instance de taille {1} peut en avoir : d’autres sont refusés{2}',
+    'elle a créé autant de fichiers qu’une instance de taille {1} peut en avoir : d’autres sont refusés{2}',
   'its processes use more memory than flavor {} has, and this machine cannot stop them{}':
     'ses processus utilisent plus de mémoire que la taille {1} n’en a, et cette machine ne peut pas les arrêter{2}',
   'it has as many connections open to the outside as an instance may have: the next waits for an end':
-    'elle a autant de connexions ouvertes vers l’extérieur qu’une instance peut en avoir : la suivante attend qu’une se termine',
+    'elle a autant de connexions ouvertes vers l’extérieur qu’une instance peut en avoir : la suivante attend qu’une se termine',
   'it has as many connections open as an instance may have: who comes next waits until one ends':
-    'elle a autant de connexions ouvertes qu’une instance peut en avoir : le prochain visiteur attend qu’une se termine',
+    'elle a autant de connexions ouvertes qu’une instance peut en avoir : le prochain visiteur attend qu’une se termine',
   '; flavor {} has room for more (clever scale --flavor {})':
-    ' ; la taille {1} a plus de place (clever scale --flavor {2})',
+    ' ; la taille {1} a plus de place (clever scale --flavor {2})',
   'it ended by itself ({})': 'elle s’est terminée d’elle-même ({1})',
 };

@@ -53,6 +53,7 @@ export const sentences: Record<string, string> = {
   'git is not installed on this machine': 'git n’est pas installé sur cette machine',
   'git did not answer': 'git n’a pas répondu',
   'git could not read or write a repository: {}': 'git n’a pas pu lire ou écrire un dépôt : {=1}',
+  'the kernel does not tell who holds connections': 'le noyau ne dit pas qui garde des connexions',
   'git did not answer in time': 'git n’a pas répondu à temps',
   'the disk is full': 'le disque est plein',
   'git could not list the files of the commit': 'git n’a pas pu lister les fichiers du commit',

@@ -39,6 +39,7 @@ TAKEN = b"H"  # of HTTP/1.1: the edge does not send a request again whose answer
 UPGRADED = b"HTTP/1.1 101"
 SHARED_AFTER = 50  # requests, after which a kept connection gives way to one that its peers may have
 EINPROGRESS = 115
+NEVER = float("inf")  # of its own accord: an end wakes it
 ERRORS = (BlockingIOError, InterruptedError)
 
 
@@ -141,7 +142,7 @@ class Forwarder:
     def next_at(self):
         """When there is something to do although no descriptor is ready; None: never."""
         times = (self.retry_at, self.sweep_at, self.resume_at, self.inside_resume_at)
-        return min((each for each in times if each is not None), default=None)
+        return min((each for each in times if each is not None and each != NEVER), default=None)
 
     def tick(self, now):
         if self.sweep_at is not None and self.sweep_at <= now:
@@ -455,6 +456,7 @@ class Forwarder:
         if pair.counted is None:
             self.proxied -= 1
             self.watch_inside()
+            self.show()
         elif pair.counted:
             self.uncount(pair.busy)
 
@@ -470,7 +472,7 @@ class Forwarder:
         self.loop.watch(inside.fileno(), EPOLLIN, self.accept_proxied)
 
     def watch_inside(self):
-        if self.inside_resume_at == float("inf") and self.proxied < MOST_PROXIED:
+        if self.inside_resume_at == NEVER and self.proxied < MOST_PROXIED:
             self.inside_resume_at = time.monotonic()
 
     def rest_inside(self, until):
@@ -499,7 +501,7 @@ class Forwarder:
         self.proxied += 1
         self.join(connection, outside, None)
         if self.is_out:
-            self.rest_inside(float("inf"))
+            self.rest_inside(NEVER)
             self.show()
 
 
