@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-MOST_DESCRIPTORS = 20_000  # that are looked at of one unit: about 50 ms
+MOST_DESCRIPTORS = 10_000  # that are looked at of one unit: about 50 ms
 NAMELESS = ("/memfd:", "/dev/zero (deleted)", "/SYSV")
 FileId = tuple[int, int]  # device and inode
 
