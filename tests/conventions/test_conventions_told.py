@@ -90,7 +90,7 @@ PARTS = {
     "upload a new one",
     "upload a new one (last try: {})",
     "{} does not answer",
-    "{} visitors hold connections and ask for nothing, most of them from {}; each is cut after 30 s",
+    "{} visitors hold connections and ask for nothing, most of them from {}; each is cut after 30 s, over HTTP/2 after 5 minutes",
     "{} has more than {} MiB",
     "{} has more than {} files",
     "{} sees {} from AS{} still",

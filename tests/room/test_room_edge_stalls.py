@@ -19,15 +19,22 @@ from tests.room.edge_rig import edge_kernel, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 HALF = b"GET / HTTP/1.1\r\nHost: shop.havre.test\r\nX-"
+# The preface, SETTINGS, and HEADERS without END_HEADERS (RFC 9113 sections 3.4, 6.2)
+HALF_H2 = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]) + bytes([0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82])
+)
 WHOLE = b"GET / HTTP/1.1\r\nHost: shop.havre.test\r\n\r\n"
 
 
 @contextmanager
-def visitors(kernel: Kernel, *, plain: int = 0, in_handshake: int = 0, over_tls: int = 0) -> Iterator[None]:
+def visitors(
+    kernel: Kernel, *, plain: int = 0, in_handshake: int = 0, over_tls: int = 0, over_h2: int = 0
+) -> Iterator[None]:
     """So many who say the half of a request, the beginning of a handshake, and the half of a request after one."""
     config, held = kernel.config.edge, []
+    first_h2 = plain + in_handshake + over_tls
     try:
-        for number in range(plain + in_handshake + over_tls):
+        for number in range(first_h2 + over_h2):
             port = config.http_port if number < plain else config.https_port
             held.append(socket.create_connection(("127.0.0.1", port), timeout=20))
             if number < plain:
@@ -35,17 +42,18 @@ def visitors(kernel: Kernel, *, plain: int = 0, in_handshake: int = 0, over_tls:
             elif number < plain + in_handshake:
                 held[-1].sendall(b"\x16\x03\x01\x02\x00")  # the head of a record that does not come
             else:
-                held[-1] = _wrapped(held[-1])
-                held[-1].sendall(HALF)
+                held[-1] = _wrapped(held[-1], "h2" if number >= first_h2 else "http/1.1")
+                held[-1].sendall(HALF_H2 if number >= first_h2 else HALF)
         yield
     finally:
         for each in held:
             each.close()
 
 
-def _wrapped(plain: socket.socket) -> ssl.SSLSocket:
+def _wrapped(plain: socket.socket, protocol: str = "http/1.1") -> ssl.SSLSocket:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols([protocol])
     return context.wrap_socket(plain, server_hostname="shop.havre.test")
 
 
@@ -79,8 +87,8 @@ async def test_visitors_who_never_ask_are_told_to_the_operator_once_with_the_add
         def stalled() -> float:
             return kernel.metrics.get_sample_value("havre_edge_stalled") or 0
 
-        with visitors(kernel, plain=60, in_handshake=40, over_tls=40):
-            await seen_after(look, lambda: stalled() >= 100, what="they are seen")
+        with visitors(kernel, plain=50, in_handshake=30, over_tls=30, over_h2=30):
+            await seen_after(look, lambda: stalled() >= 139, what="they are seen, each kind of them")
             (event,) = await told(kernel)
             assert 100 <= event["count"] <= 141
             assert [each["address"] for each in event["most"]] == ["127.0.0.1"]

@@ -6,8 +6,8 @@ export const sentences: Record<string, string> = {
   'logs are {} s behind, {} bytes wait': 'les journaux ont {1} s de retard, {2} octets attendent',
   'the proxy is not running; it is started again by itself':
     'le mandataire ne tourne pas ; il redémarre de lui-même',
-  '{} visitors hold connections and ask for nothing, most of them from {}; each is cut after 30 s':
-    '{1} visiteurs gardent des connexions sans rien demander, la plupart depuis {=2} ; chacun est coupé après 30 s',
+  '{} visitors hold connections and ask for nothing, most of them from {}; each is cut after 30 s, over HTTP/2 after 5 minutes':
+    '{1} visiteurs gardent des connexions sans rien demander, la plupart depuis {=2} ; chacun est coupé après 30 s, en HTTP/2 après 5 minutes',
   'the redirection of port {} cannot listen: {}': 'la redirection du port {1} ne peut pas écouter : {=2}',
   'the SSH gateway cannot listen on {}:{}: {}': 'la passerelle SSH ne peut pas écouter sur {1}:{2} : {=3}',
   'the certificate of {} has ended: {}': 'le certificat de {1} a pris fin : {2}',

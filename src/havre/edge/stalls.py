@@ -1,10 +1,10 @@
 """Visitors who stall: they hold a connection and never end its handshake, or the headers of a request.
 
-The proxy cuts each of them after 30 s and serves the others meanwhile. Whose app they mean is not known, so the
-operator is told: once a spell, with how many there were and the addresses that hold most. Looked at from outside, in
-two steps: the kernel's table tells who holds connections on which nothing was sent for a while; where these are many
-the proxy is asked how many have not asked for anything. Visitors over HTTP/3, and those whose connections a proxy in
-front carries (`proxy_protocol_from`), are not seen here.
+The proxy cuts each of them after 30 s (over HTTP/2 after its 5 minutes for idle ones) and serves the others meanwhile.
+Whose app they mean is not known, so the operator is told: once a spell, with how many there were and the addresses that
+hold most. Looked at from outside, in two steps: the kernel's table tells who holds connections that were silent for
+a while; where these are many the proxy is asked how many have not asked for anything. Visitors over HTTP/3, and
+those whose connections a proxy in front carries (`proxy_protocol_from`), are not seen here.
 """
 
 from __future__ import annotations
@@ -116,4 +116,7 @@ def families(binds: Iterable[str]) -> Iterator[socket.AddressFamily]:
 def in_words(count: int, silent: Tally[str]) -> str:
     """What the operator reads."""
     named = ", ".join(f"{address} ({number})" for address, number in silent.most_common(NAMED))
-    return f"{count} visitors hold connections and ask for nothing, most of them from {named}; each is cut after 30 s"
+    return (
+        f"{count} visitors hold connections and ask for nothing, most of them from {named}; "
+        "each is cut after 30 s, over HTTP/2 after 5 minutes"
+    )
