@@ -1,24 +1,18 @@
-"""Apps that hold memory under a name instead of in a process, and apps that hold every way out: seen from outside.
-
-As root and (`as_an_ordinary_user`) as a user without any privilege, where no control group counts memory.
-"""
+"""Apps that hold memory under a name instead of in a process, and apps that hold every way out: seen from outside."""
 
 from __future__ import annotations
 
-import sys
 import textwrap
-from collections.abc import AsyncIterator
 
 import anyio
 import pytest
 
-from havre.drivers import cgroup
-from havre.drivers.bwrap import memory
-from tests.hostile_rig import IS_ROOT, PRELUDE, HostileRig, as_ordinary_user, open_rig, tail
+from havre.base.ids import UnitId
+from havre.drivers.bwrap import memory, strain
+from tests.hostile_rig import PRELUDE, HostileRig, found_by_doctor, open_rig, tail
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 MIB = 1 << 20
-IS_LIMITED = "memory" not in cgroup.probe().missing
 # Flavor pico has 256 MiB, its files half of that: more than all of it is held in no process's own memory.
 HELD = {
     "memfd": """
@@ -54,20 +48,6 @@ ONCE = """
 """
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def rig() -> AsyncIterator[HostileRig]:
-    with open_rig(way_out="proxy") as made:
-        try:
-            yield made
-        finally:
-            await made.end()
-
-
 @pytest.mark.parametrize("kind", HELD)
 async def test_memory_that_has_but_a_name_is_the_end_or_is_seen_from_outside(rig: HostileRig, kind: str) -> None:
     code = PRELUDE + textwrap.dedent(HELD[kind]) + "\nprint('held', flush=True)\ntime.sleep(600)"
@@ -79,7 +59,7 @@ async def test_memory_that_has_but_a_name_is_the_end_or_is_seen_from_outside(rig
         ):
             await anyio.sleep(0.1)
     assert unit is not None
-    if IS_LIMITED:
+    if "memory" not in found_by_doctor(rig)["limits"].follows:
         assert unit.exit is not None and unit.exit.oom, tail(bomb.log)
     else:
         assert unit.exit is None, tail(bomb.log)
@@ -94,36 +74,30 @@ async def test_memory_that_is_shared_is_counted_once(rig: HostileRig) -> None:
             await anyio.sleep(0.05)
     unit = await rig.engine.get(app.id)
     assert unit is not None and unit.pid is not None and unit.exit is None
-    below = memory_of(unit.pid)
-    assert memory.is_large(*below, 180 * MIB), "it has 180 MiB and its own"
-    assert not memory.is_large(*below, 240 * MIB), "nothing is there twice"
+    below, inside = strain._below(unit.pid), strain._chain(unit.pid)[-1]
+    assert memory.is_large(below, inside, 180 * MIB), "it has 180 MiB and its own"
+    assert not memory.is_large(below, inside, 240 * MIB), "nothing is there twice"
     await rig.engine.stop(app.id, grace_s=0)
 
 
-def memory_of(monitor: int) -> tuple[list[int], int]:
-    from havre.drivers.bwrap import strain
+async def test_an_app_that_holds_every_way_out_is_seen_until_it_lets_go_and_goes_on() -> None:
+    with open_rig(way_out="proxy") as rig:
+        hoarder = await rig.start(rig.spec(PRELUDE + textwrap.dedent(HOARDS)))
+        calm = await rig.start(rig.spec("import time; time.sleep(600)"))
 
-    return strain._below(monitor), strain._chain(monitor)[-1]
+        async def is_out(id: UnitId) -> bool:
+            unit = await rig.engine.get(id)
+            return unit is not None and unit.is_out
 
-
-async def test_an_app_that_holds_every_way_out_is_seen_until_it_lets_go(rig: HostileRig) -> None:
-    hoarder = await rig.start(rig.spec(PRELUDE + textwrap.dedent(HOARDS)))
-    calm = await rig.start(rig.spec("import time; time.sleep(600)"))
-
-    async def is_out(id: object) -> bool:
-        unit = await rig.engine.get(id)  # type: ignore[arg-type]
-        return unit is not None and unit.is_out
-
-    with anyio.fail_after(60):
-        while not await is_out(hoarder.id):
-            await anyio.sleep(0.05)
-        assert not await is_out(calm.id)
-        while await is_out(hoarder.id):
-            await anyio.sleep(0.05)
-    unit = await rig.engine.get(hoarder.id)
-    assert unit is not None and unit.state == "running", "it goes on"
-    await rig.engine.stop(hoarder.id, grace_s=0)
-    await rig.engine.stop(calm.id, grace_s=0)
+        with anyio.fail_after(60):
+            while not await is_out(hoarder.id):
+                await anyio.sleep(0.05)
+            assert not await is_out(calm.id)
+            while await is_out(hoarder.id):
+                await anyio.sleep(0.05)
+        unit = await rig.engine.get(hoarder.id)
+        assert unit is not None and unit.state == "running", "it goes on"
+        await rig.end()
 
 
 HOARDS = """
@@ -135,9 +109,3 @@ time.sleep(3)
 for each in held: each.close()
 time.sleep(600)
 """
-
-
-@pytest.mark.skipif(not IS_ROOT, reason="this is the trial as an ordinary user")
-def test_all_of_it_as_an_ordinary_user() -> None:
-    done = as_ordinary_user([sys.executable, "-m", "pytest", "-q", "-n", "0", __file__], limit_s=110)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
