@@ -248,6 +248,24 @@ async def test_a_leaf_of_a_clock_that_was_ahead_for_long_is_made_again_when_it_i
     assert leaf.not_valid_before_utc <= datetime.datetime.now(datetime.UTC)
 
 
+async def test_a_clock_that_is_set_right_after_the_first_start_is_noticed_with_the_next_pass(kernel: Kernel) -> None:
+    kernel.clock.ahead_ms = 3660 * DAY_MS  # type: ignore[attr-defined]
+    await claim(kernel, "www.one.test")
+    passes = {each.name: each.run for each in edge.setup(kernel).reconcilers}
+    await passes["edge.certificates"]()
+    file = kernel.paths.run / "certs" / "www.one.test.pem"
+    early = x509.load_pem_x509_certificate(file.read_bytes())
+    await passes["edge.routes"]()
+    assert x509.load_pem_x509_certificate(file.read_bytes()) == early
+    kernel.clock.ahead_ms = 0  # type: ignore[attr-defined]
+    await passes["edge.routes"]()
+    leaf, now = x509.load_pem_x509_certificate(file.read_bytes()), datetime.datetime.now(datetime.UTC)
+    root = x509.load_pem_x509_certificate((kernel.paths.edge / "ca" / "root.crt").read_bytes())
+    leaf.verify_directly_issued_by(root)
+    for each in (leaf, root):
+        assert each.not_valid_before_utc <= now < each.not_valid_after_utc
+
+
 async def test_a_root_of_another_time_is_made_anew_and_told_meanwhile(kernel: Kernel) -> None:
     """As an earlier release left it, whose first start was by a clock that was ahead."""
     loops = certificates_of(kernel)
