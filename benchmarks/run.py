@@ -23,55 +23,24 @@ import anyio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import console, edge, irr, many, network, rtr, wire
+from benchmarks import console, deploys, edge, irr, many, network, rtr, wire
 from tests.room.runtime_suite import ROWS
 from tests.system import kinds, test_system_long_load
-from tests.system.rig import EXAMPLES, NODE_APP, Installation, Load, commit, git, installation, until
+from tests.system.rig import EXAMPLES, Installation, Load, commit, git, installation, until
 
 
 def show(name: str, value: str, goal: str, ok: bool, command: str) -> None:
     print(f"{name:<58} {value:>16}   goal {goal:<14} {'met' if ok else 'MISSED'}\n    {command}", flush=True)
 
 
-def deploy_seconds(havre: Installation, folder: Path, host: str) -> float:
-    """Seconds on the platform's side: from the push's receipt to the first 200 of the new version."""
-    havre.clever("deploy", "--quiet", "--exit-on", "deploy-start", cwd=folder, check=False)
-    sha = git(folder, "rev-parse", "HEAD")
-    until(lambda: state(havre, folder, sha) in ("OK", "FAIL"), what="the deployment ends", limit_s=300)
-    row = next(each for each in activity(havre, folder) if each["commit"] == sha)
-    assert row["state"] == "OK", havre.clever("logs", "--since", "10m", "--until", "0s", cwd=folder).stdout[-2000:]
-    assert havre.get(host)[0] == 200
-    return took(havre, row["uuid"])
-
-
-def activity(havre: Installation, folder: Path) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = havre.clever_json("activity", cwd=folder)
-    return found
-
-
-def state(havre: Installation, folder: Path, sha: str) -> str:
-    rows = [each for each in activity(havre, folder) if each["commit"] == sha]
-    return rows[-1]["state"] if rows else ""
-
-
-def took(havre: Installation, deployment: str) -> float:
-    """What the platform's own clock says: row written by the push until the switch to a healthy instance."""
-    import sqlite3
-
-    with sqlite3.connect(havre.data / "havre.db") as conn:
-        query = """select s.ended_at - o.created_at from op o join op_step s on s.op_id = o.id
-                   where s.name = 'switch' and o.args like ?"""
-        return float(conn.execute(query, (f"%{deployment}%",)).fetchone()[0]) / 1000
-
-
 def bench_push(havre: Installation) -> None:
     folder = havre.new_repository("cached")
     havre.clever("create", "-t", "node", "cached", cwd=folder)
-    deploy_seconds(havre, folder, "cached.havre.localhost")
+    deploys.deploy_seconds(havre, folder, "cached.havre.localhost")
     times = []
     for number in range(5):
         commit(folder, f"again {number}")
-        times.append(deploy_seconds(havre, folder, "cached.havre.localhost"))
+        times.append(deploys.deploy_seconds(havre, folder, "cached.havre.localhost"))
     value = statistics.median(times)
     show(
         "push -> first 200, cached node app (median of 5)",
@@ -88,7 +57,7 @@ def bench_vinext(havre: Installation) -> None:
     git(folder, "init", "-q", "-b", "master")
     commit(folder, "first")
     havre.clever("create", "-t", "node", "vinext", cwd=folder)
-    value = deploy_seconds(havre, folder, "vinext.havre.localhost")
+    value = deploys.deploy_seconds(havre, folder, "vinext.havre.localhost")
     show("push -> first 200, cold vinext + Bun", f"{value:.2f} s", "<= 20 s", value <= 20, "make bench ONLY=vinext")
 
 
@@ -139,11 +108,11 @@ def bench_load(_: Installation) -> None:
 def bench_deploys(havre: Installation) -> None:
     folder = havre.new_repository("loaded")
     havre.clever("create", "-t", "node", "loaded", cwd=folder)
-    deploy_seconds(havre, folder, "loaded.havre.localhost")
+    deploys.deploy_seconds(havre, folder, "loaded.havre.localhost")
     with Load(havre, "loaded.havre.localhost").running() as load:
         for number in range(30):
             commit(folder, f"again {number}")
-            deploy_seconds(havre, folder, "loaded.havre.localhost")
+            deploys.deploy_seconds(havre, folder, "loaded.havre.localhost")
     value = f"{len(load.lost)} of {load.answered}"
     show("requests lost in 30 deploys under keep-alive load", value, "0", not load.lost, "make bench ONLY=deploys")
 
@@ -163,7 +132,7 @@ def bench_edge(havre: Installation) -> None:
     """The same app through the edge and through a bare Caddy, in turn."""
     folder = havre.new_repository("proxied")
     havre.clever("create", "-t", "node", "proxied", cwd=folder)
-    deploy_seconds(havre, folder, "proxied.havre.localhost")
+    deploys.deploy_seconds(havre, folder, "proxied.havre.localhost")
     ours, bare, logging = edge.beside_bare_caddy(havre, "proxied.havre.localhost")
     for name, other, goal in (("bare Caddy", bare, 0.95), ("a Caddy that keeps an access log", logging, None)):
         ratio = statistics.median(one.per_s / two.per_s for one, two in zip(ours, other, strict=True))
@@ -220,46 +189,18 @@ def stack_seconds(root: Path, names: tuple[str, ...]) -> tuple[float, float, flo
     return took, time.monotonic() - began, stack.bytes / 1024**2
 
 
-BUN_SERVE = 'Bun.serve({ port: 8080, hostname: "0.0.0.0", fetch: () => new Response("hello") })'
-KINDS: dict[str, dict[str, str]] = {
-    "node": NODE_APP,
-    "bun": {
-        "package.json": '{"name": "b", "scripts": {"start": "bun server.js"}}',
-        "server.js": BUN_SERVE,
-    },
-    "python": {
-        "requirements.txt": "",
-        "app.py": "def app(environ, start):\n    start('200 OK', [])\n    return [b'hello']\n",
-    },
-    "static": {"index.html": "hello"},
-}
-KIND_ENV = {
-    "bun": {"CC_NODE_BUILD_TOOL": "bun"},
-    "python": {"CC_PYTHON_MODULE": "app:app", "CC_PYTHON_BACKEND": "gunicorn"},
-}
-
-
 def bench_restart(havre: Installation) -> None:
     """A restart of what was built: the same commit, the same settings."""
-    for kind, files in KINDS.items():
+    for kind, files in deploys.KINDS.items():
         name = f"again-{kind}"
         folder = havre.new_repository(name, files)
         havre.clever("create", "-t", "node" if kind == "bun" else kind, name, cwd=folder)
-        for variable, value in KIND_ENV.get(kind, {}).items():
+        for variable, value in deploys.KIND_ENV.get(kind, {}).items():
             havre.clever("env", "set", variable, value, cwd=folder)
-        deploy_seconds(havre, folder, f"{name}.havre.localhost")
-        value = statistics.median(restart_seconds(havre, folder) for _ in range(3))
+        deploys.deploy_seconds(havre, folder, f"{name}.havre.localhost")
+        value = statistics.median(deploys.restart_seconds(havre, folder) for _ in range(3))
         show(f"restart -> first 200, {kind}, from cache (median of 3)", f"{value:.2f} s", "<= 2 s", value <= 2,
              "make bench ONLY=restart")  # fmt: skip
-
-
-def restart_seconds(havre: Installation, folder: Path) -> float:
-    before = {each["uuid"] for each in activity(havre, folder)}
-    havre.clever("restart", "--quiet", "--exit-on", "deploy-start", cwd=folder)
-    new = lambda: [each for each in activity(havre, folder) if each["uuid"] not in before]  # noqa: E731
-    until(lambda: [each for each in new() if each["state"] in ("OK", "FAIL")], what="the restart ends", limit_s=120)
-    assert new()[-1]["state"] == "OK"
-    return took(havre, new()[-1]["uuid"])
 
 
 AGAIN_S = 2.0
@@ -277,37 +218,27 @@ def bench_kinds(havre: Installation) -> None:
         )
 
 
-MANY = """for (const d of Array(500).keys()) { fs.mkdirSync(`many/${d}`, { recursive: true });
-for (const f of Array(100).keys()) fs.writeFileSync(`many/${d}/${f}`, "x".repeat(100 + (d * f) % 3000)) }"""
-
-
 def bench_archive(havre: Installation) -> None:
     """A build of 50,000 small files: what its restart costs as a directory that is kept, as an archive, as a copy."""
     folder = havre.new_repository("many")
     havre.clever("create", "-t", "node", "many", cwd=folder)
-    havre.clever("env", "set", "CC_POST_BUILD_HOOK", f"node -e '{MANY}'", cwd=folder)
-    deploy_seconds(havre, folder, "many.havre.localhost")
+    havre.clever("env", "set", "CC_POST_BUILD_HOOK", f"node -e '{deploys.MANY}'", cwd=folder)
+    deploys.deploy_seconds(havre, folder, "many.havre.localhost")
     [release] = (havre.data / "releases").glob("app_*/*/many")
     place = havre.data / "bench"
     place.mkdir()
     archive, copy = place / "archive.tar.zst", ["cp", "-a", str(release), str(place / "copy")]
-    packed = timed(["tar", "-I", "zstd -1" if shutil.which("zstd") else "gzip -1", "-cf", str(archive), str(release)])
+    packed = deploys.timed(
+        ["tar", "-I", "zstd -1" if shutil.which("zstd") else "gzip -1", "-cf", str(archive), str(release)]
+    )
     (place / "restored").mkdir()
-    unpacked = timed(["tar", "-xf", str(archive), "-C", str(place / "restored")])
-    copied, kept = timed(copy), restart_seconds(havre, folder)
+    unpacked = deploys.timed(["tar", "-xf", str(archive), "-C", str(place / "restored")])
+    copied, kept = deploys.timed(copy), deploys.restart_seconds(havre, folder)
     shutil.rmtree(place)
     show("50,000 files: restart from the kept release / cp -a of it", f"{kept:.2f} s / {copied:.2f} s", "<= 1",
          kept <= copied, "make bench ONLY=archive")  # fmt: skip
     show("50,000 files: archived + restored (what we do not do)", f"{packed:.2f} + {unpacked:.2f} s", "slower",
          packed + unpacked >= kept, "make bench ONLY=archive")  # fmt: skip
-
-
-def timed(command: list[str]) -> float:
-    """Seconds until the command's files are on the disk."""
-    began = time.monotonic()
-    subprocess.run(command, check=True, capture_output=True)
-    os.sync()
-    return time.monotonic() - began
 
 
 def has_notary(pid: int) -> bool:

@@ -6,12 +6,14 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import textwrap
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,10 +26,10 @@ from havre.apps.model import App, Deployment
 from havre.apps.runtimes import Plan
 from havre.base.ids import UnitId
 from havre.drivers import wayout
-from havre.kernel import units
+from havre.kernel import doctor, units
 from havre.kernel.clock import SystemClock
 from havre.kernel.config import Config, Paths
-from havre.kernel.units import Exit, Quota, Tree, Unit, Units, UnitSpec
+from havre.kernel.units import Exit, Quota, Strain, Tree, Unit, Units, UnitSpec
 from tests.room.build_rig import a_deployment, an_app, an_instance
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -198,6 +200,48 @@ def open_rig(*, way_out: str | None = None) -> Iterator[HostileRig]:
             yield HostileRig(paths, engine)
         finally:
             shutil.rmtree(base, ignore_errors=True)
+
+
+Claim = Callable[[], Awaitable[None]]
+
+
+async def while_the_neighbour_answers(rig: HostileRig, neighbour: UnitSpec, trial: Claim) -> None:
+    """Carry out `trial`; meanwhile the neighbour is asked without a pause and answers every time."""
+    took: list[float] = []
+    is_over = anyio.Event()
+
+    async def ask() -> None:
+        while not is_over.is_set():  # not cancelled: AnyIO fails on a stream that is readable the moment it is given up
+            began = time.perf_counter()
+            assert SECRET in await rig.ask(neighbour)
+            took.append(time.perf_counter() - began)
+            await anyio.sleep(0.01)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        await trial()
+        is_over.set()
+    assert took
+    p99 = statistics.quantiles(took, n=100)[98] if len(took) > 1 else took[0]
+    print(f"neighbour: {len(took)} answers, p99 {p99 * 1000:.0f} ms", end=" ")
+
+
+async def seen_at_its_bound(
+    rig: HostileRig, neighbour: UnitSpec, spec: UnitSpec, is_seen: Callable[[Strain], bool]
+) -> None:
+    """The bound that the app comes up against is seen from outside, while its neighbour's are not touched."""
+    bomb = await rig.start(spec)
+    with anyio.fail_after(60):
+        while not is_seen(await rig.engine.strain(bomb.id)):
+            await anyio.sleep(0.1)
+    calm = await rig.engine.strain(neighbour.id)
+    assert calm == Strain(), "who does nothing strains nothing"
+    await rig.engine.stop(bomb.id, grace_s=0)
+    assert await rig.engine.strain(bomb.id) == Strain()
+
+
+def found_by_doctor(rig: HostileRig) -> dict[str, doctor.Finding]:
+    return {each.what: each for each in doctor.examine(Config(), rig.paths, running=True)}
 
 
 @dataclass

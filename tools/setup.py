@@ -1,12 +1,11 @@
 """Installs everything that Havre needs into `.venv/`: `make setup`.
 
-Standard library only; run by the host's Python. Each part has a stamp made of the hash of what it was made from,
-written when the part is whole, so that a run is quick when nothing changed and heals what an interrupted one left.
+Standard library only; run by the host's Python. Each part has a stamp (`parts`), written when the part is whole, so
+that a run is quick when nothing changed and heals what an interrupted one left.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -16,10 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
-STAMPS = VENV / ".havre"
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import debian
+from parts import PYTHON, ROOT, VENV, digest, done, fail, is_done, run, say
+
 CLI = VENV / "share" / "havre" / "cli"
 CONSOLE = ROOT / "console"
 WEB = ROOT / "src" / "havre" / "console" / "web"
@@ -31,41 +31,6 @@ UV_NAMES = {  # of pip's configuration
     "default-timeout": "UV_HTTP_TIMEOUT",
 }  # fmt: skip
 HARMLESS = {"disable-pip-version-check", "no-input", "progress-bar", "quiet", "root-user-action", "cache-dir"}
-
-
-def fail(message: str) -> None:
-    sys.exit(f"setup: {message}")
-
-
-def digest(*parts: Path | str) -> str:
-    found = hashlib.sha256()
-    for part in parts:
-        found.update(part.read_bytes() if isinstance(part, Path) else part.encode())
-        found.update(b"\0")
-    return found.hexdigest()
-
-
-def is_done(name: str, value: str) -> bool:
-    stamp = STAMPS / name
-    return stamp.exists() and stamp.read_text() == value
-
-
-def done(name: str, value: str) -> None:
-    STAMPS.mkdir(parents=True, exist_ok=True)
-    fresh = STAMPS / f"{name}.new"
-    fresh.write_text(value)
-    fresh.rename(STAMPS / name)
-
-
-def run(command: list[str], what: str, **options: object) -> None:
-    made = subprocess.run(command, capture_output=True, text=True, **options)  # type: ignore[call-overload]
-    if made.returncode != 0:
-        sys.stderr.write(made.stdout[-4000:] + made.stderr[-4000:])
-        fail(f"{what} failed; what it said stands above. Run make setup again once it is mended")
-
-
-def say(what: str, detail: str, began: float) -> None:
-    print(f"  {what:<15} {detail:<58} {time.monotonic() - began:5.1f} s", flush=True)
 
 
 def make_environment() -> None:
@@ -289,76 +254,6 @@ def build_console(packages: subprocess.Popen[str] | None, *, with_checks: bool) 
     say("console", "the web pages", began)
 
 
-DEBIAN = ROOT / "packaging" / "debian-packages.txt"
-NOT_STARTED = Path("/usr/sbin/policy-rc.d")
-
-
-def packages_of(text: str) -> list[str]:
-    """The names in the file of Debian packages."""
-    return [line.split()[0] for line in text.splitlines() if line.strip() and not line.startswith("#")]
-
-
-def missing_packages(names: list[str]) -> list[str]:
-    asked = subprocess.run(
-        ["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\\n", *names], capture_output=True, text=True
-    )
-    there = {line.split()[0] for line in asked.stdout.splitlines() if line.endswith(" installed")}
-    return [each for each in names if each not in there]
-
-
-def begin_debian() -> subprocess.Popen[str] | None:
-    """As root, fetch the Debian packages that tests and the lab of the network need, while the rest is installed;
-    named otherwise. Not for `make demo` and `make up`, which need none of them (HAVRE_DEBIAN=no)."""
-    if os.environ.get("HAVRE_DEBIAN") == "no":
-        return None
-    if not (shutil.which("apt-get") and shutil.which("dpkg-query")):
-        say("debian", "not Debian: tests and the network's lab name what they lack", time.monotonic())
-        return None
-    missing = missing_packages(packages_of(DEBIAN.read_text()))
-    if not missing:
-        return None
-    if os.geteuid() != 0:
-        say("debian", f"for all tests and havre network lab: apt install {' '.join(missing)}", time.monotonic())
-        return None
-    own = not NOT_STARTED.exists()
-    if own:
-        NOT_STARTED.write_text("#!/bin/sh\nexit 101\n")
-        NOT_STARTED.chmod(0o755)
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    script = [sys.executable, "-c", _INSTALL, "own" if own else "", *missing]
-    return subprocess.Popen(script, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
-
-
-# none of the services is started, now or at the next boot: who wants a daemon here enables it
-_INSTALL = f"""
-import pathlib, shutil, subprocess, sys
-try:
-    subprocess.run(["dpkg", "--configure", "-a"], capture_output=True)
-    subprocess.run(["apt-get", "-qq", "update"], capture_output=True)
-    code = subprocess.run(["apt-get", "-qq", "-y", "install", "--no-install-recommends", *sys.argv[2:]]).returncode
-finally:
-    if sys.argv[1]:
-        pathlib.Path({str(NOT_STARTED)!r}).unlink(missing_ok=True)
-for unit, package in (("bird", "bird2"), ("frr", "frr"), ("stayrtr", "stayrtr"), ("rpki-client.timer", "rpki-client")):
-    if package in sys.argv[2:] and shutil.which("systemctl"):
-        subprocess.run(["systemctl", "disable", unit], capture_output=True)
-sys.exit(code)
-"""
-
-
-def end_debian(begun: subprocess.Popen[str] | None) -> None:
-    if begun is None:
-        return
-    began = time.monotonic()
-    said, _ = begun.communicate()
-    left = missing_packages(packages_of(DEBIAN.read_text()))
-    if begun.returncode != 0 or left:
-        why = (said.strip().splitlines() or ["?"])[-1][:120]
-        say("debian", f"not installed ({why}): {' '.join(left)}", began)
-    else:
-        say("debian", "packages for tests and the network's lab (no service of theirs is started)", began)
-
-
 def begin_stacks() -> tuple[subprocess.Popen[str], str, float] | None:
     """Make the trees of packages that apps run on, while the rest is installed."""
     began = time.monotonic()
@@ -395,13 +290,13 @@ def main() -> None:
     install_packages()
     compile_own()
     stacks = begin_stacks()
-    debian = begin_debian()
+    packages_of_debian = debian.begin()
     install_toolchains()
     with_checks = "--console-checks" in sys.argv[1:]
     packages = begin_console_packages(with_checks=with_checks)
     install_cli()
     build_console(packages, with_checks=with_checks)
-    end_debian(debian)
+    debian.end(packages_of_debian)
     end_stacks(stacks)
 
 

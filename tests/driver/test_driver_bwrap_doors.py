@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import pytest
 from havre.base.ids import UnitId
 from havre.drivers.bwrap import Bubblewrap
 from havre.edge import act
-from tests.driver.test_driver_bwrap import Rig
+from tests.driver.bwrap_rig import Rig, opened
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 ECHO = """
@@ -35,19 +33,9 @@ Server(("127.0.0.1", 8080), Echo).serve_forever()
 
 @pytest.fixture
 async def units() -> AsyncIterator[Rig]:
-    base = Path(tempfile.mkdtemp(prefix="hvd ", dir="/tmp"))
-    made = Rig(base)
-    for each in ("units", "run", "run/apps"):
-        (base / each).mkdir()
-    try:
+    async with opened() as made:
+        (made.base / "run" / "apps").mkdir()
         yield made
-    finally:
-        engine = made.engine()
-        for id in made.started:
-            await engine.stop(id, grace_s=0)
-            await engine.forget(id)
-        engine.stop_helpers()
-        shutil.rmtree(base, ignore_errors=True)
 
 
 async def start(units: Rig, engine: Bubblewrap, name: str, number: int) -> UnitId:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from anyio.abc import SocketStream
 
 from havre.base.ids import UnitId
 from havre.drivers.bwrap import Bubblewrap, Unit, output
-from tests.driver.test_driver_bwrap import Rig
+from tests.driver.bwrap_rig import Rig, opened
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 ECHO = """
@@ -47,19 +45,8 @@ Server(("127.0.0.1", 8080), Echo).serve_forever()
 
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
-    base = Path(tempfile.mkdtemp(prefix="hvf ", dir="/tmp"))
-    made = Rig(base)
-    (base / "units").mkdir()
-    (base / "run").mkdir()
-    try:
+    async with opened() as made:
         yield made
-    finally:
-        engine = made.engine()
-        for id in made.started:
-            await engine.stop(id, grace_s=0)
-            await engine.forget(id)
-        engine.stop_helpers()
-        shutil.rmtree(base, ignore_errors=True)
 
 
 async def echo(rig: Rig, engine: Bubblewrap, name: str, *, late: float = 0) -> UnitId:

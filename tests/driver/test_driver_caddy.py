@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import socket
@@ -11,8 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from websockets.sync.client import connect as connect_websocket
-from websockets.sync.server import unix_serve
 
 from tests.driver.caddy_rig import CaddyRig, Upstream, running_rig, says, until
 
@@ -334,86 +331,3 @@ def test_a_restart_of_the_control_plane_is_not_seen() -> None:
         assert rig.ask("localhost", "/v2/self", secure=True).text == "back"
         starting.join()
         first.shutdown()
-
-
-# streams
-
-
-def test_what_is_streamed_arrives_as_it_is_sent(rig: CaddyRig) -> None:
-    step = threading.Semaphore(0)
-
-    def stream(handler: Any) -> None:
-        handler.send_response(200)
-        handler.send_header("content-type", "text/event-stream")
-        handler.end_headers()
-        for n in range(3):
-            handler.wfile.write(f"data: {n}\n\n".encode())
-            handler.wfile.flush()
-            step.acquire(timeout=10)
-        handler.close_connection = True
-
-    rig.upstream("sse", stream)
-    rig.route("sse.havre.test", "sse")
-    with rig.connect("sse.havre.test", secure=True) as plain:
-        plain.sendall(b"GET / HTTP/1.1\r\nHost: sse.havre.test\r\n\r\n")
-        answer = http.client.HTTPResponse(plain)
-        answer.begin()
-        for n in range(3):
-            assert answer.readline() == f"data: {n}\n".encode()
-            answer.readline()
-            step.release()
-
-
-def test_an_upload_is_handed_on_before_it_is_complete(rig: CaddyRig) -> None:
-    began = threading.Event()
-
-    def receive(handler: Any) -> None:
-        size = int(handler.rfile.readline(), 16)
-        handler.rfile.read(size + 2)
-        began.set()
-        handler.rfile.readline()
-        handler.rfile.readline()
-        says("whole")(handler)
-
-    rig.upstream("up", receive)
-    rig.route("up.havre.test", "up")
-    with rig.connect() as plain:
-        plain.sendall(b"POST / HTTP/1.1\r\nHost: up.havre.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-        assert began.wait(10)
-        plain.sendall(b"0\r\n\r\n")
-        answer = http.client.HTTPResponse(plain)
-        answer.begin()
-        assert answer.read() == b"whole"
-
-
-@contextlib.contextmanager
-def echo_websockets(rig: CaddyRig, name: str) -> Iterator[None]:
-    def echo(connection: Any) -> None:
-        for message in connection:
-            connection.send(message)
-
-    path = rig.run / "apps" / f"{name}.sock"
-    path.unlink(missing_ok=True)
-    with unix_serve(echo, str(path)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield
-        server.shutdown()
-        thread.join()
-
-
-def test_a_websocket_passes_and_outlives_a_new_configuration() -> None:
-    with running_rig() as rig, echo_websockets(rig, "ws"):
-        rig.route("ws.havre.test", "ws")
-        uri = f"wss://ws.havre.test:{rig.settings.https_port}/"
-        with connect_websocket(uri, ssl=rig.tls(), sock=_plain(rig), proxy=None) as client:
-            client.send("before")
-            assert client.recv(timeout=10) == "before"
-            rig.unroute("ws.havre.test")
-            rig.start(answer_within_s=6.0)
-            client.send("after")
-            assert client.recv(timeout=10) == "after"
-
-
-def _plain(rig: CaddyRig) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", rig.settings.https_port))

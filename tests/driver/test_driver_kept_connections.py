@@ -19,8 +19,8 @@ import pytest
 from havre.base.ids import UnitId
 from havre.drivers.bwrap import Bubblewrap, Unit
 from havre.drivers.caddy import Mark
+from tests.driver.bwrap_rig import Rig
 from tests.driver.caddy_rig import CaddyRig, running_rig, says, until
-from tests.driver.test_driver_bwrap import Rig
 
 pytestmark = pytest.mark.timeout(120)
 HOST = "shop.havre.test"

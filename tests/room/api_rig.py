@@ -261,4 +261,11 @@ class Page:
         return self.seen
 
 
-__all__ = ["ApiRig", "Page", "Person", "Tx", "api_rig", "plaintext", "signed"]
+async def signed_in(rig: ApiRig, person: Person) -> Page:
+    page = Page(rig)
+    await page.open("/login")
+    await page.fill(email=person.credentials.email, password=person.credentials.password)
+    return page
+
+
+__all__ = ["ApiRig", "Page", "Person", "Tx", "api_rig", "plaintext", "signed", "signed_in"]

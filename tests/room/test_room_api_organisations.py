@@ -11,7 +11,7 @@ import pytest
 
 from havre.governance import Grant
 from havre.wire import models
-from tests.room.api_rig import ORIGIN, ApiRig, Page, Person, api_rig, plaintext, signed
+from tests.room.api_rig import ORIGIN, ApiRig, Page, Person, api_rig, plaintext, signed, signed_in
 
 pytestmark = pytest.mark.anyio
 PORTAL = "https://portal.example.test"
@@ -21,13 +21,6 @@ PORTAL = "https://portal.example.test"
 async def rig(tmp_path: Path) -> AsyncIterator[ApiRig]:
     async with api_rig(tmp_path) as made:
         yield made
-
-
-async def sign_in(rig: ApiRig, person: Person) -> Page:
-    page = Page(rig)
-    await page.open("/login")
-    await page.fill(email=person.credentials.email, password=person.credentials.password)
-    return page
 
 
 async def invitation_of(rig: ApiRig, email: str) -> str:
@@ -224,7 +217,7 @@ async def test_temporary_credentials_may_be_asked_for_with_a_form(rig: ApiRig) -
             "oauth_signature_method": "PLAINTEXT"}  # fmt: skip
     answer = await rig.client.post("/v2/oauth/request_token", data=form)
     token, _ = pair_of(answer.text)
-    page = await sign_in(rig, rig.operator)
+    page = await signed_in(rig, rig.operator)
     await page.open(f"/v2/oauth/authorize?oauth_token={token}")
     await page.fill()
     assert "Give this to the program" in page.seen.text

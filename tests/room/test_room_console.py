@@ -13,7 +13,7 @@ import pytest
 from havre.console import words
 from havre.console.shell import FOLDER
 from havre.governance import Role
-from tests.room.api_rig import ApiRig, Page, Person, api_rig
+from tests.room.api_rig import ApiRig, Page, api_rig, signed_in
 
 pytestmark = pytest.mark.anyio
 BUILT = (FOLDER / "index.html").exists()
@@ -23,13 +23,6 @@ BUILT = (FOLDER / "index.html").exists()
 async def rig(tmp_path: Path) -> AsyncIterator[ApiRig]:
     async with api_rig(tmp_path) as made:
         yield made
-
-
-async def signed_in(rig: ApiRig, person: Person) -> Page:
-    page = Page(rig)
-    await page.open("/login")
-    await page.fill(email=person.credentials.email, password=person.credentials.password)
-    return page
 
 
 async def test_who_is_not_signed_in_is_asked_to_and_comes_back_to_where_they_were_going(rig: ApiRig) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from havre import observe
 from havre.kernel.clock import SystemClock
 from havre.observe import AccessQuery, AccessRecord
-from tests.room.test_room_observe_rig import APP, Rig, opened, running
+from tests.room.observe_rig import APP, Rig, opened, running
 
 pytestmark = pytest.mark.anyio
 

@@ -9,15 +9,14 @@ import pytest
 
 from havre import observe
 from havre.observe import tailing
-from tests.room.test_room_observe_rig import HandClock, opened
+from tests.room.observe_rig import HandClock, opened
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_flood_delays_nobody_and_says_what_it_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tailing, "LIVE_BACKLOG_BYTES", 100_000)
-    clock = HandClock()
-    async with opened(tmp_path, clock=clock) as rig:
+    async with opened(tmp_path) as rig:
         await rig.add("loud", app_id="app_loud")
         await rig.add("calm")
         await rig.take()
@@ -29,7 +28,7 @@ async def test_a_flood_delays_nobody_and_says_what_it_lost(tmp_path: Path, monke
         await rig.opened.ingest.pass_once()
         assert rig.messages() == ["hello"]
         for _ in range(20):
-            clock.forward(1)
+            rig.hand.forward(1)
             await rig.take()
         notice, *lines = rig.kept("app_loud")
         assert notice.severity == "warning"
@@ -39,14 +38,13 @@ async def test_a_flood_delays_nobody_and_says_what_it_lost(tmp_path: Path, monke
 
 
 async def test_an_app_is_held_to_its_rate(tmp_path: Path) -> None:
-    clock = HandClock()
-    async with opened(tmp_path, clock=clock) as rig:
+    async with opened(tmp_path) as rig:
         await rig.add("s")
         await rig.take()
         await rig.tell("s", b"x\n" * 100_000)
         burst = int(tailing.LINES_PER_S * tailing.BURST_S)
         assert len(rig.messages()) == burst
-        clock.forward(1)
+        rig.hand.forward(1)
         await rig.take()
         assert len(rig.messages()) == burst + int(tailing.LINES_PER_S)
 
@@ -82,27 +80,25 @@ async def test_read_bytes_are_freed_under_the_writer_and_the_tail_stays(tmp_path
 
 
 async def test_health_and_figures_tell_how_far_behind_the_room_is(tmp_path: Path) -> None:
-    clock = HandClock()
-    async with opened(tmp_path, clock=clock) as rig:
+    async with opened(tmp_path) as rig:
         await rig.add("s")
         await rig.take()
         await rig.tell("s", b"x\n" * 200_000)
-        clock.forward(0.001)
+        rig.hand.forward(0.001)
         assert rig.room.health is not None
         assert (await rig.room.health()).backlog > 0
-        clock.forward(40)
+        rig.hand.forward(40)
         assert "behind" in (await rig.room.health()).error
         names = {metric.name for metric in rig.kernel.metrics.collect()}
         assert {"havre_observe_lines", "havre_observe_backlog_bytes"} <= names
 
 
 async def test_a_file_that_was_read_to_its_end_is_not_behind_however_long_nothing_comes(tmp_path: Path) -> None:
-    clock = HandClock()
-    async with opened(tmp_path, clock=clock) as rig:
+    async with opened(tmp_path) as rig:
         await rig.add("i1")
         await rig.tell("i1", "one\n")
         await rig.tell("i1", "two\n")
-        clock.forward(600)
+        rig.hand.forward(600)
         await rig.take()
         assert rig.room.health is not None
         seen = await rig.room.health()

@@ -10,7 +10,7 @@ import pytest
 from havre import observe
 from havre.kernel.clock import SystemClock
 from havre.observe.model import AccessLine
-from tests.room.test_room_observe_rig import APP, HandClock, Rig, opened
+from tests.room.observe_rig import APP, HandClock, Rig, opened
 
 pytestmark = pytest.mark.anyio
 HOUR_MS = 3_600_000

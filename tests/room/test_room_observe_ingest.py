@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from havre import observe
 from havre.base.errors import UnavailableError
-from tests.room.test_room_observe_rig import HandClock, opened
+from tests.room.observe_rig import HandClock, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -30,16 +30,14 @@ async def test_lines_are_kept_with_what_they_belong_to(tmp_path: Path, store_url
 
 async def test_an_unfinished_line_waits_for_a_second_of_quiet(tmp_path: Path) -> None:
     async with opened(tmp_path) as rig:
-        clock = rig.clock
-        assert isinstance(clock, HandClock)
         await rig.add("s")
         await rig.tell("s", "one\npro")
-        clock.forward(0.9)
+        rig.hand.forward(0.9)
         await rig.tell("s", "mpt")
-        clock.forward(0.9)
+        rig.hand.forward(0.9)
         await rig.take()
         assert rig.messages() == ["one"]
-        clock.forward(0.2)
+        rig.hand.forward(0.2)
         await rig.take()
         assert rig.messages() == ["one", "prompt"]
         await rig.tell("s", "> answer\n")
@@ -192,12 +190,11 @@ async def test_lines_of_a_gap_are_spread_over_it(tmp_path: Path) -> None:
 
 
 async def test_time_does_not_go_back_with_the_clock(tmp_path: Path) -> None:
-    clock = HandClock()
-    async with opened(tmp_path, clock=clock) as rig:
+    async with opened(tmp_path) as rig:
         await rig.add("s")
         await rig.take()
         await rig.tell("s", "one\n")
-        clock.at -= 60_000
+        rig.hand.at -= 60_000
         await rig.tell("s", "two\n")
         one, two = rig.kept()
         assert two.at >= one.at

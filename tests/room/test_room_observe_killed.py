@@ -11,8 +11,8 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from havre.kernel.clock import SystemClock
+from tests.room.observe_rig import Rig, opened, running
 from tests.room.test_room_observe_access import entry, kept, roll, take, write
-from tests.room.test_room_observe_rig import Rig, opened, running
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).resolve().parents[2]

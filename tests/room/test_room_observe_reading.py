@@ -13,7 +13,7 @@ from havre import observe
 from havre.base.errors import InvalidError
 from havre.kernel.clock import SystemClock
 from havre.observe import LogQuery, LogRecord
-from tests.room.test_room_observe_rig import APP, HandClock, Rig, opened, running
+from tests.room.observe_rig import APP, Rig, opened, running
 
 pytestmark = pytest.mark.anyio
 
@@ -131,11 +131,10 @@ async def test_a_live_answer_ends_at_its_limit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("live", [False, True])
 async def test_a_bounded_answer_waits_until_its_end_and_ends(tmp_path: Path, live: bool) -> None:
-    clock = HandClock()
-    async with opened(tmp_path, clock=clock) as rig:
+    async with opened(tmp_path) as rig:
         await rig.add("s")
         await rig.take()
-        until = clock.now() + 1_000_000
+        until = rig.hand.now() + 1_000_000
         got: list[LogRecord] = []
         async with running(rig), anyio.create_task_group() as group:
 
@@ -150,12 +149,12 @@ async def test_a_bounded_answer_waits_until_its_end_and_ends(tmp_path: Path, liv
                 for number, line in enumerate(("early", "last"), 1):
                     rig.append("s", line + "\n")
                     while len(rig.messages()) < number:
-                        clock.forward(0.001)
+                        rig.hand.forward(0.001)
                         await anyio.lowlevel.checkpoint()
-                assert clock.now() < until and not got
-                clock.forward(1000)
+                assert rig.hand.now() < until and not got
+                rig.hand.forward(1000)
                 while True:  # the answer ends by itself
-                    clock.forward(0.001)
+                    rig.hand.forward(0.001)
                     await anyio.lowlevel.checkpoint()
         assert texts(got) == ["early", "last"]
 

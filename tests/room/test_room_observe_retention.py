@@ -11,22 +11,21 @@ import pytest
 from havre import observe
 from havre.kernel.config import LogsConfig
 from havre.observe import tables
-from tests.room.test_room_observe_rig import HandClock, opened
+from tests.room.observe_rig import opened
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_an_app_keeps_to_its_quota_and_the_file_does_not_grow(tmp_path: Path) -> None:
     quota = 400_000
-    clock = HandClock()
-    async with opened(tmp_path, clock=clock, logs=LogsConfig(per_app_bytes=quota)) as rig:
+    async with opened(tmp_path, logs=LogsConfig(per_app_bytes=quota)) as rig:
         await rig.add("loud", app_id="app_loud")
         await rig.add("calm")
         rig.append("calm", "stays\n")
         sizes = []
         for turn in range(30):
             rig.append("loud", b"".join(b"%07d %s\n" % (turn * 1000 + each, b"z" * 92) for each in range(1000)))
-            clock.forward(1)
+            rig.hand.forward(1)
             await rig.take()
             sizes.append(rig.opened.signals.figures().file_bytes)
         lines = rig.messages("app_loud")
@@ -38,30 +37,28 @@ async def test_an_app_keeps_to_its_quota_and_the_file_does_not_grow(tmp_path: Pa
 
 
 async def test_a_clock_that_jumps_ahead_deletes_no_line(tmp_path: Path) -> None:
-    clock = HandClock()
-    async with opened(tmp_path, clock=clock) as rig:
+    async with opened(tmp_path) as rig:
         await rig.add("s")
         await rig.tell("s", "here\n")
         retention = rig.room.reconcilers[0].run
         await retention()
-        clock.at += 300 * 86_400_000
+        rig.hand.at += 300 * 86_400_000
         await retention()
         assert rig.messages() == ["here"]
-        clock.at -= 300 * 86_400_000
+        rig.hand.at -= 300 * 86_400_000
         await retention()
         assert rig.messages() == ["here"]
 
 
 async def test_old_lines_go_and_their_space_with_them(tmp_path: Path) -> None:
-    clock = HandClock()
-    async with opened(tmp_path, clock=clock) as rig:
+    async with opened(tmp_path) as rig:
         await rig.add("s")
         for _ in range(10):
             rig.append("s", (b"o" * 2000 + b"\n") * 1000)
-            clock.forward(10)
+            rig.hand.forward(10)
             await rig.take()
         full = rig.opened.signals.figures().file_bytes
-        clock.forward(8 * 86_400)
+        rig.hand.forward(8 * 86_400)
         await rig.tell("s", "new\n")
         retention = rig.room.reconcilers[0].run
         async with anyio.create_task_group() as group:
@@ -72,7 +69,7 @@ async def test_old_lines_go_and_their_space_with_them(tmp_path: Path) -> None:
 
             group.start_soon(run)
             while True:
-                clock.forward(0.05)
+                rig.hand.forward(0.05)
                 await anyio.lowlevel.checkpoint()
         assert rig.messages() == ["new"]
         assert rig.opened.signals.figures().file_bytes < full / 2

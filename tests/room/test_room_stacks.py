@@ -20,6 +20,7 @@ from havre.apps import tables
 from havre.apps.intents import Intents, NewApp
 from havre.apps.model import Deployment, DeploymentState, InstanceState, Release
 from havre.apps.operations import operations
+from havre.apps.releases import Releases
 from havre.apps.runtimes import Plan
 from havre.apps.stack_garbage import collect_stacks
 from havre.apps.stack_views import StackViews
@@ -173,12 +174,12 @@ async def test_what_an_upgrade_deploys_is_the_release_that_serves_unless_a_libra
     app, made, _, _ = world.apps["shop"]
     world.archive.publish("libx1", "1.1")
     lists_are_old(world)
-    names = await world.work.choose(app, made, use_cache=True, fresh=True, again=made.id)
+    names = await Releases(world.work).choose(app, made, use_cache=True, fresh=True, again=made.id)
     assert names.reuse == made.id
     world.archive.publish("libx2", "2.0")
     world.archive.publish("alpha", "2.0", needs="libx2")
     lists_are_old(world)
-    names = await world.work.choose(app, made, use_cache=True, fresh=True, again=made.id)
+    names = await Releases(world.work).choose(app, made, use_cache=True, fresh=True, again=made.id)
     assert names.reuse is None, "libx1 is gone: what was linked to it must be built again"
     move = (await upgrade(world))[0]
     assert move.rebuilds and "libx1: 1.0 -> gone" in move.changes

@@ -21,14 +21,14 @@ _CLI_TOKEN = re.compile(r"[A-Za-z0-9_+/=-]{16,128}")
 
 
 @router.get("/v2/self")
-async def myself(ctx: Ctx, actor: Caller) -> models.SelfObject:
+async def myself(ctx: Ctx, actor: Caller) -> people.SelfObject:
     governance.require_grant(actor, Grant.ACCESS_PERSON, Grant.MANAGE_PERSON)
 
-    def look(conn: sa.Connection) -> models.SelfObject:
+    def look(conn: sa.Connection) -> people.SelfObject:
         row = governance.person(conn, actor.user_id)
         if row is None:
             raise DeniedError("this account is gone", anonymous=True)
-        return models.SelfObject(
+        return people.SelfObject(
             id=row.id,
             email=row.email,
             name=row.name,

@@ -12,7 +12,7 @@ from havre.api.context import Caller, Ctx, record
 from havre.base.errors import NotFoundError
 from havre.governance import Quota, accounts, organisations
 from havre.kernel.store import Tx
-from havre.wire import machine, models, people
+from havre.wire import machine, people
 
 router = APIRouter()
 
@@ -74,7 +74,7 @@ async def all_people(ctx: Ctx, actor: Caller) -> list[people.PersonObject]:
 
 
 @router.post(PEOPLE, status_code=201, tags=["operator"])
-async def add_person(ctx: Ctx, actor: Caller, given: models.NewPerson, request: Request) -> people.MadePerson:
+async def add_person(ctx: Ctx, actor: Caller, given: people.NewPerson, request: Request) -> people.MadePerson:
     """Make an account; its password and token are in the answer and nowhere else."""
     governance.authorise_operator(actor)
     name = given.name or given.email.partition("@")[0] or "Person"

@@ -9,6 +9,7 @@ from havre import observe
 from havre.apps import logbook, tables, tasks
 from havre.apps.endings import end_deployment
 from havre.apps.model import DeploymentState
+from havre.apps.releases import Releases
 from havre.apps.runtimes import Plan
 from havre.apps.scale import ScaleArgs, Scaling
 from havre.apps.stacks import Roots
@@ -61,7 +62,7 @@ class Builds:
     """The steps from a commit to its release, which a deployment that serves and a task have in common."""
 
     def __init__(self, work: Work) -> None:
-        self._work = work
+        self._work, self._releases = work, Releases(work)
         self.name: Step[DeployArgs, Names] = Step("name", self._choose)
         self.plan: Step[DeployArgs, Plan] = Step("detect", self._detect)
         self.roots: Step[DeployArgs, Roots] = Step("stack", self._stack)
@@ -77,31 +78,33 @@ class Builds:
         app, deployment = await self._work.read(run.args.app_id, run.args.deployment_id)
         deployment = await self._work.current(app, deployment)
         asked = run.args
-        return await self._work.choose(app, deployment, use_cache=asked.use_cache, fresh=asked.fresh, again=asked.again)
+        return await self._releases.choose(
+            app, deployment, use_cache=asked.use_cache, fresh=asked.fresh, again=asked.again
+        )
 
     async def _fetch(self, run: Run[DeployArgs]) -> None:
         app, deployment = await self._work.read(run.args.app_id, run.args.deployment_id)
-        await self._work.fetch(app, deployment, run.result(self.name))
+        await self._releases.fetch(app, deployment, run.result(self.name))
 
     async def _drop_release(self, run: Run[DeployArgs]) -> None:
-        await self._work.drop_release(run.args.app_id, run.args.deployment_id, run.result(self.name))
+        await self._releases.drop_release(run.args.app_id, run.args.deployment_id, run.result(self.name))
 
     async def _detect(self, run: Run[DeployArgs]) -> Plan:
         app, deployment = await self._work.read(run.args.app_id, run.args.deployment_id)
-        return await self._work.detect(app, deployment, run.result(self.name))
+        return await self._releases.detect(app, deployment, run.result(self.name))
 
     async def _stack(self, run: Run[DeployArgs]) -> Roots:
         app, deployment = await self._work.read(run.args.app_id, run.args.deployment_id)
         names, plan = run.result(self.name), run.result(self.plan)
-        return await self._work.stack(app, deployment, names, plan, fresh=run.args.fresh)
+        return await self._releases.stack(app, deployment, names, plan, fresh=run.args.fresh)
 
     async def _build(self, run: Run[DeployArgs]) -> None:
         app, deployment = await self._work.read(run.args.app_id, run.args.deployment_id)
         names, plan, roots = run.result(self.name), run.result(self.plan), run.result(self.roots)
-        await self._work.build(app, deployment, names, plan, roots)
+        await self._releases.build(app, deployment, names, plan, roots)
 
     async def _stop_build(self, run: Run[DeployArgs]) -> None:
-        await self._work.stop_build(run.result(self.name))
+        await self._releases.stop_build(run.result(self.name))
 
 
 def _deploy(work: Work, builds: Builds) -> Operation[DeployArgs]:

@@ -1,10 +1,13 @@
-"""What the steps of the apps' operations do: each finds what it made before, and can be undone."""
+"""What the steps of the apps' operations do: each finds what it made before, and can be undone.
+
+From a commit to its release it is `releases`; here is what runs it, and what both need.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,34 +18,26 @@ from pydantic import TypeAdapter
 
 from havre import edge, observe
 from havre.apps import (
-    bounds,
-    decide,
     files,
     health,
     images,
-    keys,
-    launch,
     launchers,
     linked_tables,
     logbook,
     runtimes,
-    scaling,
-    sources,
     specs,
     stacks,
     starting,
     tables,
 )
 from havre.apps.launch import Launch, services
-from havre.apps.model import Action, App, Deployment, Instance, InstanceState, Release
+from havre.apps.model import Action, App, Deployment, Instance, InstanceState
 from havre.apps.packages import open_toolchains
 from havre.apps.runtimes import Command, Plan
-from havre.apps.scaling import Scale
 from havre.apps.stacks import Roots
 from havre.apps.turns import Turns
-from havre.base.errors import ConflictError, InvalidError, NotFoundError
-from havre.base.flavors import flavor
-from havre.base.ids import DeploymentId, InstanceId, UnitId, new_instance_id
+from havre.base.errors import InvalidError, NotFoundError
+from havre.base.ids import DeploymentId, InstanceId, UnitId
 from havre.drivers.toolchains import Toolchain
 from havre.kernel.kernel import Kernel
 from havre.kernel.store import Tx
@@ -102,104 +97,26 @@ class Work:
     def say(self, deployment_id: str, *lines: str) -> None:
         logbook.say(self.kernel.paths, deployment_id, *lines)
 
-    # name
+    # what a release is made of, and what runs it
 
-    async def choose(
-        self, app: App, deployment: Deployment, *, use_cache: bool, fresh: bool = False, again: str = ""
-    ) -> Names:
-        """again: a release to serve as it is, if it runs on today's stack. fresh: today's, whatever the age of the
-        lists of packages that we have."""
-        reuse = None
-        if again or (use_cache and not runtimes.is_true(deployment.env.get("CC_DISABLE_BUILD_CACHE_UPLOAD"))):
-            key = _release_key(app, deployment)
-            built = await self.kernel.store.read(lambda conn: tables.releases(conn, app.id))
-            for each in built:
-                is_same = each.id == again if again else each.key == key
-                is_there = is_same and each.built_at and (self._release(app.id, each.id)).is_dir()
-                if is_there and await self._runs_on_today(each, fresh=fresh):
-                    reuse = each.id
-                    break
-        scale = scaling.bounds_of(app).nearest(await self.scale_of(app))
-        count = 1 if decide.is_task(app.lifetime, deployment.env) else scale.instances
-        ids = tuple(new_instance_id() for _ in range(count))
-        units = [UnitId(new_instance_id()) for _ in range(2)]
-        generation = app.generation + 1
-        return Names(generation, units[0], ids, reuse, scale.flavor, fetch_unit=units[1], clean=not use_cache)
-
-    async def scale_of(self, app: App) -> Scale:
-        """How many instances of which flavor serve the app now."""
-        up = await self.kernel.store.read(lambda conn: tables.serving(conn, app))
-        return Scale(len(up), up[0].flavor if up else app.min_flavor)
-
-    # fetch, detect, build
-
-    def _release(self, app_id: str, id: str) -> Path:
+    def release_folder(self, app_id: str, id: str) -> Path:
         return self.kernel.paths.releases / app_id / id
-
-    async def fetch(self, app: App, deployment: Deployment, names: Names) -> None:
-        if names.reuse is not None:
-            self.say(deployment.id, f"Using the build of {names.reuse} (same commit, same build settings)")
-        if names.reuse is None or deployment.env.get(runtimes.PRE_BUILD, "").strip():
-            await sources.fetch(self, app, deployment, names.fetch_unit or names.build_unit)
-
-    async def drop_release(self, app_id: str, deployment_id: str, names: Names) -> None:
-        if names.fetch_unit is not None:
-            await self.stop_unit(names.fetch_unit)
-        await anyio.to_thread.run_sync(files.remove, self._release(app_id, deployment_id))
-        await self.kernel.store.write(lambda tx: tables.delete_release(tx, deployment_id))
-
-    async def detect(self, app: App, deployment: Deployment, names: Names) -> Plan:
-        plan, said = await self._planned(app, deployment, names)
-        starts = await self.launch(app, deployment, plan, release=names.reuse or deployment.id)
-        keys.key_of(
-            deployment.env, files.app_folder(self._release(app.id, names.reuse or deployment.id), deployment.env)
-        )
-        self.say(deployment.id, *said, *launch.describe(starts))
-        return plan
-
-    async def _planned(self, app: App, deployment: Deployment, names: Names) -> tuple[Plan, Sequence[str]]:
-        """The plan, and what the log says of it."""
-        if names.reuse is not None:
-            reuse = names.reuse
-            found = await self.kernel.store.read(lambda conn: tables.release(conn, reuse))
-            if found is None:
-                raise ConflictError("the build that was to be used has been collected; deploy again")
-            return PLAN.validate_python(found.plan), ()
-        folder = files.app_folder(self._release(app.id, deployment.id), deployment.env)
-        tree = await anyio.to_thread.run_sync(runtimes.read_tree, folder)
-        memory = flavor(app.max_flavor).memory_mib
-        plan = runtimes.detect(app.runtime, tree, deployment.env, memory_mib=memory)
-        notes = [f"Note: {each}" for each in plan.notes]
-        start = plan.start or "as the image says"
-        return plan, (f"Detected: {plan.runtime}; start: {start}", *runtimes.told_flow(plan), *notes)
 
     async def launch(self, app: App, deployment: Deployment, plan: Plan, *, release: str) -> Launch:
         """What instances of the deployment run. Raises InvalidError for what a variable or cron.json says wrongly."""
-        folder = files.app_folder(self._release(app.id, release), deployment.env)
+        folder = files.app_folder(self.release_folder(app.id, release), deployment.env)
         return await anyio.to_thread.run_sync(starting.launch_of, app, deployment, plan, folder)
 
-    # stack
+    async def roots(self, deployment: Deployment, plan: Plan, *, with_build: bool, fresh: bool) -> Roots:
+        """What a build and an instance of `plan` see as `/`, made if need be; the deployment's log hears of it."""
 
-    async def _runs_on_today(self, release: Release, *, fresh: bool) -> bool:
-        """Whether what was built before runs on the stack that its packages have today."""
-        plan = PLAN.validate_python(release.plan)
-        return await stacks.may_run(self.stacks, release.stack, plan, fresh_s=self._fresh_s(fresh=fresh))
-
-    async def stack(self, app: App, deployment: Deployment, names: Names, plan: Plan, *, fresh: bool = False) -> Roots:
-        """The roots of the build and of the instances, made if need be."""
-        with_build = bool(names.commands(plan))
-        found = await self._obtain(deployment, plan, with_build=with_build, fresh=fresh)
-        self.say(deployment.id, *stacks.describe(self.stacks, found))
-        return found
-
-    async def _obtain(self, deployment: Deployment, plan: Plan, *, with_build: bool, fresh: bool) -> Roots:
         def tell(line: str) -> None:
             self.say(deployment.id, line)
 
-        limit_s = self._fresh_s(fresh=fresh)
+        limit_s = self.fresh_s(fresh=fresh)
         return await stacks.roots(self.stacks, plan, with_build=with_build, fresh_s=limit_s, tell=tell)
 
-    def _fresh_s(self, *, fresh: bool) -> float:
+    def fresh_s(self, *, fresh: bool) -> float:
         """How old the lists of packages may be."""
         return stacks.FRESH_S if fresh else self.kernel.config.stacks.refresh_s
 
@@ -207,7 +124,7 @@ class Work:
         """The stack `id`, so that an instance's successor sees what it saw; today's when that one is gone."""
         if not id or (self.stacks is not None and self.stacks.get(id) is not None):
             return id
-        return (await self._obtain(deployment, plan, with_build=False, fresh=False)).run
+        return (await self.roots(deployment, plan, with_build=False, fresh=False)).run
 
     async def tools(self, plan: Plan, *, for_build: bool = False) -> tuple[Toolchain, ...]:
         names = (*plan.build_toolchains, *plan.toolchains) if for_build else plan.toolchains
@@ -215,41 +132,8 @@ class Work:
 
     async def build_tree(self, deployment: Deployment, plan: Plan) -> Path | None:
         """The root of a build of `plan`, made if need be."""
-        found = await self._obtain(deployment, plan, with_build=True, fresh=False)
+        found = await self.roots(deployment, plan, with_build=True, fresh=False)
         return stacks.tree_of(self.stacks, found.build)
-
-    async def build(self, app: App, deployment: Deployment, names: Names, plan: Plan, roots: Roots) -> None:
-        """Run the build to its end; adopted when it runs already. Raises InvalidError with its last lines."""
-        if deployment.release_id is None:
-            await self._build(app, deployment, names, plan, roots)
-        await self.kernel.units.forget(names.build_unit)
-        if names.reuse is not None:  # what the hook ran on
-            await anyio.to_thread.run_sync(files.remove, self._release(app.id, deployment.id))
-
-    async def _build(self, app: App, deployment: Deployment, names: Names, plan: Plan, roots: Roots) -> None:
-        kernel, paths = self.kernel, self.kernel.paths
-        if names.commands(plan):
-            log = logbook.file_of(paths, deployment.id, "build")
-            source = self.build_source(app, deployment, names.build_unit, log)
-            await kernel.store.write(lambda tx: observe.add_source(tx, source))
-            is_running = await kernel.units.get(names.build_unit) is not None
-            async with self.turns.one(is_running=is_running, tell=partial(self.say, deployment.id)):
-                if not is_running:
-                    await self._start_build(app, deployment, names, plan, log, stacks.tree_of(self.stacks, roots.build))
-                ended = await kernel.units.wait(names.build_unit)
-            await kernel.store.write(lambda tx: observe.end_source(tx, names.build_unit))
-            if not ended.is_success:
-                hint = starting.larger_build(app, kernel.config) if ended.oom else ""
-                raise InvalidError(f"build failed: {bounds.last_words(log, ended)}{hint}")
-        key = _release_key(app, deployment)
-        facts = (deployment.id, app.id, deployment.commit_id, key, asdict(plan), kernel.clock.now(), roots.run)
-
-        def record(tx: Tx) -> None:
-            if names.reuse is None:
-                tables.insert_release(tx, Release(*facts))
-            tables.update_deployment(tx, deployment.id, release_id=names.reuse or deployment.id)
-
-        await kernel.store.write(record)
 
     def build_source(self, app: App, deployment: Deployment, unit_id: UnitId, log: Path) -> observe.LogSource:
         """The output of a unit that works on the deployment's files."""
@@ -264,43 +148,6 @@ class Work:
             service=observe.DEPLOY_SERVICE,
         )
 
-    async def _start_build(
-        self, app: App, deployment: Deployment, names: Names, plan: Plan, log: Path, tree: Path | None
-    ) -> None:
-        kernel, paths = self.kernel, self.kernel.paths
-        toolchains = await self.tools(plan, for_build=True)
-        place = self._release(app.id, deployment.id)
-        folder = paths.deployments / deployment.id / "build"
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        files.write_for_sandbox(folder / "build.sh", specs.build_script(names.commands(plan)))
-        source = files.app_folder(place, deployment.env)
-        own_key = keys.key_of(deployment.env, source)
-        key = await anyio.to_thread.run_sync(specs.cache_key, plan, toolchains, source)
-        if names.clean:
-            await anyio.to_thread.run_sync(files.remove, paths.cache / app.id)
-        cache = await anyio.to_thread.run_sync(files.open_cache, paths.cache / app.id, key)
-        known = keys.known_hosts(paths, app) if own_key is not None else None
-        if plan.image:
-            await self.hand_over(app, place, known, uid=images.users(app, kernel.config).first)
-            images.give_cache(app, kernel.config, cache)
-        else:
-            await self.hand_over(app, place, cache, known)
-        spec = specs.build_spec(
-            config=kernel.config,
-            paths=paths,
-            host=kernel.environment,
-            app=app,
-            deployment=deployment,
-            plan=plan,
-            toolchains=toolchains,
-            unit_id=names.build_unit,
-            cache=cache,
-            log=log,
-            tree=tree,
-            key=own_key,
-        )
-        await kernel.units.start(spec)
-
     async def hand_over(self, app: App, *folders: Path | None, uid: int | None = None) -> None:
         """Make the folders, where they are not there, the app's own user's, or of `uid`."""
         for each in folders:
@@ -308,15 +155,6 @@ class Work:
                 each.mkdir(mode=0o755, parents=True, exist_ok=True)
                 if os.getuid() == 0:
                     await anyio.to_thread.run_sync(files.give, each, app.uid if uid is None else uid)
-
-    async def stop_build(self, names: Names) -> None:
-        await self.stop_unit(names.build_unit)
-
-    async def stop_unit(self, id: UnitId) -> None:
-        """End a build's unit and all that is known of it. Idempotent."""
-        await self.kernel.units.stop(id, grace_s=2)
-        await self.kernel.store.write(lambda tx: observe.end_source(tx, id))
-        await self.kernel.units.forget(id)
 
     # instances
 
@@ -425,7 +263,9 @@ class Work:
             doors=None if starts.ends else self._doors(instance),
             log=log,
             starts=starts,
-            image=images.image_of(plan, app, self.kernel.config, self._release(app.id, str(deployment.release_id))),
+            image=images.image_of(
+                plan, app, self.kernel.config, self.release_folder(app.id, str(deployment.release_id))
+            ),
             tree=stacks.tree_of(self.stacks, instance.stack),
         )
         await self.kernel.units.start(spec)
@@ -544,11 +384,6 @@ class Work:
             linked_tables.drop_app(tx, app_id)
             tables.delete_app(tx, app_id)
             tx.emit("apps.app.deleted", owner_id=app.owner_id, subject=app_id)
-
-
-def _release_key(app: App, deployment: Deployment) -> str:
-    is_task = decide.is_task(app.lifetime, deployment.env)
-    return specs.release_key(deployment.commit_id, deployment.env, app.runtime, is_task=is_task)
 
 
 def _set_stopping(tx: Tx, ids: Sequence[str]) -> None:

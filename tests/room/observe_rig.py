@@ -64,6 +64,12 @@ class Rig:
         return observe._room(self.kernel)
 
     @property
+    def hand(self) -> HandClock:
+        """The clock, where the room was opened with one that only moves when told."""
+        assert isinstance(self.clock, HandClock)
+        return self.clock
+
+    @property
     def edge(self) -> Path:
         return self.kernel.paths.edge
 
