@@ -21,6 +21,8 @@ LONG_FIRST = (  # what keeps a processor busy beside what waits
     "edge",
     "deploy_options",
     "network_lab",
+    "failed_deploys",
+    "hard_stops",
     "backup",
     "sources",
     "deploys",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import signal
 import ssl
@@ -15,6 +16,10 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from havre.base.errors import BrokenError, InvalidError, UnavailableError
 from havre.drivers.keeper.process import Identity, identity_of, is_alive
@@ -23,6 +28,8 @@ from havre.drivers.x509.authority import open_authority
 from havre.drivers.x509.notary import COMMAND
 from tests.driver.caddy_rig import until
 
+DAY_MS = 86_400_000
+YEAR_MS = 365 * DAY_MS
 LIVES_ON = """
 import sys, time
 from pathlib import Path
@@ -93,6 +100,67 @@ def test_the_root_is_kept_and_told_without_the_library(notary: Notary, tmp_path:
     with pytest.raises(UnavailableError, match="cannot be read") as refused:
         notary.authority(tmp_path / "ca", now=at).leaf(["a.test"], now=at)
     assert refused.value.facts == {"folder": str(tmp_path / "ca")}
+
+
+def rejected(root: bytes, text: str, host: str, place: Path) -> str:
+    """Why a visitor whose clock is right, and who trusts `root`, does not believe a server; empty when they do."""
+    (place / "shown.pem").write_text(text)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(place / "shown.pem")
+    ways = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = (
+        ssl.create_default_context(cadata=root.decode()).wrap_bio(*ways, server_hostname=host),
+        server.wrap_bio(*reversed(ways), server_side=True),
+    )
+    for each in ends * 3:
+        try:
+            each.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLCertVerificationError as error:
+            return error.verify_message
+    return ""
+
+
+@pytest.mark.parametrize("at", [0, now_ms() + 20 * YEAR_MS], ids=["1970", "in twenty years"])
+def test_a_root_of_a_first_start_with_a_wrong_clock_is_good_when_it_is_right(
+    notary: Notary, tmp_path: Path, at: int
+) -> None:
+    authority = notary.authority(tmp_path / "ca", now=at)
+    early, _ = authority.leaf(["a.test"], now=at)
+    before = (tmp_path / "ca" / "root.crt").read_bytes()
+    assert rejected(before, early, "a.test", tmp_path), "a leaf of then is worth nothing now"
+    text, _ = authority.leaf(["a.test"], now=now_ms())
+    assert rejected(before, text, "a.test", tmp_path) == ""
+    assert not authority.keep(now=now_ms()) and (tmp_path / "ca" / "root.crt").read_bytes() == before
+
+
+def root_of(key: ec.EllipticCurvePrivateKey, *, begin: int, end: int) -> bytes:
+    """A root as earlier releases made them: it begins when it is made."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Some Older Root")])
+    moments = [datetime.datetime.fromtimestamp(each // 1000, datetime.UTC) for each in (begin, end)]
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, *moments)
+    made = builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True).sign(key, SHA256())
+    return made.public_bytes(Encoding.PEM)
+
+
+@pytest.mark.parametrize("shift", [9 * YEAR_MS, -11 * YEAR_MS, 20 * DAY_MS - 10 * YEAR_MS])
+def test_a_root_that_has_not_begun_or_ends_soon_is_made_anew_with_its_key_and_name(
+    notary: Notary, tmp_path: Path, shift: int
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    (tmp_path / "ca").mkdir()
+    (tmp_path / "ca" / "root.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    older = root_of(key, begin=now_ms() + shift, end=now_ms() + shift + 10 * YEAR_MS)
+    (tmp_path / "ca" / "root.crt").write_bytes(older)
+    authority = notary.authority(tmp_path / "ca", now=now_ms())
+    fresh = (tmp_path / "ca" / "root.crt").read_bytes()
+    assert fresh != older and authority.root().is_good(now_ms()) and authority.root().name == "Some Older Root"
+    assert (tmp_path / "ca" / "root.crt").stat().st_mode & 0o777 == 0o644 and not authority.keep(now=now_ms())
+    text, _ = authority.leaf(["a.test"], now=now_ms())
+    assert rejected(fresh, text, "a.test", tmp_path) == ""
+    began = root_of(key, begin=now_ms() - DAY_MS, end=now_ms() + DAY_MS)
+    assert rejected(began, text, "a.test", tmp_path) == "", "who trusts an older root notices nothing"
 
 
 def test_what_is_wrong_is_said_in_the_words_of_the_one_who_looked(notary: Notary) -> None:

@@ -44,10 +44,11 @@ class HandClock:
 
     def __init__(self, *, ticks: bool = False) -> None:
         self.at = 1_800_000_000_000
+        self.ahead_ms = 0  # what the wall clock has jumped by
         self._began = time.monotonic() if ticks else None
 
     def now(self) -> int:
-        return int(self.monotonic() * 1000)
+        return int(self.monotonic() * 1000) + self.ahead_ms
 
     def monotonic(self) -> float:
         return self.at / 1000 + (time.monotonic() - self._began if self._began is not None else 0)

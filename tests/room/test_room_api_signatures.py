@@ -11,6 +11,7 @@ from havre.governance import CLI_CONSUMER, signatures
 from tests.room.api_rig import ORIGIN, ApiRig, api_rig, plaintext, signed
 
 pytestmark = pytest.mark.anyio
+DAY_MS = 86_400_000
 
 
 @pytest.fixture
@@ -79,6 +80,32 @@ async def test_wrong_foreign_and_expired_credentials_are_refused_in_the_same_wor
     assert len(said) == 1 and "not valid" in said.pop()
     rig.clock.at += 11 * 366 * 86_400_000
     assert await status(rig, plaintext(own.token, own.secret)) == 401
+
+
+async def test_a_clock_that_jumps_ahead_ends_a_token_only_when_it_is_believed(rig: ApiRig) -> None:
+    own, app = rig.operator.credentials, await rig.create_app(rig.operator, "self")
+    path = f"{ORIGIN}/git/{app}.git/info/refs?service=git-receive-pack"
+
+    async def answers() -> tuple[int, int]:
+        pushes = await rig.client.get(path, auth=(own.token, own.secret))
+        return await status(rig, plaintext(own.token, own.secret)), pushes.status_code
+
+    assert await answers() == (200, 200)
+    rig.clock.ahead_ms = 3660 * DAY_MS
+    assert await answers() == (200, 200)
+    late = signed("GET", f"{ORIGIN}/v2/self", at=rig.clock.at, token=own.token, secret=own.secret)
+    assert await status(rig, late) == 401, "a signature has the time in it"
+    rig.clock.at += DAY_MS + 60_000
+    assert await answers() == (401, 401)
+    rig.clock.ahead_ms = 0
+    assert await answers() == (200, 200)
+
+
+async def test_the_first_token_of_a_machine_without_a_clock_outlives_1970(rig: ApiRig) -> None:
+    rig.clock.at -= 1_799_999_000_000
+    early = await rig.person("early")
+    rig.clock.at += 1_799_999_000_000
+    assert await status(rig, early.headers["authorization"]) == 200
 
 
 @pytest.mark.parametrize(

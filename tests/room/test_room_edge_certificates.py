@@ -13,6 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from havre import edge
 from havre.base.errors import InvalidError, NotFoundError, UnavailableError
@@ -245,6 +246,49 @@ async def test_a_leaf_of_a_clock_that_was_ahead_for_long_is_made_again_when_it_i
     assert (await loops.sync()).changed > 0 and (await loops.sync()).changed == 0
     leaf = x509.load_pem_x509_certificate((kernel.paths.run / "certs" / "www.one.test.pem").read_bytes())
     assert leaf.not_valid_before_utc <= datetime.datetime.now(datetime.UTC)
+
+
+async def test_a_clock_that_is_set_right_after_the_first_start_is_noticed_with_the_next_pass(kernel: Kernel) -> None:
+    kernel.clock.ahead_ms = 3660 * DAY_MS  # type: ignore[attr-defined]
+    await claim(kernel, "www.one.test")
+    passes = {each.name: each.run for each in edge.setup(kernel).reconcilers}
+    await passes["edge.certificates"]()
+    file = kernel.paths.run / "certs" / "www.one.test.pem"
+    early = x509.load_pem_x509_certificate(file.read_bytes())
+    await passes["edge.routes"]()
+    assert x509.load_pem_x509_certificate(file.read_bytes()) == early
+    kernel.clock.ahead_ms = 0  # type: ignore[attr-defined]
+    await passes["edge.routes"]()
+    leaf, now = x509.load_pem_x509_certificate(file.read_bytes()), datetime.datetime.now(datetime.UTC)
+    root = x509.load_pem_x509_certificate((kernel.paths.edge / "ca" / "root.crt").read_bytes())
+    leaf.verify_directly_issued_by(root)
+    for each in (leaf, root):
+        assert each.not_valid_before_utc <= now < each.not_valid_after_utc
+
+
+async def test_a_root_of_another_time_is_made_anew_and_told_meanwhile(kernel: Kernel) -> None:
+    """As an earlier release left it, whose first start was by a clock that was ahead."""
+    loops = certificates_of(kernel)
+    await loops.sync()
+    file = kernel.paths.edge / "ca" / "root.crt"
+    key = load_pem_private_key((file.parent / "root.key").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    before = x509.load_pem_x509_certificate(file.read_bytes())
+    ahead = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=400)
+    life = (ahead, before.not_valid_after_utc)
+    future = x509.CertificateBuilder(before.issuer, before.subject, key.public_key(), 1, *life)
+    future = future.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+    file.write_bytes(future.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    assert "has not begun" in await loops.alarm()
+    await loops.sync()
+    after = x509.load_pem_x509_certificate(file.read_bytes())
+    assert after.public_key() == before.public_key() and await loops.alarm() == ""
+    kernel.clock.ahead_ms = (3650 - 60) * DAY_MS  # type: ignore[attr-defined]
+    assert "ends in 59 days: a new one is made by itself" in await loops.alarm()
+    assert x509.load_pem_x509_certificate(file.read_bytes()) == after
+    kernel.clock.ahead_ms = (3650 - 20) * DAY_MS  # type: ignore[attr-defined]
+    await loops.sync()
+    assert x509.load_pem_x509_certificate(file.read_bytes()) != after and await loops.alarm() == ""
 
 
 # what is ordered

@@ -102,7 +102,12 @@ def crash(havre: Installation) -> None:
     until(lambda: (now := said(havre)) and now["instance"] != before["instance"], what="another takes its place")
 
 
-@pytest.mark.parametrize("ahead_s", [400 * DAY_S, 0, pytest.param(-400 * DAY_S, marks=pytest.mark.soak)])
+OTHERS = (400 * DAY_S, -400 * DAY_S)
+
+
+@pytest.mark.parametrize(  # ten years and a week: whatever was made with an end has ended
+    "ahead_s", [3660 * DAY_S, 0, *(pytest.param(each, marks=pytest.mark.soak) for each in OTHERS)]
+)
 def test_a_clock_that_jumps_stops_nothing_and_loses_nothing(havre: Jumping, ahead_s: int) -> None:
     folder = havre.base / "hello"
     with Load(havre, HOST, clients=1, app=app_id(havre)).running() as load:

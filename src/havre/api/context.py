@@ -144,7 +144,8 @@ async def signer(ctx: Context, asked: Asked, *, is_new: governance.IsNew | None 
         mark = ctx.known.mark
         found = await ctx.read(lambda conn: governance.pair(conn, signed.token, signed.consumer_key))
         ctx.known.keep(signed.token, signed.consumer_key, found, mark=mark)
-    return governance.check_signature(found, signed, asked, now=ctx.kernel.clock.now(), is_new=is_new)
+    now, aged = ctx.kernel.clock.now(), ctx.kernel.aging.now()
+    return governance.check_signature(found, signed, asked, now=now, aged=aged, is_new=is_new)
 
 
 async def basic_actor_of(ctx: Context, header: str) -> Actor:
@@ -156,8 +157,8 @@ async def basic_actor_of(ctx: Context, header: str) -> Actor:
         raise DeniedError(NOT_SIGNED_IN, anonymous=True) from cause
     if scheme.lower() != "basic" or not token:
         raise DeniedError(NOT_SIGNED_IN, anonymous=True)
-    now = ctx.kernel.clock.now()
-    return await ctx.read(lambda conn: governance.authenticate_pair(conn, token, secret, now=now))
+    aged = ctx.kernel.aging.now()
+    return await ctx.read(lambda conn: governance.authenticate_pair(conn, token, secret, aged=aged))
 
 
 def owner_of(request: Request) -> str:

@@ -100,6 +100,8 @@ def setup(kernel: Kernel) -> Room:
 
     async def route() -> Pass:
         done = await _paced(kernel.clock, lambda: routes.everything(figures))
+        if kernel.clock.now() < trouble.certified_at:  # set back: what was made meanwhile has not begun
+            await certify()
         trouble.gate = {}
         if await kernel.store.read(lambda conn: bool(tables.redirections(conn))):
             await ensure()
@@ -107,6 +109,7 @@ def setup(kernel: Kernel) -> Room:
         return done
 
     async def certify() -> Pass:
+        trouble.certified_at = kernel.clock.now()
         done = await _paced(kernel.clock, certificates.sync)
         trouble.certificates = await certificates.alarm()
         return done
@@ -168,9 +171,10 @@ async def _paced(clock: Clock, run: Callable[[], Awaitable[Pass]]) -> Pass:
 
 
 class _Trouble:
-    """What the last passes could not do."""
+    """What the last passes could not do, and when certificates were last looked at."""
 
     def __init__(self) -> None:
+        self.certified_at = 0
         self.gate: dict[str, str] = {}
         self.certificates = ""
 

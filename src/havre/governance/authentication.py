@@ -43,9 +43,11 @@ def pair(conn: sa.Connection, token: str, consumer_key: str) -> Pair:
 
 
 def check_signature(
-    found: Pair, signed: signatures.Signed, asked: signatures.Asked, *, now: int, is_new: IsNew | None = None
+    found: Pair, signed: signatures.Signed, asked: signatures.Asked, *, now: int, aged: int, is_new: IsNew | None = None
 ) -> Actor:
-    """Who signed the request. A form-encoded body is signed too (RFC 5849 section 3.4.1.3)."""
+    """Who signed the request. A form-encoded body is signed too (RFC 5849 section 3.4.1.3).
+
+    aged: what the time is if the clock has jumped ahead (`kernel.aging`), by which a token ends."""
     row, secret = found.token, found.consumer_secret
     genuine = signatures.verify(
         signed,
@@ -55,7 +57,7 @@ def check_signature(
         url=asked.url,
         form=asked.form,
     )
-    if row is None or secret is None or not genuine or signed.consumer_key != row.consumer or row.expires_at < now:
+    if row is None or secret is None or not genuine or signed.consumer_key != row.consumer or row.expires_at < aged:
         raise refused()
     check_fresh(signed, now=now, is_new=is_new)
     return Actor(UserId(row.person_id), row.name, row.email, row.is_operator, row.token, "oauth", found.grants)
@@ -86,10 +88,10 @@ def consumer_secret(conn: sa.Connection, key: str) -> str | None:
     return found.secret if found is not None else None
 
 
-def authenticate_pair(conn: sa.Connection, token: str, secret: str, *, now: int) -> Actor:
-    """Who holds this token and its secret (git over HTTPS)."""
+def authenticate_pair(conn: sa.Connection, token: str, secret: str, *, aged: int) -> Actor:
+    """Who holds this token and its secret (git over HTTPS). aged: as in `check_signature`."""
     row = tables.token(conn, token)
-    if row is None or not chance.same(row.secret, secret) or row.expires_at < now:
+    if row is None or not chance.same(row.secret, secret) or row.expires_at < aged:
         raise refused()
     grants = _grants(conn, row)
     return Actor(UserId(row.person_id), row.name, row.email, row.is_operator, row.token, "oauth", grants)

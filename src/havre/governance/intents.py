@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from havre.base import names
 from havre.base.errors import ConflictError, InvalidError
 from havre.base.ids import OwnerId, UserId, new_owner_id, new_user_id
+from havre.base.moments import WRITTEN_MS
 from havre.governance import account_tables, accounts, chance, passwords, tables
 from havre.governance.authentication import CLI_CONSUMER
 from havre.governance.model import Actor, Credentials, Person, Role
@@ -43,7 +44,7 @@ def add_person(tx: Tx, given: Credentials, *, is_operator: bool, rng: random.Ran
     tables.insert_owner(tx, id=given.owner_id, name=person["name"], is_personal=True)
     tables.insert_person(tx, **person, password=hashed, is_operator=is_operator, personal_owner_id=given.owner_id)
     tables.put_member(tx, owner_id=given.owner_id, person_id=given.user_id, role=Role.ADMIN)
-    expires_at = tx.now + 10 * TOKEN_LIFE_MS
+    expires_at = max(tx.now, WRITTEN_MS) + 10 * TOKEN_LIFE_MS
     token = {"token": given.token, "secret": given.secret, "consumer": CLI_CONSUMER[0], "expires_at": expires_at}
     tables.insert_token(tx, **token, person_id=given.user_id)
     tx.emit("governance.person.added", owner_id=given.owner_id, subject=given.user_id)

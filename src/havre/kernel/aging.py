@@ -1,12 +1,14 @@
-"""By which moment things are old enough to be deleted.
+"""By which moment things are old enough to be deleted, and a command line's token has ended.
 
 A clock that jumps ahead makes everything look old at once, and what retention deletes does not come back when the clock
-does. So a jump is believed only when it has lasted for a day; until then the moment goes on from where it was. Nothing
-is lost by that: what waits to be deleted is bounded in bytes, too.
+does; nobody could push meanwhile. So a jump is believed only when it has lasted for a day; until then the moment goes
+on from where it was. Nothing is lost by that: what waits to be deleted is bounded in bytes, too, and a token that ended
+while the machine was off is good for a day more; who takes it back need not wait.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -15,13 +17,14 @@ from havre.kernel.clock import Clock
 
 JUMP_MS = 3_600_000  # further than clocks are corrected by
 BELIEVED_S = 86_400.0
+KEPT_EVERY_MS = 60_000
 
 
 class Aging:
     """`now` is the wall clock's as long as that goes on as time does.
 
-    file: where the last moment is kept, since a machine may start with another time than it stopped with. Having been
-    off for long looks the same, and costs a day's wait.
+    file: where a moment of the last minute is kept, since a machine may start with another time than it stopped with.
+    Having been off for long looks the same, and costs a day's wait. On a full disk an older moment stays.
     """
 
     def __init__(self, clock: Clock, file: Path) -> None:
@@ -29,6 +32,7 @@ class Aging:
         self._seen: int | None = None  # at `_looked`
         self._looked = clock.monotonic()
         self._doubted: float | None = None
+        self._kept: int | None = None
 
     def now(self) -> int:
         """ms since the epoch; never ahead of the wall clock."""
@@ -41,7 +45,10 @@ class Aging:
         if self._doubted is not None and looked - self._doubted >= BELIEVED_S:
             self._doubted, is_jump = None, False
         self._seen, self._looked = expected if is_jump else wall, looked
-        self._write(self._seen)
+        if self._kept is None or abs(self._seen - self._kept) >= KEPT_EVERY_MS:
+            with contextlib.suppress(OSError):
+                self._write(self._seen)
+                self._kept = self._seen
         return self._seen
 
     def _read(self, wall: int) -> int:

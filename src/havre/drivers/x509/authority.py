@@ -1,7 +1,9 @@
 """The internal certificate authority: one root, made at the first start, and leaves that it signs.
 
-The root's key never leaves its file (0600). A leaf lives 90 days; it costs less than a millisecond, so leaves are not
-kept in the database.
+The root's key never leaves its file (0600) and stays the same for ever; its certificate is made anew when it has not
+begun or ends soon. Whoever trusts an older one believes what the key signs until that ends: nobody notices. A root says
+that it began long ago, so that one which was made while the clock was ahead is good when the clock is right. A leaf
+lives 90 days; it costs less than a millisecond, so leaves are not kept in the database.
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from havre.base.errors import UnavailableError
+from havre.base.moments import WRITTEN_MS
 from havre.drivers.x509.files import key_file, root_file, write
-from havre.drivers.x509.model import LEAF_DAYS, NEVER
+from havre.drivers.x509.model import LEAF_DAYS, NEVER, Root
 
 DAY_MS = 86_400_000
 ROOT_DAYS = 3650
+ROOT_BEGIN_MS = 0  # whatever the clock of a machine shows, it is later
 LONGEST_DAYS = 800  # a client of Apple's takes no leaf of 825 days and more
 _PEM = serialization.Encoding.PEM
+_NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Havre Local Root")])
 
 
 @dataclass(frozen=True)
@@ -60,36 +65,40 @@ class Authority:
 
 
 def open_authority(folder: Path, *, now: int) -> Authority:
-    """The authority in `folder`, made when there is none. Raises UnavailableError when it cannot be read."""
+    """The authority in `folder`, made when there is none; its root made anew when that is not good at `now`.
+
+    Raises UnavailableError when it cannot be read."""
     crt, key = root_file(folder), key_file(folder)
     if not crt.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = _new_root(now)
-        write(key, _private(made.key), durably=True)
-        write(crt, made.certificate.public_bytes(_PEM).decode(), durably=True, mode=0o644)
-        return made
+        fresh = ec.generate_private_key(ec.SECP256R1())
+        write(key, _private(fresh), durably=True)
+        return _with_root(crt, fresh, _NAME, now=now)
     try:
         private = serialization.load_pem_private_key(key.read_bytes(), None)
         certificate = x509.load_pem_x509_certificate(crt.read_bytes())
     except (OSError, ValueError) as cause:
         raise UnavailableError("the internal certificate authority cannot be read", folder=str(folder)) from cause
     assert isinstance(private, ec.EllipticCurvePrivateKey)
+    life = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not Root("", *(int(each.timestamp()) * 1000 for each in life)).is_good(now):
+        return _with_root(crt, private, certificate.subject, now=now)
     return Authority(certificate, private)
 
 
-def _new_root(now: int) -> Authority:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Havre Local Root")])
+def _with_root(file: Path, key: ec.EllipticCurvePrivateKey, name: x509.Name, *, now: int) -> Authority:
+    """The authority of `key` with a new root, which is written to `file`."""
     made = (
         x509.CertificateBuilder(name, name, key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(_moment(now - DAY_MS))
-        .not_valid_after(_moment(now + ROOT_DAYS * DAY_MS))
+        .not_valid_before(_moment(ROOT_BEGIN_MS))
+        .not_valid_after(_moment(max(now, WRITTEN_MS) + ROOT_DAYS * DAY_MS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
         .add_extension(_usage(signs=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
+    write(file, made.public_bytes(_PEM).decode(), durably=True, mode=0o644)
     return Authority(made, key)
 
 

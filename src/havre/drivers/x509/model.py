@@ -8,6 +8,7 @@ from havre.base.secret import Secret
 
 LEAF_DAYS = 90  # of the internal authority's
 NEVER = 1 << 62  # ms
+ROOT_LEFT_MS = 30 * 86_400_000  # a root with less left is made anew
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,12 @@ class Checked:
 
 @dataclass(frozen=True)
 class Root:
-    """The root of the internal authority, as its file says: its name, and when it ends."""
+    """The root of the internal authority, as its file says: its name, when it begins and ends, in ms."""
 
     name: str
+    not_before: int
     not_after: int
+
+    def is_good(self, now: int) -> bool:
+        """It has begun, and does not end soon."""
+        return self.not_before <= now < self.not_after - ROOT_LEFT_MS

@@ -49,8 +49,15 @@ class Notary:
     def authority(self, folder: Path, *, now: int) -> Authority:
         """The authority in `folder`, made when there is none."""
         if not root_file(folder).exists():
-            self._ask("make", folder=str(folder), now=now)
-        return Authority(self, folder)
+            self.make(folder, now=now)
+        found = Authority(self, folder)
+        with contextlib.suppress(UnavailableError):  # told to whoever needs it
+            found.keep(now=now)
+        return found
+
+    def make(self, folder: Path, *, now: int) -> None:
+        """Have an authority in `folder`, with a root that is good at `now`: of the same key, when there was another."""
+        self._ask("make", folder=str(folder), now=now)
 
     def leaf(
         self, folder: Path, names: Sequence[str], *, now: int, since: int = NEVER, until: int = 0
@@ -123,6 +130,13 @@ class Authority:
         """See `Notary.leaf`."""
         return self.notary.leaf(self.folder, names, now=now, since=since, until=until)
 
+    def keep(self, *, now: int) -> bool:
+        """Have a root that is good at `now`; whether another was made. Raises as `root`."""
+        if self.root().is_good(now):
+            return False
+        self.notary.make(self.folder, now=now)
+        return True
+
     def root(self) -> Root:
         """Of its file, without the notary. Raises UnavailableError when that or the key cannot be read."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -134,7 +148,8 @@ class Authority:
             message = "the internal certificate authority cannot be read"
             raise UnavailableError(message, folder=str(self.folder)) from cause
         common = [value for part in found["subject"] for kind, value in part if kind == "commonName"]
-        return Root(common[0] if common else "", int(ssl.cert_time_to_seconds(found["notAfter"])) * 1000)
+        life = [int(ssl.cert_time_to_seconds(found[each])) * 1000 for each in ("notBefore", "notAfter")]
+        return Root(common[0] if common else "", *life)
 
 
 class _Child:

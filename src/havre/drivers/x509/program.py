@@ -22,7 +22,7 @@ IDLE_S = 15.0
 
 
 def make(*, folder: str, now: int) -> None:
-    """Have an authority in `folder`."""
+    """Have an authority in `folder`, with a root that is good at `now`."""
     authority.open_authority(Path(folder), now=now)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
@@ -15,10 +16,10 @@ import sqlalchemy as sa
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from havre.base.errors import HavreError
+from havre.base.errors import HavreError, UnavailableError
 from havre.base.secret import Secret
 from havre.drivers import acme
-from havre.drivers.x509 import Authority, Checked
+from havre.drivers.x509 import Authority, Checked, Root
 from havre.edge.act import exclusively
 from havre.edge.certificates import act, decide, intents, tables
 from havre.edge.certificates.act import DAY_MS, Places, Wanted
@@ -84,6 +85,9 @@ class Certificates:
 
     async def sync(self) -> Pass:
         """One pass over all hosts: show, hide, tell of ends, forget what nobody has any more."""
+        with contextlib.suppress(UnavailableError):  # the alarm tells it
+            if await anyio.to_thread.run_sync(partial(self.authority.keep, now=self.clock.now())):
+                log.warning("edge.authority.renewed", folder=str(self.authority.folder))
         situation, chosen, changed = await anyio.to_thread.run_sync(partial(self._pass, None))
         await self._tell(situation, chosen)
         await self._forget(situation)
@@ -120,13 +124,11 @@ class Certificates:
     async def alarm(self) -> str:
         """The most urgent trouble in one line; empty when there is none. Raises UnavailableError when the internal
         authority cannot be read."""
-        left = (await anyio.to_thread.run_sync(self.authority.root)).not_after - self.clock.now()
+        now, root = self.clock.now(), await anyio.to_thread.run_sync(self.authority.root)
         situation = await self.store.read(self._read)
-        chosen = decide.choose(situation.sites, situation.certificates, now=self.clock.now())
-        alarms = decide.decide_alarms(situation.certificates, chosen, now=self.clock.now())
-        if alarms:
-            return _line(alarms[0], situation.orders, self.clock.now())
-        return f"the internal certificate authority ends in {left // DAY_MS} days" if left < 90 * DAY_MS else ""
+        chosen = decide.choose(situation.sites, situation.certificates, now=now)
+        alarms = decide.decide_alarms(situation.certificates, chosen, now=now)
+        return _line(alarms[0], situation.orders, now) if alarms else _line_of_root(root, now)
 
     async def states(self, hosts: Collection[str]) -> dict[str, CertificateState]:
         """What each of these hosts shows, and what is being done about another."""
@@ -319,6 +321,15 @@ def _forget(ids: list[str], hosts: list[str], tx: Tx) -> None:
         tables.delete(tx.conn, id)
     for host in hosts:
         tables.drop_order(tx.conn, host)
+
+
+def _line_of_root(root: Root, now: int) -> str:
+    """A root is made anew by itself; whoever installed the one before has to install it."""
+    if now < root.not_before:
+        return "the root of the internal certificate authority has not begun: it is made anew within minutes"
+    days = (root.not_after - now) // DAY_MS
+    told = "a new one is made by itself a month before; give it to whoever installed this one"
+    return f"the root of the internal certificate authority ends in {days} days: {told}" if days < 90 else ""
 
 
 def _line(alarm: Alarm, orders: dict[str, Order], now: int) -> str:
