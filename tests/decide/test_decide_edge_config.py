@@ -42,7 +42,7 @@ def test_a_connection_is_kept_under_a_name_that_changes_with_whom_it_leads_to_an
     """The control plane, an app, its instance for who stays and when that is gone: a connection for each request."""
     proxies = list(handlers(static_config(settings()), "reverse_proxy"))
     kept = [each for each in proxies if "matchers.file.absolute" in each["upstreams"][0]["dial"]]
-    assert len(kept) == 5, "on each port the short way and the long one, which also is where nobody was led to at once"
+    assert len(kept) == 4, "on each port the short way and the long one"
     at_once = [each for each in proxies if "/k/" in each["upstreams"][0]["dial"]]
     assert len(at_once) == 1, "on the port of HTTPS"
     kept += at_once

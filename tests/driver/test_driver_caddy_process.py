@@ -233,13 +233,15 @@ def test_a_program_is_where_it_was_told_to_be_in_the_queue_for_the_processor_and
     tmp_path: Path,
 ) -> None:
     keeper = Keeper(tmp_path)
-    told = (Program("late", ("/bin/sleep", "60"), tmp_path, tmp_path / "out", nice=7),)
+    told = (Program("late", ("/bin/sleep", "60"), tmp_path, tmp_path / "out", nice=7, is_batch=True),)
     try:
         keeper.ensure(told)
         record = until(lambda: keeper.record("late"), what="it runs")
         until(lambda: os.getpriority(os.PRIO_PROCESS, record.identity.pid) == 7, what="it has its place")
+        assert os.sched_getscheduler(record.identity.pid) == os.SCHED_BATCH
         running = keeper.running()
         assert running and os.getpriority(os.PRIO_PROCESS, running.identity.pid) == os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.sched_getscheduler(running.identity.pid) == os.SCHED_OTHER
     finally:
         keeper.stop(grace_s=1)
 

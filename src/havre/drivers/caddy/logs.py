@@ -10,8 +10,9 @@ def logs_of(settings: EdgeSettings) -> Json:
     """Requests and Caddy's own words go to two files that cannot grow past their bound. No header is written down.
 
     `ts` is in seconds since the epoch, with fractions; `logger` ends in the scheme. Rolled files are
-    `access-<time>.log`, not compressed. Caddy prepares what it knows of a request for both logs, whether or not a line
-    is written: so each is told what to leave out.
+    `access-<time>.log`, not compressed. Caddy prepares what it knows of a request for each log that could want a word
+    of its server's, or of a handler's, whether or not one is written. So its own words are those of its other parts, and
+    what went wrong with a request stands in the line of that, in `error`.
     """
     roll = {"roll": True, "roll_size_mb": settings.log_roll_mib, "roll_keep": settings.log_files_kept}
     left_out = ("request>headers", "request>tls", "request>remote_ip", "resp_headers", "user_id")
@@ -24,8 +25,7 @@ def logs_of(settings: EdgeSettings) -> Json:
             },
             "default": {
                 "writer": {"output": "file", "filename": str(settings.caddy_log), **roll},
-                "encoder": _json_without("request"),
-                "exclude": ["http.log.access"],
+                "exclude": ["http"],
             },
         }
     }

@@ -40,7 +40,8 @@ class Door:
 class Program:
     """What is kept: `argv` with `env` and nothing else; its doors are its descriptors 3, 4, … in their order.
 
-    nice: its place in the queue for the processor, -20 (first) to 19, where we may say so.
+    nice: its place in the queue for the processor, -20 (first) to 19, where we may say so. is_batch: when it wakes it
+    lets who runs go on to the end of a turn, and has more to do at a time (SCHED_BATCH, sched(7)).
     """
 
     name: str
@@ -50,18 +51,20 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict)
     doors: tuple[Door, ...] = ()
     nice: int = 0
+    is_batch: bool = False
 
     @property
     def digest(self) -> str:
         """What it is made of; a program that runs with another is another program."""
         doors = [(each.kind, each.host, each.port) for each in self.doors]
         told = [self.argv, sorted(self.env.items()), doors, *([self.nice] if self.nice else [])]
+        told += ["batch"] if self.is_batch else []
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     def told(self) -> dict[str, Any]:
         doors = [{"kind": each.kind, "host": each.host, "port": each.port} for each in self.doors]
         told = {"name": self.name, "argv": self.argv, "env": dict(self.env), "cwd": str(self.cwd), "nice": self.nice}
-        return told | {"output": str(self.output), "doors": doors, "digest": self.digest}
+        return told | {"is_batch": self.is_batch, "output": str(self.output), "doors": doors, "digest": self.digest}
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,11 @@ def read(path):
         return None
 
 
-def come_before_others(nice):
+def queue(nice, is_batch):
     """Take this place in the queue for the processor (setpriority(2)); where the kernel queues by session, this session
     too (sched(7), "The autogroup feature"). Who may not goes on where it is."""
+    if is_batch:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     if not nice:
         return
     try:
@@ -164,7 +166,7 @@ class Program:
 
     def become(self):
         os.setsid()
-        come_before_others(self.told.get("nice", 0))
+        queue(self.told.get("nice", 0), self.told.get("is_batch", False))
         known = read(self.record) or {}
         content = {"identity": identity(os.getpid()), "digest": self.told["digest"]}
         write_durably(self.record, content | {"starts": known.get("starts", 0) + 1})
