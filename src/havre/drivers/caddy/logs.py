@@ -11,8 +11,8 @@ def logs_of(settings: EdgeSettings) -> Json:
 
     `ts` is in seconds since the epoch, with fractions; `logger` ends in the scheme. Rolled files are
     `access-<time>.log`, not compressed. Caddy prepares what it knows of a request for each log that could want a word
-    of its server's, or of a handler's, whether or not one is written. So its own words are those of its other parts, and
-    what went wrong with a request stands in the line of that, in `error`.
+    of its server's, or of a handler's, whether or not one is written. So its own words are those
+    of its other parts; what went wrong with a request stands in its line, in `error`.
     """
     roll = {"roll": True, "roll_size_mb": settings.log_roll_mib, "roll_keep": settings.log_files_kept}
     left_out = ("request>headers", "request>tls", "request>remote_ip", "resp_headers", "user_id")
