@@ -159,9 +159,3 @@ def test_a_request_is_read_from_the_edges_line() -> None:
 )
 def test_what_is_no_request_is_passed_over(content: bytes) -> None:
     assert decide.access_line(content) is None
-
-
-def test_who_reads_requests_rests_the_longer_the_longer_it_took_and_not_when_it_is_far_behind() -> None:
-    assert decide.rest_s(0.01, left_bytes=1000) == pytest.approx(0.03)
-    assert decide.rest_s(5.0, left_bytes=1000) == 0.25
-    assert decide.rest_s(0.01, left_bytes=8 * 1024 * 1024) == 0

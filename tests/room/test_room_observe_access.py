@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from havre import observe
 from havre.kernel.clock import SystemClock
 from havre.observe import AccessQuery, AccessRecord
-from havre.observe.access import PASS_BYTES
 from tests.room.observe_rig import APP, Rig, opened, running
 
 pytestmark = pytest.mark.anyio
@@ -160,19 +159,6 @@ async def test_each_request_is_kept_once_when_the_process_dies(tmp_path: Path, a
         write(rig, entry(2))
         await take(rig)
         assert kept(rig) == ["/0", "/1", "/2"]
-
-
-async def test_a_rush_is_taken_in_pieces_and_whole_at_once_when_somebody_asks(tmp_path: Path) -> None:
-    count = 4000
-    async with opened(tmp_path) as rig:
-        write(rig, "".join(entry(number) for number in range(count)))
-        size = (rig.edge / "access.log").stat().st_size
-        left = await rig.opened.access.pass_once()
-        assert size - PASS_BYTES * 1.1 < left <= size - PASS_BYTES
-        assert 0 < len(kept(rig)) < count / 2
-        rig.opened.access._asked.append(anyio.Event())
-        assert await rig.opened.access.pass_once() == 0
-        assert kept(rig) == [f"/{number}" for number in range(count)]
 
 
 async def test_requests_are_followed_and_read_back(tmp_path: Path) -> None:

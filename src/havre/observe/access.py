@@ -28,27 +28,26 @@ from havre.observe.signals import SignalStore
 
 CURRENT = "access.log"
 _NOTHING = (0, 0)  # no current file: look at the rolled ones each time
-PASS_BYTES = 256 * 1024  # whoever serves meanwhile waits for no longer than that takes
-ASKED_BYTES = 4 * 1024 * 1024  # when somebody waits for what is there
+READ_BYTES = 4 * 1024 * 1024
 WATCHED_S, UNWATCHED_S = 0.1, 1.0  # between two looks; who asks for what is there has the next at once
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What one pass read: requests that have no app yet, where every file then stands, how many bytes are left."""
+    """What one pass read: requests that have no app yet, where every file then stands, whether more is there."""
 
     lines: tuple[AccessLine, ...]
     cursors: tuple[FileCursor, ...]
-    left_bytes: int
+    has_more: bool
 
 
-def read_files(folder: Path, cursors: Sequence[FileCursor], *, limit_bytes: int) -> Read:
+def read_files(folder: Path, cursors: Sequence[FileCursor], *, limit_bytes: int = READ_BYTES) -> Read:
     """Read on in every file, the oldest first, at most about `limit_bytes`. Only whole lines are taken."""
     known = {(each.inode, each.head): each.offset for each in cursors}
     lines: list[AccessLine] = []
     after: list[FileCursor] = []
-    left, more = limit_bytes, 0
+    left = limit_bytes
     for path in _files(folder):
         try:
             with raw.opened(path) as fd:
@@ -58,7 +57,7 @@ def read_files(folder: Path, cursors: Sequence[FileCursor], *, limit_bytes: int)
                 head = hashlib.sha256(os.pread(fd, decide.HEAD_BYTES, 0)).hexdigest()[:32]
                 offset = known.get((inode, head), 0)
                 while left > 0 and offset < size and (chunk := os.pread(fd, raw.CHUNK_BYTES, offset)):
-                    end = chunk.find(b"\n", left) + 1 or chunk.rfind(b"\n") + 1
+                    end = chunk.rfind(b"\n") + 1
                     if end == 0:
                         if len(chunk) < raw.CHUNK_BYTES:
                             break  # an unfinished line
@@ -68,10 +67,9 @@ def read_files(folder: Path, cursors: Sequence[FileCursor], *, limit_bytes: int)
                     offset += end
                     left -= end
                 after.append(FileCursor(inode, head, offset))
-                more += size - offset if left <= 0 else 0
         except FileNotFoundError:
             continue
-    return Read(tuple(lines), tuple(after), left_bytes=more)
+    return Read(tuple(lines), tuple(after), has_more=left <= 0)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -100,29 +98,26 @@ class AccessIngest:
     lines: int = 0
     classes: Counter[str] = field(default_factory=Counter)  # of their statuses, such as `2xx`
     seconds: float = 0.0  # that all of them took
-    left_bytes: int = 0
+    backlog: bool = False
     _cursors: Sequence[FileCursor] | None = None
     _seen: tuple[int, int] = _NOTHING
     _asked: list[anyio.Event] = field(default_factory=list)
     _wake: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self) -> None:
-        self._cursors, self._seen, self.left_bytes = None, _NOTHING, 0
+        self._cursors, self._seen = None, _NOTHING
         while True:
             self._wake = anyio.Event()
-            began_s = self.clock.monotonic()
-            await self.pass_once()
-            pause_s = WATCHED_S if self.bells.readers else UNWATCHED_S
-            if self.left_bytes:
-                pause_s = decide.rest_s(self.clock.monotonic() - began_s, left_bytes=self.left_bytes)
-            if pause_s and not self._asked:
+            self.backlog = await self.pass_once()
+            if not self.backlog and not self._asked:
+                pause_s = WATCHED_S if self.bells.readers else UNWATCHED_S
                 await bells.wait(self._wake, clock=self.clock, seconds=pause_s)
 
-    async def pass_once(self) -> int:
-        """Take what is there, up to a bound; how many bytes more are there."""
+    async def pass_once(self) -> bool:
+        """Take what is there, up to a bound; whether there is more at once."""
         asked, self._asked = self._asked, []
         try:
-            return await self._pass_once(ASKED_BYTES if asked else PASS_BYTES)
+            return await self._pass_once()
         except BaseException:
             self._cursors = None
             raise
@@ -139,21 +134,21 @@ class AccessIngest:
             if not await bells.wait(event, clock=self.clock, seconds=limit_s / 2):
                 return
 
-    async def _pass_once(self, limit_bytes: int) -> int:
+    async def _pass_once(self) -> bool:
         if self._cursors is None:
             self._cursors = await self._in_writer(self.signals.access_cursors)
         seen = _stamp(self.folder / CURRENT)
-        if seen == self._seen and seen != _NOTHING and not self.left_bytes:
-            return 0
-        read = await self._in_writer(partial(read_files, self.folder, self._cursors, limit_bytes=limit_bytes))
+        if seen == self._seen and seen != _NOTHING and not self.backlog:
+            return False
+        read = await self._in_writer(partial(read_files, self.folder, self._cursors))
         if set(read.cursors) != set(self._cursors):
             lines = await self._given(read.lines)
             await self._in_writer(partial(self.signals.keep_access, lines, cursors=read.cursors))
             self._cursors = read.cursors
             self._count(lines)
             self.bells.ring({line.app_id for line in lines})
-        self._seen, self.left_bytes = seen, read.left_bytes
-        return read.left_bytes
+        self._seen = seen
+        return read.has_more
 
     async def _given(self, lines: Sequence[AccessLine]) -> list[AccessLine]:
         """The requests with their apps; those of no app, such as the platform's own, are left out."""

@@ -13,8 +13,6 @@ import pydantic_core
 from havre.observe.model import AccessLine
 
 LINE_BYTES = 64 * 1024  # a longer line continues as the next one
-REST_S = 0.25
-FAR_BEHIND_BYTES = 8 * 1024 * 1024
 HEAD_BYTES = 128  # of a file of the access log; its first line is longer
 
 
@@ -132,12 +130,6 @@ def dropped_message(count: int) -> str:
 def poll_s(quiet_s: float, *, watched: bool) -> float:
     """How long to leave a file alone that has not grown for `quiet_s`."""
     return min(0.2 if watched else 1.0, max(0.1, quiet_s / 8))
-
-
-def rest_s(took_s: float, *, left_bytes: int) -> float:
-    """How long to leave the processor to others after a pass over the requests that took `took_s`, when more are there:
-    so a rush is read in a quarter of the time, spread out. Who is far behind does not rest."""
-    return min(REST_S, 3 * took_s) if left_bytes < FAR_BEHIND_BYTES else 0.0
 
 
 def last_lines(chunk: bytes, *, lines: int) -> list[str]:
