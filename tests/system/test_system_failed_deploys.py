@@ -126,7 +126,7 @@ exit 1
 
 
 @pytest.mark.skipif(not HAS_ROOT, reason="mounts a small disk")
-@pytest.mark.parametrize("kind", FULL)
+@pytest.mark.parametrize("kind", ["bytes", pytest.param("files", marks=pytest.mark.soak)])
 def test_a_full_disk_in_the_middle_of_a_deployment_costs_no_request(havre: Installation, kind: str) -> None:
     """A build that ends when it finds the disk full, and fails then: its version never serves, however slow we are."""
     folder, before = havre.base / "hello", serving(havre)
