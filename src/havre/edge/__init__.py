@@ -184,16 +184,34 @@ async def reconcile_now(
 ) -> None:
     """Bring the routes, ports and certificates of an app to what is wanted before returning: for a caller that is
     about to rely on one. fqdns, ports: what the app may have lost, or got."""
-    hosts = {each.partition("/")[0] for each in fqdns}
-    if hosts:
-        await _certificates(kernel).ensure(hosts)
-    await routes_of(kernel).some(Scope(app_id, frozenset(fqdns), frozenset(ports)))
+    route = partial(routes_of(kernel).some, Scope(app_id, frozenset(fqdns), frozenset(ports)))
+    if hosts := {each.partition("/")[0] for each in fqdns}:
+        await _beside(partial(_certificates(kernel).ensure, hosts), route)
+    else:
+        await route()
     if ports:
         await (await _with_gate(kernel)).ensure()  # the first redirection of all brings the gate
         seen = await _look(kernel)
         for port in ports:
             if port in seen.failed:
                 raise UnavailableError(f"port {port} cannot be listened on: {seen.failed[port]}")
+
+
+async def _beside(*works: Callable[[], Awaitable[object]]) -> None:
+    """Do them beside each other, each to its end; then raise what went wrong first."""
+    failed: list[HavreError] = []
+
+    async def do(work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except HavreError as error:
+            failed.append(error)
+
+    async with anyio.create_task_group() as group:
+        for each in works:
+            group.start_soon(do, each)
+    if failed:
+        raise failed[0]
 
 
 async def _with_gate(kernel: Kernel) -> caddy.Caddy:

@@ -140,10 +140,10 @@ def _read(run: Path, scope: Scope | None, conn: sa.Connection) -> tuple[list[Ser
     if scope is None:
         rows, redirections = tables.served(conn), tables.redirections(conn)
     else:
-        own = tables.served(conn, fqdns=scope.fqdns, app_id=scope.app_id)
+        own = tables.served(conn, app_id=scope.app_id) if scope.app_id else []
         hosts = {each.partition("/")[0] for each in (*scope.fqdns, *(row.fqdn for row in own))}
         rows = tables.served(conn, hosts=hosts)
-        redirections = tables.redirections(conn, app_id=scope.app_id)
+        redirections = tables.redirections(conn, app_id=scope.app_id) if scope.app_id else []
     prefixed = {host for host, slash, _ in (each.fqdn.partition("/") for each in rows) if slash}
     served = [_served(run, each, is_plain=_is_host(each.fqdn) and each.fqdn not in prefixed) for each in rows]
     return served, redirections

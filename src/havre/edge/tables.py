@@ -111,17 +111,16 @@ class ServedRow:
 def served(
     conn: sa.Connection,
     *,
-    fqdns: Collection[str] | None = None,
-    app_id: str = "",
+    app_id: str | None = None,
     hosts: Collection[str] | None = None,
 ) -> list[ServedRow]:
-    """Every vhost as it is to be served; or those of an app and those named; or those of `hosts`."""
+    """Every vhost as it is to be served; or those of an app; or those of `hosts`."""
     forced, sticky = FORCED.c.app_id.is_not(None), STICKY.c.app_id.is_not(None)
     joined = VHOST.outerjoin(FORCED, FORCED.c.app_id == VHOST.c.app_id)
     joined = joined.outerjoin(STICKY, STICKY.c.app_id == VHOST.c.app_id)
     query = sa.select(VHOST.c.fqdn, VHOST.c.app_id, forced, sticky).select_from(joined)
-    if fqdns is not None:
-        query = query.where(sa.or_(VHOST.c.app_id == app_id, VHOST.c.fqdn.in_(list(fqdns))))
+    if app_id is not None:
+        query = query.where(VHOST.c.app_id == app_id)
     if hosts is not None:
         query = query.where(VHOST.c.host.in_(list(hosts)))
     return [ServedRow(row[0], row[1], bool(row[2]), bool(row[3])) for row in conn.execute(query)]

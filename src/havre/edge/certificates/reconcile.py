@@ -88,7 +88,7 @@ class Certificates:
         with contextlib.suppress(UnavailableError):  # the alarm tells it
             if await anyio.to_thread.run_sync(partial(self.authority.keep, now=self.clock.now())):
                 log.warning("edge.authority.renewed", folder=str(self.authority.folder))
-        situation, chosen, changed = await anyio.to_thread.run_sync(partial(self._pass, None))
+        situation, chosen, changed = await anyio.to_thread.run_sync(partial(self._pass, None, self.doubted()))
         await self._tell(situation, chosen)
         await self._forget(situation)
         if self.figures is not None:
@@ -99,7 +99,7 @@ class Certificates:
 
     async def ensure(self, hosts: Collection[str]) -> None:
         """Have these hosts show the right certificate before returning; what is gone is hidden by the next pass."""
-        await anyio.to_thread.run_sync(partial(self._pass, frozenset(hosts)))
+        await anyio.to_thread.run_sync(partial(self._pass, frozenset(hosts), self.doubted()))
 
     async def orders(self) -> Pass:
         """One pass: order what is due, a few at once; each order that fails is tried again later, for ever."""
@@ -167,12 +167,12 @@ class Certificates:
         sites = [*self.read_sites(conn, hosts), *wildcards]
         return Situation(sites, tables.covering(conn, [site.host for site in sites]), {})
 
-    def _pass(self, hosts: Collection[str] | None) -> tuple[Situation, Chosen, int]:
+    def _pass(self, hosts: Collection[str] | None, doubted: int) -> tuple[Situation, Chosen, int]:
         """Read and show, while no other pass does: an older view must not be carried out later."""
         self.places.prepare()
         with exclusively(self.places.shown.parent / "certificates.lock"):
             situation = anyio.from_thread.run(self.store.read, partial(self._read, hosts=hosts))
-            now, doubted = self.clock.now(), anyio.from_thread.run_sync(self.doubted)
+            now = self.clock.now()
             chosen = decide.choose(situation.sites, situation.certificates, now=now, doubted=doubted)
             changed = self._show(self._wanted(chosen), hides=hosts is None, now=now, doubted=doubted)
         return situation, chosen, changed
