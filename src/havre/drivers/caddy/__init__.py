@@ -8,6 +8,7 @@ process that is not it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -97,6 +98,7 @@ class Caddy:
         if self._config_hash() != wanted:
             await self._load(config, _admin_socket(found, last, self.settings))
         self._remember(_Loaded(found, wanted, str(self.settings.admin_socket)))
+        await self._tidy()
         return True
 
     def running(self) -> Identity | None:
@@ -205,6 +207,12 @@ class Caddy:
         if answer.status_code != 200:
             raise InvalidError("Caddy refused its configuration", program="caddy", output=answer.text[-500:])
         process.write_whole(self._config, config)
+
+    async def _tidy(self) -> None:
+        """Have what reading the configuration has left behind taken away now: a Caddy at rest does that much later."""
+        with contextlib.suppress(UnavailableError):
+            async with _admin(self.settings.admin_socket) as client:
+                await _ask(client, "GET", "/debug/pprof/heap?gc=1")  # net/http/pprof
 
     def _environment(self) -> dict[str, str]:
         """Nothing of the host's: proxies, telemetry and certificate settings would change what Caddy does."""
