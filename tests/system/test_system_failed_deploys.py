@@ -29,7 +29,11 @@ BROKEN = {
 }
 
 
-MARKS = {"nobody listens": pytest.mark.soak, "too little memory": NEEDS_LIMITS}
+MARKS = {
+    "nobody listens": pytest.mark.soak,
+    "a health check that fails": pytest.mark.soak,
+    "too little memory": NEEDS_LIMITS,
+}
 HAS_ROOT = os.getuid() == 0
 DISK = "size=300m,nr_inodes=8000"
 RESERVE = {"reserve_bytes": 1024 * 1024, "reserve_files": 100}

@@ -145,7 +145,7 @@ def running(havre: Installation) -> list[Path]:
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(1, marks=pytest.mark.timeout(600)),
+        pytest.param(1, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
         pytest.param(20, marks=[pytest.mark.soak, pytest.mark.timeout(2400)]),
     ],
 )
