@@ -137,7 +137,7 @@ def test_an_app_out_of_memory_is_told_which_flavor_to_take(havre: Installation, 
     ask(havre, "/oom")
     until(lambda: answer(havre)["instance"] != before, what="another instance answers")
     said = "out of memory: the app needs more than flavor pico has; take flavor nano (clever scale --flavor nano)"
-    assert events(havre, "apps.instance.replaced")[-1]["why"] == said
+    assert [each["why"] for each in told_of(havre, before)] == [said]
     until(lambda: said in lines(havre, folder), what="the owner's log says so")
 
 
@@ -152,7 +152,8 @@ def test_an_app_that_hangs_is_replaced_and_no_request_is_lost_but_those_it_had(
     until(lambda: "about to hang" in log.read_text(), what="it hangs")
     assert until(lambda: answer_or_none(havre), what="another instance answers", limit_s=60)["instance"] != before
     stuck.join(timeout=60)
-    assert events(havre, "apps.instance.replaced")[-1]["why"] == "GET / got no answer within 2 s, 2 times in a row"
+    (told,) = told_of(havre, before)
+    assert told["why"] == "GET / got no answer within 2 s, 2 times in a row"
     until(lambda: not (havre.data / "units" / before).exists(), what="the hung one is gone")
 
 
@@ -181,7 +182,8 @@ def test_a_killed_monitor_takes_its_instance_along_and_another_comes(havre: Inst
         count = load.answered
         until(lambda: load.answered > count + 20, what="it is asked again")
     assert len(load.lost) <= 3, "each visitor lost the one answer that was being made, and waited from then on"
-    assert events(havre, "apps.instance.replaced")[-1]["why"] == "it was gone with its monitor or with the machine"
+    (told,) = told_of(havre, before)
+    assert told["why"] == "it was gone with its monitor or with the machine"
 
 
 # scaling

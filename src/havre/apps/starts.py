@@ -100,19 +100,20 @@ class Starts:
         kernel, old = self._kernel, step.instance
         unit = await kernel.units.get(UnitId(old.id))
         found = await self._successor(old)
-        if found is None:
-            return
+        if found is None or (unit is not None and unit.exit is None and not step.hung):
+            return  # somebody saw it before it was there
         if step.hung:
             await kernel.units.quiesce(UnitId(old.id))
             await edge.reconcile_now(kernel, old.app_id)
         why, cause = self._why(step, unit)
         last = observe.tail(logbook.file_of(kernel.paths, old.deployment_id, old.id), lines=LAST_LINES)
-        if not await kernel.store.write(lambda tx: self._swap(tx, step, found, why=why, cause=cause, last=last)):
-            return
         id = found.instance.id
-        log.warning("apps.instance.replaced", app=found.app.id, instance=old.id, by=id, why=why)
-        self._booting.add(id)
+        self._booting.add(id)  # before its row is there: who sees the row and no unit yet takes it for lost
         try:
+            if not await kernel.store.write(lambda tx: self._swap(tx, step, found, why=why, cause=cause, last=last)):
+                self._booting.discard(id)
+                return
+            log.warning("apps.instance.replaced", app=found.app.id, instance=old.id, by=id, why=why)
             said = f"[havre] {pretty_name(id)} takes the place of {pretty_name(old.id)}: {why}"
             logbook.append(logbook.file_of(kernel.paths, old.deployment_id, id), said)
             if step.hung:
