@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres_rig import PostgresRig
+
+settings.register_profile("havre", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("havre")  # how long an example takes says how busy the machine is
 
 LONG_FIRST = (  # what keeps a processor busy beside what waits
     "cli_coverage",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from havre.base.errors import InvalidError
@@ -101,6 +101,7 @@ def test_what_is_no_policy_is_refused(name: str, text: str, match: str) -> None:
         max_size=20,
     )
 )
+@example(["from", ";", "accept", "to"])
 def test_no_policy_crashes_the_reader(words: list[str]) -> None:
     for name in ("import", "mp-export"):
         try:

@@ -192,3 +192,26 @@ async def test_requests_keep_to_a_quarter_of_the_quota(tmp_path: Path) -> None:
         paths = kept(rig)
         assert 50 < len(paths) < 110
         assert paths[-1] == "/499"
+
+
+async def test_many_requests_are_taken_in_pieces_until_somebody_waits_for_them(tmp_path: Path) -> None:
+    async with opened(tmp_path) as rig:
+        rig.hosts["a.test"] = APP
+        access, rests = rig.opened.access, []
+        access.rest = lambda: rests.append(len(kept(rig)))
+        write(rig, "".join(entry(number) for number in range(1000)))
+        await take(rig)
+        assert len(rests) > 10 and set(rests) == {0}, "all or none of them is there, whoever looks between two pieces"
+        assert kept(rig) == [f"/{number}" for number in range(1000)]
+        rests.clear()
+        write(rig, entry(1000))
+        await take(rig)
+        assert rests == [], "nobody rests after the last piece"
+        async with anyio.create_task_group() as group:
+            group.start_soon(access.run)
+            await anyio.sleep(0.1)
+            rests.clear()
+            write(rig, "".join(entry(number) for number in range(1001, 2000)))
+            await access.catch_up(limit_s=20)
+            group.cancel_scope.cancel()
+        assert rests == [] and len(kept(rig)) == 2000

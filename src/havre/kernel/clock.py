@@ -35,3 +35,9 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)  # noqa: TID251 - the one place that waits on the real clock
+
+
+def rest(seconds: float) -> None:
+    """Leave the processor to others for that long. Only in a thread that has nothing else to do, and never in order to
+    wait for something: whoever waits has a Clock."""
+    time.sleep(seconds)

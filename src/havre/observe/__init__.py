@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 
 from havre.base.errors import UnavailableError
+from havre.kernel.clock import rest
 from havre.kernel.kernel import Kernel
 from havre.kernel.reconcile import Reconciler
 from havre.kernel.rooms import Health, Loop, Room
@@ -91,6 +92,7 @@ class _Opened:
     running: Running
 
 
+REST_S = 0.003  # between a millisecond of reading requests and the next
 _opened: dict[Path, _Opened] = {}  # by data directory: an installation has one room of logs
 
 
@@ -222,6 +224,7 @@ def _open(kernel: Kernel, resolve_host: ResolveHost) -> _Opened:
         clock=clock,
         resolve_host=resolve_host,
         writer=writer,
+        rest=partial(rest, REST_S),
     )
     lines = Shelf(ingest.bells, partial(ingest.catch_up, limit_s=reading.CATCH_UP_S))
     requests = Shelf(access.bells, lambda _: access.catch_up(limit_s=reading.CATCH_UP_S))

@@ -24,30 +24,37 @@ from havre.kernel.store import Store
 from havre.observe import bells, decide, raw
 from havre.observe.bells import Bells
 from havre.observe.model import AccessLine, FileCursor, ResolveHost
+from havre.observe.pace import HURRIED, Pace
 from havre.observe.signals import SignalStore
 
 CURRENT = "access.log"
 _NOTHING = (0, 0)  # no current file: look at the rolled ones each time
 READ_BYTES = 4 * 1024 * 1024
+BEHIND_BYTES = 8 * 1024 * 1024  # with more than that to read, nobody rests
+LINES = 100  # about a millisecond of reading them
 WATCHED_S, UNWATCHED_S = 0.1, 1.0  # between two looks; who asks for what is there has the next at once
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What one pass read: requests that have no app yet, where every file then stands, whether more is there."""
+    """What one pass read: requests that have no app yet, where every file then stands, whether more is there at once,
+    and how much."""
 
     lines: tuple[AccessLine, ...]
     cursors: tuple[FileCursor, ...]
     has_more: bool
+    behind_bytes: int = 0
 
 
-def read_files(folder: Path, cursors: Sequence[FileCursor], *, limit_bytes: int = READ_BYTES) -> Read:
+def read_files(
+    folder: Path, cursors: Sequence[FileCursor], *, limit_bytes: int = READ_BYTES, pace: Pace = HURRIED
+) -> Read:
     """Read on in every file, the oldest first, at most about `limit_bytes`. Only whole lines are taken."""
     known = {(each.inode, each.head): each.offset for each in cursors}
     lines: list[AccessLine] = []
     after: list[FileCursor] = []
-    left = limit_bytes
+    left, behind = limit_bytes, 0
     for path in _files(folder):
         try:
             with raw.opened(path) as fd:
@@ -62,14 +69,16 @@ def read_files(folder: Path, cursors: Sequence[FileCursor], *, limit_bytes: int 
                         if len(chunk) < raw.CHUNK_BYTES:
                             break  # an unfinished line
                         end = len(chunk)  # no request is that long
-                    found = map(decide.access_line, chunk[:end].splitlines())
-                    lines.extend(line for line in found if line is not None)
+                    for piece in pace.pieces(chunk[:end].splitlines(), size=LINES):
+                        found = map(decide.access_line, piece)
+                        lines.extend(line for line in found if line is not None)
                     offset += end
                     left -= end
                 after.append(FileCursor(inode, head, offset))
+                behind += size - offset
         except FileNotFoundError:
             continue
-    return Read(tuple(lines), tuple(after), has_more=left <= 0)
+    return Read(tuple(lines), tuple(after), has_more=left <= 0, behind_bytes=behind)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -95,10 +104,12 @@ class AccessIngest:
     clock: Clock
     resolve_host: ResolveHost
     writer: anyio.CapacityLimiter
+    rest: Callable[[], None] | None = None  # between pieces of work, while nobody waits for it and not much is left
     lines: int = 0
     classes: Counter[str] = field(default_factory=Counter)  # of their statuses, such as `2xx`
     seconds: float = 0.0  # that all of them took
     backlog: bool = False
+    behind_bytes: int = 0
     _cursors: Sequence[FileCursor] | None = None
     _seen: tuple[int, int] = _NOTHING
     _asked: list[anyio.Event] = field(default_factory=list)
@@ -117,7 +128,8 @@ class AccessIngest:
         """Take what is there, up to a bound; whether there is more at once."""
         asked, self._asked = self._asked, []
         try:
-            return await self._pass_once()
+            is_hurried = bool(asked) or self.rest is None or self.behind_bytes > BEHIND_BYTES
+            return await self._pass_once(HURRIED if is_hurried else Pace(self._rest))
         except BaseException:
             self._cursors = None
             raise
@@ -134,23 +146,23 @@ class AccessIngest:
             if not await bells.wait(event, clock=self.clock, seconds=limit_s / 2):
                 return
 
-    async def _pass_once(self) -> bool:
+    async def _pass_once(self, pace: Pace) -> bool:
         if self._cursors is None:
             self._cursors = await self._in_writer(self.signals.access_cursors)
         seen = _stamp(self.folder / CURRENT)
         if seen == self._seen and seen != _NOTHING and not self.backlog:
             return False
-        read = await self._in_writer(partial(read_files, self.folder, self._cursors))
+        read = await self._in_writer(partial(read_files, self.folder, self._cursors, pace=pace))
         if set(read.cursors) != set(self._cursors):
-            lines = await self._given(read.lines)
-            await self._in_writer(partial(self.signals.keep_access, lines, cursors=read.cursors))
+            lines = await self._given(read.lines, pace)
+            await self._in_writer(partial(self.signals.keep_access, lines, cursors=read.cursors, pace=pace))
             self._cursors = read.cursors
             self._count(lines)
             self.bells.ring({line.app_id for line in lines})
-        self._seen = seen
+        self._seen, self.behind_bytes = seen, read.behind_bytes
         return read.has_more
 
-    async def _given(self, lines: Sequence[AccessLine]) -> list[AccessLine]:
+    async def _given(self, lines: Sequence[AccessLine], pace: Pace) -> list[AccessLine]:
         """The requests with their apps; those of no app, such as the platform's own, are left out."""
         asked = {_key(line): line for line in lines}
         if not asked:
@@ -160,8 +172,16 @@ class AccessIngest:
             return {key: self.resolve_host(conn, line.host, line.path) for key, line in asked.items()}
 
         apps = await self.store.read(resolve)
-        given = ((line, apps[_key(line)]) for line in lines)
-        return [line.of_app(app_id) for line, app_id in given if app_id is not None]
+
+        def give() -> list[AccessLine]:
+            given = ((line, apps[_key(line)]) for piece in pace.pieces(lines, size=10 * LINES) for line in piece)
+            return [line.of_app(app_id) for line, app_id in given if app_id is not None]
+
+        return await self._in_writer(give)
+
+    def _rest(self) -> None:
+        if self.rest is not None and not self._asked:
+            self.rest()
 
     def _count(self, lines: Sequence[AccessLine]) -> None:
         self.lines += len(lines)

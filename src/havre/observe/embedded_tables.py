@@ -77,8 +77,10 @@ def open_engine(path: Path) -> sa.Engine:
     def on_connect(raw: Any, _record: object) -> None:
         raw.isolation_level = None  # the driver's own BEGIN comes too late for a snapshot
         cursor = raw.cursor()
-        settings = ("auto_vacuum=incremental", "journal_mode=wal", "synchronous=normal", "busy_timeout=10000")
-        for pragma in (*settings, "journal_size_limit=16777216", "cache_size=-4096"):
+        settings = ["synchronous=normal", "busy_timeout=10000", "journal_size_limit=16777216", "cache_size=-4096"]
+        if cursor.execute("pragma journal_mode").fetchone() != ("wal",):  # to say it again would wait for a writer
+            settings[:0] = ["auto_vacuum=incremental", "journal_mode=wal"]
+        for pragma in settings:
             cursor.execute(f"pragma {pragma}").fetchall()
         cursor.close()
 

@@ -22,6 +22,7 @@ from havre.observe.model import (
     StoreFigures,
     Taken,
 )
+from havre.observe.pace import HURRIED, Pace
 
 R = TypeVar("R")
 
@@ -60,8 +61,8 @@ class SignalStore(Protocol):
 
     def access_cursors(self) -> Sequence[FileCursor]: ...
 
-    def keep_access(self, lines: Sequence[AccessLine], *, cursors: Sequence[FileCursor]) -> None:
-        """Keep requests; `cursors` replaces all that is known of the access log's files."""
+    def keep_access(self, lines: Sequence[AccessLine], *, cursors: Sequence[FileCursor], pace: Pace = HURRIED) -> None:
+        """Keep requests, at that pace; `cursors` replaces all that is known of the access log's files."""
         ...
 
     def accesses(self, query: AccessQuery, *, after: int, page: int) -> Page[AccessRecord]: ...

@@ -187,7 +187,7 @@ def _factor(
         raise InvalidError(f"{direction}: nothing stands behind `{filter_word}`")
     for peering in _split(tokens[:at], tokens[0]):
         name, actions = _actions(peering)
-        if not name:
+        if not _joined(name):
             raise InvalidError(f"{direction}: nobody stands behind `{tokens[0]}`")
         match = re.fullmatch(r"[Aa][Ss](\d{1,10})", name[0])
         asn = int(match[1]) if match and int(match[1]) < 2**32 else 0
