@@ -200,12 +200,11 @@ NATIVE = (
 ROWS = (*WEB, *JVM, *NATIVE)
 
 
-# one of each kind that goes through the command line in every run (tests/system/test_system_kinds.py)
+# what goes through the command line in every run (tests/system/test_system_kinds.py), beside the Node apps and the
+# static sites of the other trials there
 QUICK = (
-    "node-hello",
     "bun-hono",
     "python-hello gunicorn",
-    "static-site",
     "php-slim fpm",
     "ruby-sinatra",
     "jar-hello 17",

@@ -306,6 +306,7 @@ def test_no_page_is_english_where_french_is_chosen(before: Desk, walk: Walk) -> 
     assert not alike, "\n".join(f"{text}: {sorted(routes)[0]}" for text, routes in sorted(alike.items()))
 
 
+@pytest.mark.soak  # of one page it is tried in every run (test_system_console.py)
 def test_every_page_says_that_the_platform_is_killed_and_comes_back_by_itself(before: Desk, walk: Walk) -> None:
     """All of them open at once, each in a tab of its own; one kill for all. None weighs more than it may."""
     context = walk.tab.page.context

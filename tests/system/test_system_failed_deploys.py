@@ -73,7 +73,7 @@ def test_a_deployment_that_fails_leaves_the_old_version_serving_every_request(ha
     before = serving(havre)
     write_files(folder, NODE_APP | files)
     sha = commit(folder, kind)
-    with Load(havre, HOST).running() as load:
+    with Load(havre, HOST, clients=2).running() as load:
         havre.clever("deploy", "--quiet", "--exit-on", "deploy-start", cwd=folder, check=False)
         row = until(lambda: over(havre, folder, sha), what="the deployment has ended", limit_s=120)
         asked = load.answered
@@ -136,7 +136,7 @@ def test_a_full_disk_in_the_middle_of_a_deployment_costs_no_request(havre: Insta
     folder, before = havre.base / "hello", serving(havre)
     havre.clever("env", "set", "CC_PRE_BUILD_HOOK", "sh hook.sh", cwd=folder)
     write_files(folder, NODE_APP | {"hook.sh": TO_THE_END})
-    with Load(havre, HOST).running() as load:
+    with Load(havre, HOST, clients=2).running() as load:
         sha = commit(folder, "into a full disk")
         havre.clever("deploy", "--quiet", "--exit-on", "deploy-start", cwd=folder)
         until(lambda: any("full-0" in files for _, _, files in os.walk(havre.data)), what="it is being built")
