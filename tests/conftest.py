@@ -35,6 +35,7 @@ LONG_FIRST = (  # what keeps a processor busy beside what waits
     "submodules",
     "network_tutorial",
     "neighbours",
+    "clock",
     "clients",
 )
 
