@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from havre import observe
 from havre.kernel.clock import SystemClock
-from havre.observe import AccessQuery, AccessRecord
+from havre.observe import AccessQuery, AccessRecord, access
 from tests.room.observe_rig import APP, Rig, opened, running
 
 pytestmark = pytest.mark.anyio
@@ -197,8 +197,8 @@ async def test_requests_keep_to_a_quarter_of_the_quota(tmp_path: Path) -> None:
 async def test_many_requests_are_taken_in_pieces_until_somebody_waits_for_them(tmp_path: Path) -> None:
     async with opened(tmp_path) as rig:
         rig.hosts["a.test"] = APP
-        access, rests = rig.opened.access, []
-        access.rest = lambda: rests.append(len(kept(rig)))
+        taking, rests = rig.opened.access, []
+        taking.rest = lambda: rests.append(len(kept(rig)))
         write(rig, "".join(entry(number) for number in range(1000)))
         await take(rig)
         assert len(rests) > 10 and set(rests) == {0}, "all or none of them is there, whoever looks between two pieces"
@@ -208,10 +208,24 @@ async def test_many_requests_are_taken_in_pieces_until_somebody_waits_for_them(t
         await take(rig)
         assert rests == [], "nobody rests after the last piece"
         async with anyio.create_task_group() as group:
-            group.start_soon(access.run)
-            await anyio.sleep(0.1)
+            group.start_soon(taking.run)
+            await taking.catch_up(limit_s=20)  # from now on it looks when it is asked
             rests.clear()
             write(rig, "".join(entry(number) for number in range(1001, 2000)))
-            await access.catch_up(limit_s=20)
+            await taking.catch_up(limit_s=20)
             group.cancel_scope.cancel()
         assert rests == [] and len(kept(rig)) == 2000
+
+
+async def test_who_is_far_behind_takes_requests_without_a_rest(tmp_path: Path) -> None:
+    async with opened(tmp_path) as rig:
+        taking, rests = rig.opened.access, []
+        taking.rest = lambda: rests.append(1)
+        write(rig, "".join(entry(number) for number in range(6000)))
+        read = access.read_files(rig.edge, (), limit_bytes=1)
+        left = (rig.edge / "access.log").stat().st_size - read.cursors[0].offset
+        assert read.has_more and read.behind_bytes == left > 0
+        taking.behind_bytes = access.BEHIND_BYTES + 1  # as such a look has found
+        await take(rig)
+        assert rests == [] and len(kept(rig)) == 6000
+        assert taking.behind_bytes == 0, "and the next pass rests again"

@@ -206,7 +206,7 @@ GO = """path => {
 }"""
 
 
-@pytest.mark.parametrize("themes", [("light",), pytest.param(("light", "dark"), marks=pytest.mark.soak)], ids=len)
+@pytest.mark.parametrize("themes", [("light",), pytest.param(("light", "dark"), marks=pytest.mark.soak)], ids="+".join)
 def test_every_page_is_fit_for_everybody_narrow_and_wide(before: Desk, shop: str, themes: tuple[str, ...]) -> None:
     """axe finds nothing; at 320 pixels nothing runs out of the page; no rule is broken; nobody else is asked."""
     tab = before.operator()

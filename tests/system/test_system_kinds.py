@@ -1,4 +1,5 @@
-"""Every kind of app goes through `clever create -t TYPE` and `clever deploy`: a quick one of each, the rest in soak."""
+"""Every kind of app goes through `clever create -t TYPE` and `clever deploy`: a quick one of each here, of node and static
+in the other trials of this folder, the rest in soak."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Read:
     lines: tuple[AccessLine, ...]
     cursors: tuple[FileCursor, ...]
     has_more: bool
-    behind_bytes: int = 0
+    behind_bytes: int
 
 
 def read_files(
@@ -104,7 +104,7 @@ class AccessIngest:
     clock: Clock
     resolve_host: ResolveHost
     writer: anyio.CapacityLimiter
-    rest: Callable[[], None] | None = None  # between pieces of work, while nobody waits for it and not much is left
+    rest: Callable[[], None]  # between pieces of work, while nobody waits for it and not much is left
     lines: int = 0
     classes: Counter[str] = field(default_factory=Counter)  # of their statuses, such as `2xx`
     seconds: float = 0.0  # that all of them took
@@ -128,7 +128,7 @@ class AccessIngest:
         """Take what is there, up to a bound; whether there is more at once."""
         asked, self._asked = self._asked, []
         try:
-            is_hurried = bool(asked) or self.rest is None or self.behind_bytes > BEHIND_BYTES
+            is_hurried = bool(asked) or self.behind_bytes > BEHIND_BYTES
             return await self._pass_once(HURRIED if is_hurried else Pace(self._rest))
         except BaseException:
             self._cursors = None
@@ -180,7 +180,7 @@ class AccessIngest:
         return await self._in_writer(give)
 
     def _rest(self) -> None:
-        if self.rest is not None and not self._asked:
+        if not self._asked:
             self.rest()
 
     def _count(self, lines: Sequence[AccessLine]) -> None:
