@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,49 +111,3 @@ def test_event_ids_are_read_back_and_keep_the_order(left: int, right: int) -> No
 def test_what_is_no_event_id_is_invalid(id: str) -> None:
     with pytest.raises(InvalidError):
         seq_of(id)
-
-
-def test_a_request_is_read_from_the_edges_line() -> None:
-    entry = {
-        "ts": 1700000000.1239,
-        "request": {
-            "remote_ip": "10.0.0.1",
-            "client_ip": "192.0.2.7",
-            "remote_port": "4711",
-            "proto": "HTTP/2.0",
-            "method": "GET",
-            "host": "Shop.test:8443",
-            "uri": "/a?b=c",
-        },
-        "logger": "http.log.access.https",
-        "bytes_read": 3,
-        "size": 12,
-        "duration": 0.0125,
-        "status": 200,
-        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-    }
-    line = decide.access_line(json.dumps(entry).encode())
-    assert line is not None
-    assert (line.at, line.host, line.method, line.path, line.scheme) == (
-        1700000000123,
-        "shop.test",
-        "GET",
-        "/a?b=c",
-        "https",
-    )
-    assert (line.status, line.bytes_in, line.bytes_out, line.duration_ms) == (200, 3, 12, 12.5)
-    assert (line.source_ip, line.source_port) == ("192.0.2.7", 4711)
-    assert line.request_id == "0af7651916cd43dd8448eb211c80319c"
-    assert line.route == "/shop.test.sock", "the whole host, where no other stands"
-    given = line.of_app("app_1")
-    assert (given.app_id, given._replace(app_id="")) == ("app_1", line)
-
-
-@given(
-    st.one_of(
-        st.binary(max_size=60),
-        st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda x: json.dumps(x).encode()),
-    )
-)
-def test_what_is_no_request_is_passed_over(content: bytes) -> None:
-    assert decide.access_line(content) is None

@@ -218,6 +218,8 @@ def test_a_trace_goes_on_or_begins_and_stands_in_the_access_log(rig: CaddyRig) -
     assert isinstance(line["ts"], float) and "error" not in line
     assert line["request"]["client_ip"] == "127.0.0.1" and line["duration"] > 0 and line["upstream_ms"] > 0
     assert "c2VjcmV0" not in text[0] and "headers" not in text[0]
+    told = [text[0].index(each) for each in ('{"ts":', '"host":"', '"duration":', '"status":', '"route":"')]
+    assert told == sorted(told) and told[0] == 0, "in the order in which they are looked for"
     assert not _lines_with(rig, '"host":"localhost'), "the control plane keeps its own log"
     rig.ask("shop.havre.test", "/traced")
     assert len(upstream.seen[-1][1]["traceparent"].split("-")[1]) == 32

@@ -12,6 +12,7 @@ import pytest
 from havre import observe
 from havre.kernel import doctor, machine
 from havre.kernel.operations import Operation, Run, Step
+from havre.observe import entries
 from havre.observe.model import AccessLine
 from tests.room.api_rig import ApiRig, api_rig
 
@@ -86,10 +87,10 @@ async def test_who_looks_at_an_app_is_told_its_figures_and_then_what_changes(rig
     app = await rig.create_app(rig.operator, owner)
     path = f"/v4/stats/organisations/{owner}/resources/{app}"
     line = AccessLine(
-        app_id=app, at=rig.clock.now(), host="x.test", method="GET", path="/", scheme="https", protocol="HTTP/2.0",
+        app_id="", at=rig.clock.now(), host="x.test", method="GET", path="/", scheme="https", protocol="HTTP/2.0",
         status=404, duration_ms=1, bytes_in=1, bytes_out=1, source_ip="192.0.2.1", source_port=1,
     )  # fmt: skip
-    observe._room(rig.kernel).signals.keep_access([line], cursors=[])
+    observe._room(rig.kernel).signals.keep_access([(app, entries.kept(line))], cursors=[])
     answer = await rig.operator.call("GET", path + "/live?interval=PT1H&span=PT30M&limit=2")
     first, second = answer.text.strip().split("\n\n")
     assert first.startswith("event: REQUESTS\n") and second.startswith("event: HEARTBEAT\n")

@@ -9,6 +9,7 @@ import pytest
 
 from havre import observe
 from havre.kernel.clock import SystemClock
+from havre.observe import entries
 from havre.observe.model import AccessLine
 from tests.room.observe_rig import APP, HandClock, Rig, opened
 
@@ -16,15 +17,15 @@ pytestmark = pytest.mark.anyio
 HOUR_MS = 3_600_000
 AT = 1_700_000_000_000 // HOUR_MS * HOUR_MS
 LINE = AccessLine(
-    app_id=APP, at=AT, host="shop.test", method="GET", path="/", scheme="https", protocol="HTTP/2.0", status=200, duration_ms=1, bytes_in=1,
+    app_id="", at=AT, host="shop.test", method="GET", path="/", scheme="https", protocol="HTTP/2.0", status=200, duration_ms=1, bytes_in=1,
     bytes_out=1, source_ip="192.0.2.1", source_port=1, request_id="r",
 )  # fmt: skip
 
 
 async def asked(rig: Rig, *statuses: int, app_id: str = APP, at: int = AT) -> None:
     """Requests that the app was asked, taken in as the room does it."""
-    lines = [LINE._replace(status=status, app_id=app_id, at=at) for status in statuses]
-    rig.opened.signals.keep_access(lines, cursors=[])
+    given = [(app_id, entries.kept(LINE._replace(status=status, at=at))) for status in statuses]
+    rig.opened.signals.keep_access(given, cursors=[])
     rig.opened.access.bells.ring({app_id})
 
 

@@ -6,11 +6,6 @@ Nothing of a file is lost or taken twice here: what `cut` does not consume is re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import pydantic_core
-
-from havre.observe.model import AccessLine
 
 LINE_BYTES = 64 * 1024  # a longer line continues as the next one
 HEAD_BYTES = 128  # of a file of the access log; its first line is longer
@@ -137,41 +132,3 @@ def last_lines(chunk: bytes, *, lines: int) -> list[str]:
     chunk = chunk.lstrip(b"\0")
     parts = chunk.removesuffix(b"\n").split(b"\n") if chunk else []
     return [_text(part) for part in parts[-lines:]]
-
-
-def access_line(raw: bytes) -> AccessLine | None:
-    """One line of the edge's JSON access log, not yet given to an app; None when it is no request.
-
-    The logger's name ends in the scheme. Where no `route` stands, the whole host is one.
-    """
-    try:
-        entry = pydantic_core.from_json(raw)
-        request: dict[str, Any] = entry["request"]
-        host = str(request["host"]).rsplit(":", 1)[0].lower().rstrip(".")
-        return AccessLine(
-            app_id="",
-            at=int(float(entry["ts"]) * 1000),
-            host=host,
-            method=str(request["method"])[:40],
-            path=str(request["uri"])[:8192],
-            scheme="https" if str(entry.get("logger")).endswith(".https") or request.get("tls") else "http",
-            protocol=str(request.get("proto", ""))[:20],
-            status=int(entry["status"]),
-            duration_ms=float(entry.get("duration", 0)) * 1000,
-            bytes_in=int(entry.get("bytes_read", 0)),
-            bytes_out=int(entry.get("size", 0)),
-            source_ip=str(request.get("client_ip") or request.get("remote_ip", "")),
-            source_port=int(request.get("remote_port") or 0),
-            request_id=_request_id(entry),
-            route=str(entry.get("route") or f"/{host}.sock"),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        return None
-
-
-def _request_id(entry: dict[str, Any]) -> str:
-    """The trace's id, which the app was told, too: of `traceparent` (W3C Trace Context, section 3.2), or the `uuid`
-    that the edge began one with."""
-    traced = str(entry.get("traceparent", "")).split("-")
-    begun = str(entry.get("uuid", "")).replace("-", "")
-    return str(entry.get("traceID") or (traced[1] if len(traced) > 3 else begun))[:80]

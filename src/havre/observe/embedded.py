@@ -14,28 +14,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pydantic_core
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from havre.base.errors import UnavailableError
+from havre.observe import entries
 from havre.observe.embedded_tables import (
     ACCESS_FILE,
     ACCESS_LINE,
     APP,
     LOG_LINE,
-    METADATA,
     ORIGIN,
+    STATUS,
+    create,
     open_engine,
 )
 from havre.observe.model import (
-    AccessLine,
     AccessQuery,
     AccessRecord,
     Cursor,
     FileCursor,
     LogQuery,
     LogRecord,
+    OfApp,
     StoreFigures,
     Taken,
 )
@@ -44,9 +45,8 @@ from havre.observe.signals import Page
 
 ROW_BYTES = 80  # what a row weighs beside its text, index included
 ACCESS_SHARE = 4
-OF_A_REQUEST = AccessLine._fields[2:]  # all but `app_id` and `at`
-PUT_REQUEST = f"insert into {ACCESS_LINE.name} (app, at, size, request) values (?, ?, ?, ?)"
-ROWS = 150  # of requests, written together: about a millisecond
+PUT_REQUEST = f"insert into {ACCESS_LINE.name} (app, at, size, status, request) values (?, ?, ?, ?, ?)"
+ROWS = 150  # of requests, written together: about half a millisecond
 BATCH_ROWS = 5000  # deleted in one transaction
 COMPACT_PAGES = 2000
 FREE_PAGES_KEPT = 500
@@ -64,7 +64,7 @@ class EmbeddedStore:
         engine = open_engine(path)
         with _classed("open"):
             with engine.begin() as conn:
-                METADATA.create_all(conn)
+                create(conn)
         return cls(engine, per_app_bytes=per_app_bytes)
 
     def close(self) -> None:
@@ -151,15 +151,14 @@ class EmbeddedStore:
         with self._reading() as conn:
             return [FileCursor(each.inode, each.head, each.offset) for each in conn.execute(sa.select(ACCESS_FILE))]
 
-    def keep_access(self, lines: Sequence[AccessLine], *, cursors: Sequence[FileCursor], pace: Pace = HURRIED) -> None:
-        pieces = [[_request_row(line) for line in piece] for piece in pace.pieces(lines, size=ROWS)]
+    def keep_access(self, given: Sequence[OfApp], *, cursors: Sequence[FileCursor], pace: Pace = HURRIED) -> None:
         with self._writing() as conn:
             grown: dict[int, int] = {}
-            keys = {app_id: _app_key(conn, app_id) for app_id in {each.app_id for each in lines}}
-            for [piece] in pace.pieces(pieces, size=1):
-                for app_id, _, size, _ in piece:
-                    grown[keys[app_id]] = grown.get(keys[app_id], 0) + size
-                rows = [(keys[app_id], *others) for app_id, *others in piece]
+            keys = {app_id: _app_key(conn, app_id) for app_id in {app_id for app_id, _ in given}}
+            for piece in pace.pieces(given, size=ROWS):
+                rows = [(keys[app], each.at, ROW_BYTES + len(each.text), each.status, each.text) for app, each in piece]
+                for app, _, size, _, _ in rows:
+                    grown[app] = grown.get(app, 0) + size
                 conn.exec_driver_sql(PUT_REQUEST, rows)  # there is one for every request of everybody
             self._grow(conn, ACCESS_LINE, grown)
             conn.execute(sa.delete(ACCESS_FILE))
@@ -171,25 +170,25 @@ class EmbeddedStore:
         with self._reading() as conn:
             rows = conn.execute(ask.limit(page)).all()
             head = _head(conn, ACCESS_LINE)
-        records = tuple(
-            AccessRecord(each.seq, AccessLine(app_id=query.app_id, at=each.at, **each.request)) for each in rows
-        )
-        if len(records) < page:
+        lines = ((each.seq, entries.line(each.request, app_id=query.app_id, at=each.at)) for each in rows)
+        records = tuple(AccessRecord(seq, line) for seq, line in lines if line is not None)
+        if len(rows) < page:
             return Page(records, next=max(after, head), has_more=False)
-        return Page(records, next=records[-1].seq, has_more=True)
+        return Page(records, next=rows[-1].seq, has_more=True)
 
     def access_counts(
         self, app_id: str, *, since: int, span_ms: int, after: int = 0, upto: int | None = None
     ) -> Mapping[int, Mapping[int, int]]:
         app = sa.select(APP.c.key).where(APP.c.app_id == app_id).scalar_subquery()
         begin = (ACCESS_LINE.c.at - ACCESS_LINE.c.at % span_ms).label("begin")
-        status = sa.func.json_extract(ACCESS_LINE.c.request, "$.status").label("status")
-        ask = sa.select(begin, status, sa.func.count()).where(ACCESS_LINE.c.app == app, ACCESS_LINE.c.at >= since)
+        ask = sa.select(begin, STATUS.label("status"), sa.func.count()).where(
+            ACCESS_LINE.c.app == app, ACCESS_LINE.c.at >= since
+        )
         ask = ask.where(ACCESS_LINE.c.seq > after) if after else ask
         ask = ask.where(ACCESS_LINE.c.seq <= upto) if upto is not None else ask
         found: dict[int, dict[int, int]] = {}
         with self._reading() as conn:
-            for at, code, count in conn.execute(ask.group_by(begin, status)):
+            for at, code, count in conn.execute(ask.group_by(begin, "status")):
                 found.setdefault(int(at), {})[int(code)] = int(count)
         return found
 
@@ -272,12 +271,6 @@ class EmbeddedStore:
                 yield fairy.cursor()
             finally:
                 fairy.close()
-
-
-def _request_row(line: AccessLine) -> tuple[str, int, int, str]:
-    """Its app, its moment, what it weighs, and the rest of it."""
-    request = pydantic_core.to_json(dict(zip(OF_A_REQUEST, line[2:], strict=True))).decode()
-    return line.app_id, line.at, len(line.path) + len(line.host) + 3 * ROW_BYTES, request
 
 
 def _app_key(conn: sa.Connection, app_id: str) -> int:

@@ -56,7 +56,8 @@ ACCESS_LINE = sa.Table(
     sa.Column("app", sa.Integer, nullable=False),
     sa.Column("at", sa.Integer, nullable=False),
     sa.Column("size", sa.Integer, nullable=False),
-    sa.Column("request", sa.JSON, nullable=False),
+    sa.Column("request", sa.Text, nullable=False),  # JSON
+    sa.Column("status", sa.Integer),  # none: a file that is older than the column, where `request` has it
     sa.Index("access_line_app", "app", "seq", "at"),
     sqlite_autoincrement=True,
 )
@@ -67,6 +68,16 @@ ACCESS_FILE = sa.Table(
     sa.Column("head", sa.Text, nullable=False),
     sa.Column("offset", sa.Integer, nullable=False),
 )
+
+
+STATUS = sa.func.coalesce(ACCESS_LINE.c.status, sa.func.json_extract(ACCESS_LINE.c.request, "$.status"))
+
+
+def create(conn: sa.Connection) -> None:
+    """The tables, and the columns that came after them."""
+    METADATA.create_all(conn)
+    if "status" not in {each["name"] for each in sa.inspect(conn).get_columns(ACCESS_LINE.name)}:
+        conn.exec_driver_sql(f"alter table {ACCESS_LINE.name} add column status integer")
 
 
 def open_engine(path: Path) -> sa.Engine:

@@ -99,8 +99,7 @@ class LogRecord:
 class AccessLine(NamedTuple):
     """One request as the edge saw it. `at` is the moment it ended; `duration_ms` has fractions.
 
-    `route` is the edge's name for what took it: requests to a host with equal routes are for the same app. (A tuple,
-    since there is one for every request of everybody: a frozen dataclass takes five times as long to make.)
+    `route` is the edge's name for what took it: requests to a host with equal routes are for the same app.
     """
 
     app_id: str
@@ -119,9 +118,25 @@ class AccessLine(NamedTuple):
     request_id: str = ""
     route: str = ""
 
-    def of_app(self, app_id: str) -> AccessLine:
-        """The same, given to an app."""
-        return AccessLine(app_id, *self[1:])
+
+class AccessEntry(NamedTuple):
+    """A request to be kept: what must be known of it at once, and `text`, in which the rest is read when asked for.
+
+    `host` is as the visitor wrote it. Requests to a host with equal routes are for the same app; no `route` is the
+    whole host. (A tuple, since there is one for every request of everybody: a frozen dataclass takes five times as
+    long to make.)
+    """
+
+    at: int
+    host: str
+    route: str
+    status: int
+    duration_ms: float
+    text: str
+
+
+OfApp = tuple[str, AccessEntry]
+"""A request and the id of the app that was asked."""
 
 
 @dataclass(frozen=True, slots=True)

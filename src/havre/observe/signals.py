@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from havre.observe.model import (
-    AccessLine,
     AccessQuery,
     AccessRecord,
     Cursor,
     FileCursor,
     LogQuery,
     LogRecord,
+    OfApp,
     StoreFigures,
     Taken,
 )
@@ -61,7 +61,7 @@ class SignalStore(Protocol):
 
     def access_cursors(self) -> Sequence[FileCursor]: ...
 
-    def keep_access(self, lines: Sequence[AccessLine], *, cursors: Sequence[FileCursor], pace: Pace = HURRIED) -> None:
+    def keep_access(self, given: Sequence[OfApp], *, cursors: Sequence[FileCursor], pace: Pace = HURRIED) -> None:
         """Keep requests, at that pace; `cursors` replaces all that is known of the access log's files."""
         ...
 

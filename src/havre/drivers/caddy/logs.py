@@ -9,7 +9,8 @@ from havre.drivers.caddy.settings import EdgeSettings
 def logs_of(settings: EdgeSettings) -> Json:
     """Requests and Caddy's own words go to two files that cannot grow past their bound. No header is written down.
 
-    `ts` is in seconds since the epoch, with fractions; `logger` ends in the scheme. Rolled files are
+    `ts`, the first, is in seconds since the epoch, with fractions; `logger` ends in the scheme; then come `request`,
+    `duration`, `status` and what we add, in this order. Rolled files are
     `access-<time>.log`, not compressed. Caddy prepares what it knows of a request for each log that could want a word
     of its server's, or of a handler's, whether or not one is written. So its own words are those
     of its other parts; what went wrong with a request stands in its line, in `error`.
