@@ -30,7 +30,7 @@ from havre.edge.model import Name
 from havre.kernel.store import Tx
 
 HOSTS, CHANGES = 10_000, 40
-ROUNDS, ROUND_S, CLIENTS = 5, 4.0, 8
+ROUNDS, ROUND_S, CLIENTS = 11, 3.0, 8
 REST_S = 2.0  # before each round: what the one before has left to do, such as to read its log, is its own
 
 

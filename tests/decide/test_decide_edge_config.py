@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from havre.drivers.caddy import EdgeSettings, route_name, static_config
+from havre.drivers.caddy import EdgeSettings, fqdn_of, route_name, static_config
 from havre.drivers.caddy.settings import doors
 from havre.drivers.caddy.static import PREFIXES
 from havre.edge.model import prefixes_of
@@ -106,6 +106,7 @@ def test_equal_settings_make_an_equal_configuration_and_a_default_port_is_not_sh
 )
 def test_a_name_stands_in_one_file(fqdn: str, name: str) -> None:
     assert route_name(fqdn) == name
+    assert fqdn_of(name) == fqdn
 
 
 @given(st.text(alphabet="/ab.~-_%é\n", max_size=30).map(lambda text: "/" + text))

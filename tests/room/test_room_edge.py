@@ -266,6 +266,7 @@ async def test_the_room_starts_caddy_routes_by_event_and_leaves_caddy_behind(ker
             with anyio.fail_after(10):
                 while caddy_at_work(kernel) in (None, first):
                     await anyio.sleep(0.01)
+            await anyio.wait_all_tasks_blocked()  # not in the middle of what the room says to the new one
             group.cancel_scope.cancel()
         assert "caddy_" in await edge.proxy_metrics(kernel)
     finally:

@@ -84,7 +84,7 @@ __all__ = [
     "tcp_socket", "unset_favourite", "vhosts", "with_proof",
 ]  # fmt: skip
 T = TypeVar("T")
-LONG_S, REST_FACTOR = 0.05, 4
+LONG_S, REST_FACTOR = 0.05, 9
 GATE_S = 10.0  # until a gate that was just started answers
 log = structlog.get_logger()
 
@@ -109,8 +109,11 @@ def setup(kernel: Kernel) -> Room:
         return done
 
     async def certify() -> Pass:
+        return await _paced(kernel.clock, certify_all)
+
+    async def certify_all() -> Pass:
         trouble.certified_at = kernel.clock.now()
-        done = await _paced(kernel.clock, certificates.sync)
+        done = await certificates.sync()
         trouble.certificates = await certificates.alarm()
         return done
 
@@ -125,7 +128,7 @@ def setup(kernel: Kernel) -> Room:
     async def start() -> None:
         ports_of(kernel.config)
         await kernel.store.write(lambda tx: _remember(tx, kernel))
-        await certify()
+        await certify_all()
         await routes.everything(figures)
         await ensure()
 
@@ -184,7 +187,9 @@ async def reconcile_now(
 ) -> None:
     """Bring the routes, ports and certificates of an app to what is wanted before returning: for a caller that is
     about to rely on one. fqdns, ports: what the app may have lost, or got."""
-    route = partial(routes_of(kernel).some, Scope(app_id, frozenset(fqdns), frozenset(ports)))
+    route = partial(
+        routes_of(kernel).some, Scope(frozenset([app_id] if app_id else []), frozenset(fqdns), frozenset(ports))
+    )
     if hosts := {each.partition("/")[0] for each in fqdns}:
         await _beside(partial(_certificates(kernel).ensure, hosts), route)
     else:

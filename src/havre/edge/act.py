@@ -64,21 +64,21 @@ def exclusively(lock: Path) -> Iterator[None]:
 def seen_entries(run: Path, keys: Collection[Key] | None = None) -> dict[Key, str]:
     """What stands in the directories: everything, or of `keys`. A link to a strange place has the value `?`."""
     found: dict[Key, str] = {}
+    roots: dict[Tree, str] = {tree: str(folder(run, tree)) for tree in get_args(Tree)}
     if keys is not None:
         for key in keys:
-            if os.path.lexists(folder(run, key.tree) / key.name):
-                found[key] = _value(run, key)
+            if os.path.lexists(f"{roots[key.tree]}/{key.name}"):
+                found[key] = _value(roots[key.tree], key)
         return found
-    for tree in get_args(Tree):
-        root = folder(run, tree)
+    for tree, root in roots.items():
         for name in _files_below(root, ""):
             key = Key(tree, name)
-            found[key] = _value(run, key)
+            found[key] = _value(root, key)
     return found
 
 
-def _files_below(root: Path, inside: str) -> Iterator[str]:
-    with os.scandir(root / inside) as entries:
+def _files_below(root: str, inside: str) -> Iterator[str]:
+    with os.scandir(f"{root}/{inside}") as entries:
         for entry in entries:
             name = f"{inside}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
@@ -87,22 +87,22 @@ def _files_below(root: Path, inside: str) -> Iterator[str]:
                 yield name
 
 
-def _value(run: Path, key: Key) -> str:
+def _value(root: str, key: Key) -> str:
+    """There are several for each host, and ten thousand hosts: nothing here makes a Path."""
     if key.tree not in LINKS:
         return ""
     try:
-        text = os.readlink(folder(run, key.tree) / key.name)
+        text = os.readlink(f"{root}/{key.name}")
     except OSError:
         return "?"
     last = text.rpartition("/")[2]
     value = last if key.tree == "slots" else last.removesuffix(SUFFIX).removesuffix(TCP_SUFFIX)
-    return value if text == _text(run, key, value) else "?"
+    return value if text == _text(key, value) else "?"
 
 
-def _text(run: Path, key: Key, value: str) -> str:
+def _text(key: Key, value: str) -> str:
     """What the link of `key` says: relative, so that the whole directory may be looked at from elsewhere."""
-    up = len((folder(run, key.tree) / key.name).relative_to(run).parts) - 1
-    return "../" * up + _TARGETS[key.tree](key, value)
+    return "../" * (1 + key.name.count("/")) + _TARGETS[key.tree](key, value)
 
 
 def is_held(path: Path) -> bool:
@@ -162,7 +162,7 @@ def kept_keys(run: Path, names: Collection[str], marks: str) -> set[Key]:
 
 def has_room(run: Path, name: str) -> bool:
     """Whether the link under which connections to `name` are kept can be dialled."""
-    return len(str(run / "l" / name)) + 1 + TOKEN <= SOCKET_PATH_LIMIT
+    return len(f"{run}/l/{name}/") + TOKEN <= SOCKET_PATH_LIMIT
 
 
 def _names(folder: Path) -> list[str]:
@@ -222,7 +222,7 @@ def apply(run: Path, step: Step) -> None:
 def _link(run: Path, key: Key, value: str) -> None:
     fresh = run / "route.new"  # one writer at a time: see `exclusively`
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(_text(run, key, value))
+    fresh.symlink_to(_text(key, value))
     fresh.replace(folder(run, key.tree) / key.name)
 
 

@@ -30,10 +30,11 @@ def claim(
     name = parse_name(fqdn, domain)
     if is_proven and not name.host.endswith("." + domain.base):
         _take_over(tx, name, owner_id)
-    held = tables.vhost(tx.conn, name.fqdn)
+    others = around(tx.conn, name, domain)
+    held = next((each for each in others if each.fqdn == name.fqdn), None)
     if held is not None and held.app_id == app_id:
         return held
-    strangers = [other for other in around(tx.conn, name) if other.owner_id != owner_id]
+    strangers = [other for other in others if other.owner_id != owner_id]
     if is_proven:
         strangers = [other for other in strangers if not other.fqdn.startswith("*.")]  # a wildcard yields to a host
     if held is not None or strangers:
@@ -42,10 +43,8 @@ def claim(
         raise ConflictError(text, fqdn=name.fqdn, host=name.host, provable=provable)
     if is_default is None:
         is_default = _is_below(name, domain) and not tables.vhosts_of(tx.conn, app_id)
-    tables.insert(tx.conn, name, app_id=app_id, owner_id=owner_id, is_default=is_default, now=tx.now)
+    made = tables.insert(tx.conn, name, app_id=app_id, owner_id=owner_id, is_default=is_default, now=tx.now)
     tx.emit("edge.vhost.claimed", owner_id=owner_id, subject=app_id, fqdn=name.fqdn)
-    made = tables.vhost(tx.conn, name.fqdn)
-    assert made is not None
     return made
 
 

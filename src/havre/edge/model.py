@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from havre.base.errors import InvalidError
 from havre.base.ids import AppId, OwnerId
@@ -124,9 +124,8 @@ LINKS: frozenset[Tree] = frozenset({"routes", "s", "slots", "tcp", "l", "k"})
 """The trees of symlinks; the others are flags, empty files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One file: `name` inside the directory of `tree`."""
+class Key(NamedTuple):
+    """One file: `name` inside the directory of `tree`. (A tuple: there are several for each host.)"""
 
     tree: Tree
     name: str

@@ -154,9 +154,10 @@ def below(conn: sa.Connection, suffix: str) -> list[Vhost]:
     return [_vhost(row) for row in conn.execute(query)]
 
 
-def insert(conn: sa.Connection, name: Name, *, app_id: str, owner_id: str, is_default: bool, now: int) -> None:
-    values = {"fqdn": name.fqdn, "host": name.host, "app_id": app_id, "owner_id": owner_id}
-    conn.execute(sa.insert(VHOST).values(**values, is_default=is_default, is_favourite=False, created_at=now))
+def insert(conn: sa.Connection, name: Name, *, app_id: str, owner_id: str, is_default: bool, now: int) -> Vhost:
+    values: dict[str, object] = {"fqdn": name.fqdn, "host": name.host, "app_id": app_id, "owner_id": owner_id}
+    values |= {"is_default": is_default, "is_favourite": False, "created_at": now}
+    return _vhost(conn.execute(sa.insert(VHOST).values(**values).returning(VHOST)).one())
 
 
 def delete(conn: sa.Connection, *, app_id: str, fqdn: str) -> bool:

@@ -11,7 +11,7 @@ from havre.base.ids import AppId
 from havre.base.names import host_name, slug
 from havre.edge import tables
 from havre.edge.certificates.model import Certificate
-from havre.edge.model import Name, Redirection, Vhost, parse_name, prefixes_of
+from havre.edge.model import Domain, Name, Redirection, Vhost, parse_name, prefixes_of
 
 _SUFFIXES = (6, 12, 32)  # hex digits of the app's id that make a taken name free
 
@@ -86,10 +86,10 @@ def app_of_host(conn: sa.Connection, host: str, path: str = "/") -> AppId | None
     return None
 
 
-def around(conn: sa.Connection, name: Name) -> list[Vhost]:
+def around(conn: sa.Connection, name: Name, domain: Domain) -> list[Vhost]:
     """The names that share requests with `name`: the same host, a wildcard over it, hosts under it."""
     parent = name.host.partition(".")[2]
-    is_base = parent == tables.domain(conn).base
+    is_base = parent == domain.base
     found = tables.on_hosts(conn, {name.host} if is_base else {name.host, f"*.{parent}"})
     if name.is_wildcard:
         found += tables.below(conn, parent)
@@ -101,7 +101,7 @@ def can_be_proven(conn: sa.Connection, owner_id: str, fqdn: str) -> bool:
     domain = tables.domain(conn)
     name = parse_name(fqdn, domain)
     is_below = name.host.endswith("." + domain.base)
-    return not is_below and any(other.owner_id != owner_id for other in around(conn, name))
+    return not is_below and any(other.owner_id != owner_id for other in around(conn, name, domain))
 
 
 def _normal(host: str) -> str | None:

@@ -120,12 +120,12 @@ class Store:
 
     async def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` on a snapshot of the committed state."""
+        return await anyio.to_thread.run_sync(self.read_here, work, limiter=self._readers)
 
-        def run() -> T:
-            with self._engine.connect().execution_options(reads=True) as conn:
-                return work(conn)
-
-        return await anyio.to_thread.run_sync(run, limiter=self._readers)
+    def read_here(self, work: Callable[[sa.Connection], T]) -> T:
+        """`read`, for who is in a worker thread already."""
+        with self._engine.connect().execution_options(reads=True) as conn:
+            return work(conn)
 
     async def migrate(self, schemas: Sequence[Schema]) -> None:
         """Bring each room's tables to their newest step; every step commits with its number.

@@ -27,12 +27,12 @@ import httpx
 
 from havre.base.errors import InvalidError, UnavailableError
 from havre.drivers.caddy import stalled
-from havre.drivers.caddy.settings import EdgeSettings, Mark, doors, route_name
+from havre.drivers.caddy.settings import EdgeSettings, Mark, doors, fqdn_of, route_name
 from havre.drivers.caddy.static import PREFIX_DEPTH, STICKY_SLOTS, static_config
 from havre.drivers.keeper import Identity, Keeper, Program, process
 
 __all__ = [
-    "NAME", "PREFIX_DEPTH", "STICKY_SLOTS", "Caddy", "EdgeSettings", "Identity", "Mark", "route_name",
+    "NAME", "PREFIX_DEPTH", "STICKY_SLOTS", "Caddy", "EdgeSettings", "Identity", "Mark", "fqdn_of", "route_name",
     "static_config", "stop",
 ]  # fmt: skip
 NAME = "caddy"

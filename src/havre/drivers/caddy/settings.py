@@ -64,6 +64,14 @@ def route_name(fqdn: str) -> str:
     return f"{host}/{prefix}.sock" if prefix else f"{host}.sock"
 
 
+def fqdn_of(name: str) -> str:
+    """Of which `name` is the `route_name`."""
+    host, _, prefix = name.removesuffix(".sock").partition("/")
+    if host.startswith("_."):
+        host = "*" + host[1:]
+    return f"{host}/{prefix}" if prefix else host
+
+
 def doors(settings: EdgeSettings) -> tuple[Door, ...]:
     """The sockets that Caddy listens on: for each address HTTPS over TCP and over UDP (HTTP/3), then plain HTTP."""
     found: list[Door] = []

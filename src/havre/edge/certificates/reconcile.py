@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 import sqlalchemy as sa
 import structlog
@@ -171,7 +170,7 @@ class Certificates:
         """Read and show, while no other pass does: an older view must not be carried out later."""
         self.places.prepare()
         with exclusively(self.places.shown.parent / "certificates.lock"):
-            situation = anyio.from_thread.run(self.store.read, partial(self._read, hosts=hosts))
+            situation = self.store.read_here(partial(self._read, hosts=hosts))
             now = self.clock.now()
             chosen = decide.choose(situation.sites, situation.certificates, now=now, doubted=doubted)
             changed = self._show(self._wanted(chosen), hides=hosts is None, now=now, doubted=doubted)
@@ -193,7 +192,7 @@ class Certificates:
         names = None if hides else [site.file for site in wanted]
         now_shown = act.seen(self.places, names)
         needed = act.unwritten(wanted, now_shown)
-        material = anyio.from_thread.run(self.store.read, partial(_material, needed)) if needed else {}
+        material = self.store.read_here(partial(_material, needed)) if needed else {}
         gone = needed - set(material)  # removed meanwhile: the event of it wakes another pass
         kept = {site: each for site, each in wanted.items() if each[0] is None or each[0].id not in gone}
         changed = act.show(
