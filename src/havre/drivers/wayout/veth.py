@@ -13,6 +13,7 @@ import errno
 import ipaddress
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -118,7 +119,7 @@ def _pair(network: ipaddress.IPv4Network, inner: int) -> tuple[str, str]:
     from pyroute2.netlink.exceptions import NetlinkError
 
     with _netlink() as netlink:
-        taken = {each.get_attr("IFLA_IFNAME") for each in netlink.get_links()}
+        taken = {name for _, name in socket.if_nameindex()}  # netlink's own answer is taken apart for 1 ms a link
         for number in range(min(MOST_TRIES, network.num_addresses // 2)):
             name = f"{PREFIX}{number}"
             if name in taken:
@@ -130,7 +131,7 @@ def _pair(network: ipaddress.IPv4Network, inner: int) -> tuple[str, str]:
                     continue
                 raise OSError(error.code, str(error)) from error
             host, guest = str(network[2 * number]), str(network[2 * number + 1])
-            index = netlink.link_lookup(ifname=name)[0]
+            index = socket.if_nametoindex(name)
             netlink.addr("add", index=index, address=host, prefixlen=31)
             netlink.link("set", index=index, state="up")
             _forward(name)
@@ -141,7 +142,7 @@ def _pair(network: ipaddress.IPv4Network, inner: int) -> tuple[str, str]:
 def _set_up_inside(guest: str, host: str) -> None:
     with _netlink() as netlink:
         for name in ("lo", INSIDE):
-            index = netlink.link_lookup(ifname=name)[0]
+            index = socket.if_nametoindex(name)
             if name == INSIDE:
                 netlink.addr("add", index=index, address=guest, prefixlen=31)
             netlink.link("set", index=index, state="up")
