@@ -32,7 +32,7 @@ import uvicorn
 
 from havre import __version__, api, apps, console, edge, governance, network, notifications, observe, ssh
 from havre.base.errors import HavreError
-from havre.drivers.bwrap import identity
+from havre.drivers import identity
 from havre.kernel import config as settings
 from havre.kernel import housekeeping, units
 from havre.kernel.clock import SystemClock

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from havre.drivers import wayout
-from havre.drivers.bwrap import identity
+from havre.drivers import identity, wayout
 
 SANDBOXES = ipaddress.IPv4Network("10.213.0.0/16")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from havre.base.errors import UnavailableError
-from havre.drivers.bwrap import identity
+from havre.drivers import identity
 
 READY_S = 90
 STOP_S = 30

@@ -26,8 +26,8 @@ from anyio.abc import ByteStream
 
 from havre.base.errors import BrokenError, ConflictError, NotFoundError, UnavailableError
 from havre.base.ids import UnitId
-from havre.drivers import cgroup, wayout
-from havre.drivers.bwrap import identity, listeners, records, sandbox, seccomp, shell, strain
+from havre.drivers import cgroup, identity, wayout
+from havre.drivers.bwrap import listeners, records, sandbox, seccomp, shell, strain
 from havre.drivers.bwrap.model import Exit, Root, Unit, UnitSpec, Usage
 from havre.drivers.bwrap.orders import Orders
 from havre.drivers.bwrap.shell import Shell, Terminal

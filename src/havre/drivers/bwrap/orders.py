@@ -8,8 +8,8 @@ import resource
 from pathlib import Path
 from typing import Any
 
-from havre.drivers import cgroup, wayout
-from havre.drivers.bwrap import identity, sandbox, seccomp
+from havre.drivers import cgroup, identity, wayout
+from havre.drivers.bwrap import sandbox, seccomp
 from havre.drivers.bwrap.model import Root, UnitSpec
 from havre.drivers.bwrap.records import Records
 from havre.drivers.wayout import WayOut, jvm

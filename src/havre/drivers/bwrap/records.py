@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from havre.base.ids import UnitId
-from havre.drivers.bwrap import identity, page
+from havre.drivers import identity
+from havre.drivers.bwrap import page
 from havre.drivers.bwrap.model import Exit, Unit
 
 

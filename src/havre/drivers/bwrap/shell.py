@@ -17,7 +17,7 @@ import anyio
 from anyio.abc import Process
 
 from havre.base.errors import UnavailableError
-from havre.drivers.bwrap import identity
+from havre.drivers import identity
 
 TERMINAL_S = 10.0
 PROGRAM = Path(__file__).with_name("enter.py")

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from havre.drivers.bwrap import identity
+from havre.drivers import identity
 from havre.drivers.wayout import veth
 
 PROXY_UID = 65534  # "nobody"
