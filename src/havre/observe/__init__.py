@@ -92,7 +92,7 @@ class _Opened:
     running: Running
 
 
-REST_S = 0.003  # between a millisecond of reading requests and the next
+REST_S = 0.003  # between two pieces of reading requests
 _opened: dict[Path, _Opened] = {}  # by data directory: an installation has one room of logs
 
 

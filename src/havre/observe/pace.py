@@ -1,7 +1,7 @@
 """Work a piece at a time, so that who waits for a processor waits for a piece and not for all of it.
 
-The requests of a busy second are 60 to 90 ms of work. Done at once, it stands before every request that comes then; in
-pieces of a millisecond hardly any notices it (docs/decisions/0023).
+The requests of a busy second are some 30 ms of work. Done at once, it stands before every request that comes then; in
+pieces of half a millisecond hardly any notices it (docs/decisions/0023).
 """
 
 from __future__ import annotations

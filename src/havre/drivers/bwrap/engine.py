@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -80,6 +81,7 @@ class Bubblewrap:
         )
         self._network = network
         self._way_out: wayout.WayOut | None = None
+        self._first = threading.Lock()  # several starts at once need what the first of them makes
         self._spares = Spares(units, lambda: veth.attach(network))
 
     # starting
@@ -142,17 +144,20 @@ class Bubblewrap:
         if self._root is not None:
             return self._root
         etc = self._units.parent / "root-etc"
-        sandbox.write_etc(etc, resolv=self.way_out().resolv_conf)
+        way_out = self.way_out()
+        with self._first:
+            sandbox.write_etc(etc, resolv=way_out.resolv_conf)
         if spec.image is not None:
             return sandbox.image_root(spec.image, etc)
         return sandbox.host_root(etc) if spec.tree is None else sandbox.stack_root(spec.tree, etc)
 
     def way_out(self) -> wayout.WayOut:
         """The way out that units get; opened at the first call."""
-        if self._way_out is None:
-            self._way_out = wayout.probe()
-            self.keep_way_out()
-        return self._way_out
+        with self._first:
+            if self._way_out is None:
+                self._way_out = wayout.probe()
+                self.keep_way_out()
+            return self._way_out
 
     def keep_way_out(self) -> None:
         """Put back what an operator's reload may have taken from the sandboxes' network."""

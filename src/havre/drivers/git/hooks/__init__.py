@@ -6,6 +6,7 @@ Nothing of a repository itself is ever run: `core.hooksPath` names this folder f
 from __future__ import annotations
 
 import sys
+import os
 from pathlib import Path
 
 NAMES = ("pre-receive", "post-receive")
@@ -18,7 +19,7 @@ def write_hooks(folder: Path) -> None:
         content = f'#!/bin/sh\nexec "$HAVRE_PYTHON" -I -S "$HAVRE_HOOK" {name}\n'
         file = folder / name
         if not file.exists() or file.read_text() != content:
-            fresh = folder / f".{name}.new"
+            fresh = folder / f".{name}.{os.urandom(4).hex()}.new"  # two first pushes may come at once
             fresh.write_text(content)
             fresh.chmod(0o755)
             fresh.rename(file)

@@ -1,0 +1,50 @@
+"""What the first of all starts, or of all pushes, makes for those that follow: several may be the first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from havre.drivers.git import hooks
+from tests.driver.bwrap_rig import opened
+
+AT_ONCE = 6
+
+
+@pytest.fixture(autouse=True)
+def slow_writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each has written before any goes on."""
+    write = Path.write_text
+
+    def written(self: Path, content: str) -> int:
+        done = write(self, content)
+        time.sleep(0.02)
+        return done
+
+    monkeypatch.setattr(Path, "write_text", written)
+    yield
+
+
+def at_once(work: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for each in [pool.submit(work) for _ in range(AT_ONCE)]:
+            each.result()
+
+
+@pytest.mark.anyio
+async def test_several_first_starts_find_one_etc() -> None:
+    async with opened() as rig:
+        engine, spec = rig.engine(), rig.spec("true")
+        at_once(lambda: engine._root_of(spec))
+        etc = rig.base / "root-etc"
+        assert (etc / "hosts").read_text().startswith("127.0.0.1 localhost")
+        assert [each.name for each in etc.iterdir() if each.name.endswith(".new")] == []
+
+
+def test_several_first_pushes_find_the_hooks(tmp_path: Path) -> None:
+    at_once(lambda: hooks.write_hooks(tmp_path))
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(hooks.NAMES)
