@@ -5,8 +5,8 @@ Nothing of a repository itself is ever run: `core.hooksPath` names this folder f
 
 from __future__ import annotations
 
-import sys
 import os
+import sys
 from pathlib import Path
 
 NAMES = ("pre-receive", "post-receive")
