@@ -50,7 +50,8 @@ def folder(run: Path, tree: Tree) -> Path:
 def prepare(run: Path) -> None:
     """Make the directories; again after a reboot took them away."""
     for each in (*(folder(run, tree) for tree in get_args(Tree)), run / "waiting"):
-        each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not each.is_dir():
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
