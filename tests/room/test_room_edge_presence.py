@@ -7,8 +7,10 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
 
 from havre import edge
@@ -108,6 +110,28 @@ async def test_who_is_expected_or_accepts_is_not_down(kernel: Kernel) -> None:
         assert not is_down(kernel)
         instance.shut()
         instance.socket.close()
+
+
+async def test_who_is_expected_during_a_look_at_everything_is_not_given_up_by_it(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = act.seen_entries
+
+    def seen(run: Path, *args: Any) -> Any:
+        monkeypatch.setattr(act, "seen_entries", real)
+        anyio.from_thread.run(edge.expect, kernel, SHOP)
+        return real(run, *args)
+
+    with held(kernel):
+        await whole_pass(kernel)
+        await whole_pass(kernel, ahead_s=31)
+        assert is_down(kernel)
+        await kernel.store.write(
+            lambda tx: edge.set_force_https(tx, app_id=SHOP, is_on=True)
+        )  # there is something to do
+        monkeypatch.setattr(act, "seen_entries", seen)
+        assert (await whole_pass(kernel)).changed > 0
+        assert not is_down(kernel)
 
 
 async def test_an_app_that_sleeps_is_not_given_up(kernel: Kernel) -> None:

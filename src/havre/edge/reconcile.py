@@ -98,6 +98,7 @@ class Routes:
             served, redirections = self.store.read_here(partial(_read, run, scope))
             seen = act.seen_entries(run, None if scope is None else _keys(run, scope, served, redirections))
             led_to = {app_id for key, app_id in seen.items() if key.tree == "k"}
+            given_up &= self._waited_enough()  # who is expected by now is not
             presence = self._present(None if scope is None else {each.app_id for each in served} | led_to, given_up)
             return self._do(_wanted(served, redirections, presence, seen, is_whole=True), seen)
 
@@ -107,9 +108,7 @@ class Routes:
         act.prepare(run)
         with act.exclusively(run / "routes.lock"):
             served, redirections = self.store.read_here(partial(_read, run, scope))
-            since, now = act.waits(run), self.clock.now() / 1000
-            over = frozenset(app_id for app_id, at in since.items() if now - at >= self.start_within_s)
-            presence = self._present({each.app_id for each in served}, over)
+            presence = self._present({each.app_id for each in served}, self._waited_enough())
             seen = act.seen_entries(run, _keys(run, scope, served, redirections))
             wanted = _wanted(served, redirections, presence, seen, is_whole=False)
             self._do(wanted | _kept_flags(seen, served, presence), seen)
@@ -121,6 +120,10 @@ class Routes:
         if steps:
             log.info("edge.routes.changed", changes=len(steps))
         return len(steps)
+
+    def _waited_enough(self) -> frozenset[str]:
+        since, now = act.waits(self.paths.run), self.clock.now() / 1000
+        return frozenset(app_id for app_id, at in since.items() if now - at >= self.start_within_s)
 
     def _present(self, app_ids: Collection[str] | None, given_up: frozenset[str]) -> Presence:
         listening, accepting = act.listening_sockets(self.paths.run, app_ids)
