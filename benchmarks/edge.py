@@ -9,7 +9,6 @@ import socket
 import ssl
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -26,7 +25,6 @@ from tests.system.rig import AppConnection, Installation
 
 from havre import edge
 from havre.base.ids import new_app_id, new_owner_id
-from havre.daemon import SWITCH_S
 from havre.edge import tables
 from havre.edge.model import Name
 from havre.kernel.store import Tx
@@ -49,12 +47,7 @@ def route_change_ms() -> tuple[float, float]:
 
     A claim, its transaction on the disk, and the change at the proxy; then a visitor is answered by the right app.
     """
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_S)  # as in the control plane
-    try:
-        return anyio.run(_route_changes)
-    finally:
-        sys.setswitchinterval(before)
+    return anyio.run(_route_changes)
 
 
 async def _route_changes() -> tuple[float, float]:

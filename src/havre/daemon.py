@@ -49,7 +49,6 @@ from havre.kernel.settle import settle
 from havre.kernel.store import Store, events_schema
 
 log = structlog.get_logger()
-SWITCH_S = 0.001  # a thread that computes lets one that somebody waits for go on: each read of a file asks for that
 SETTLED_S = 2.0  # after which every loop has looked around once
 
 
@@ -89,7 +88,6 @@ def build_rooms(kernel: Kernel) -> tuple[tuple[Room, ...], apps.Apps]:
 
 async def serve(kernel: Kernel, file: Path | None = None) -> None:
     """Run the control plane until SIGTERM or SIGINT. file: of its settings."""
-    sys.setswitchinterval(SWITCH_S)
     rooms, face = build_rooms(kernel)
     schemas = [room.schema for room in rooms if room.schema is not None]
     await kernel.store.migrate([events_schema(), OPERATIONS_SCHEMA, *schemas])

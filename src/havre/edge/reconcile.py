@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +24,7 @@ from havre.kernel.store import Store
 
 REST = 3  # so many times the wait until an app that was given up is waited for again
 FEW = 200  # steps: so many are done for the names that they are about, more in a pass over all
+SWITCH_S = 0.001  # a thread that computes is interrupted after so long
 CALLED_S = 5.0  # how soon it is noticed that somebody waits
 log = structlog.get_logger()
 
@@ -75,6 +78,10 @@ class Routes:
 
     def _whole(self, figures: Figures | None) -> Pass:
         """A look at all names, while others change a few, and then what there is to do."""
+        with _giving_way():
+            return self._look(figures)
+
+    def _look(self, figures: Figures | None) -> Pass:
         run = self.paths.run
         act.prepare(run)
         act.collect_doors(run)
@@ -161,6 +168,17 @@ class Routes:
             act.set_waits(run, begin=[app_id], end=[], now=self.clock.now() / 1000)
             for each in served:
                 (act.folder(run, "down") / each.name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Whoever changes a route beside this reads many files, and waits for the interpreter after each."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _read(run: Path, scope: Scope | None, conn: sa.Connection) -> tuple[list[Served], list[Redirection]]:
