@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,13 +17,14 @@ AT_ONCE = 6
 
 
 @pytest.fixture(autouse=True)
-def slow_writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def together(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each has written before any goes on."""
-    write = Path.write_text
+    write, all_have = Path.write_text, threading.Barrier(AT_ONCE)
 
     def written(self: Path, content: str) -> int:
         done = write(self, content)
-        time.sleep(0.02)
+        with contextlib.suppress(threading.BrokenBarrierError):  # the others wait for their turn: nobody meets them
+            all_have.wait(0.5)
         return done
 
     monkeypatch.setattr(Path, "write_text", written)

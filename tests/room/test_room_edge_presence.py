@@ -126,9 +126,8 @@ async def test_who_is_expected_during_a_look_at_everything_is_not_given_up_by_it
         await whole_pass(kernel)
         await whole_pass(kernel, ahead_s=31)
         assert is_down(kernel)
-        await kernel.store.write(
-            lambda tx: edge.set_force_https(tx, app_id=SHOP, is_on=True)
-        )  # there is something to do
+        # there is something to do for the app's name
+        await kernel.store.write(lambda tx: edge.set_force_https(tx, app_id=SHOP, is_on=True))
         monkeypatch.setattr(act, "seen_entries", seen)
         assert (await whole_pass(kernel)).changed > 0
         assert not is_down(kernel)
