@@ -181,7 +181,8 @@ async def test_a_replaced_runner_changes_nothing_more(make_world) -> None:  # ty
             return  # one data directory has one daemon: its lock is the fence
         GROUND.block = anyio.Event()
         slow = world.operations(None)
-        slow._node, slow.LEASE_MS = "slow", 1
+        slow._node, slow.LEASE_MS = "slow", 0
+        slow._renew = anyio.sleep_forever  # a machine that stands still: who renews is not replaced
         id = await world.start(slow)
         with anyio.fail_after(20):
             async with anyio.create_task_group() as group:
