@@ -64,7 +64,9 @@ try:
 finally:
     if sys.argv[1]:
         pathlib.Path({str(NOT_STARTED)!r}).unlink(missing_ok=True)
-for unit, package in (("bird", "bird2"), ("frr", "frr"), ("stayrtr", "stayrtr"), ("rpki-client.timer", "rpki-client")):
+services = {{"bird2": "bird", "frr": "frr", "stayrtr": "stayrtr", "rpki-client": "rpki-client.timer",
+            "fort-validator": "fort"}}
+for package, unit in services.items():
     if package in sys.argv[2:] and shutil.which("systemctl"):
         subprocess.run(["systemctl", "disable", unit], capture_output=True)
 sys.exit(code)

@@ -33,6 +33,7 @@ import uvicorn
 from havre import __version__, api, apps, console, edge, governance, network, notifications, observe, ssh
 from havre.base.errors import HavreError
 from havre.drivers import identity
+from havre.drivers.disk.whole import write_whole
 from havre.kernel import config as settings
 from havre.kernel import housekeeping, units
 from havre.kernel.clock import SystemClock
@@ -242,12 +243,7 @@ def _write_status(kernel: Kernel, file: Path | None) -> None:
 
 def _write(file: Path, content: Mapping[str, Any], *, mode: int) -> None:
     """Replace `file` as a whole, and only when its new content is on the disk."""
-    fresh = file.with_suffix(".new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as out:
-        out.write(json.dumps(dict(content), indent=2) + "\n")
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.rename(file)
+    write_whole(file, json.dumps(dict(content), indent=2) + "\n", mode=mode, sync=True)
 
 
 def _killer(kill_at: str) -> Any:

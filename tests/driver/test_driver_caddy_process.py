@@ -22,6 +22,7 @@ import pytest
 
 from havre.base.errors import UnavailableError
 from havre.drivers import caddy
+from havre.drivers.identity import find
 from havre.drivers.keeper import Keeper, Program, process
 from tests.driver.caddy_rig import CaddyRig, alive, running_rig, says, until
 
@@ -112,7 +113,7 @@ def test_a_pid_that_belongs_to_somebody_else_is_not_taken_for_caddy() -> None:
         stranger = subprocess.Popen(["/bin/sleep", "60"])
         try:
             for start_time, boot in ((record.identity.start_time, record.identity.boot_id), (None, "another-boot")):
-                own = process.identity_of(stranger.pid)
+                own = find(stranger.pid)
                 assert own is not None
                 forged = [stranger.pid, start_time or own.start_time, boot]
                 for each in (file, rig.folder / "keeper.pid"):

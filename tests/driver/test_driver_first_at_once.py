@@ -6,10 +6,12 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from havre.drivers.disk.whole import write_whole
 from havre.drivers.git import hooks
 from tests.driver.bwrap_rig import opened
 
@@ -19,15 +21,14 @@ AT_ONCE = 6
 @pytest.fixture(autouse=True)
 def together(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each has written before any goes on."""
-    write, all_have = Path.write_text, threading.Barrier(AT_ONCE)
+    rename, all_have = Path.replace, threading.Barrier(AT_ONCE)
 
-    def written(self: Path, content: str) -> int:
-        done = write(self, content)
+    def renamed(self: Path, target: Path) -> Path:
         with contextlib.suppress(threading.BrokenBarrierError):  # the others wait for their turn: nobody meets them
             all_have.wait(0.5)
-        return done
+        return rename(self, target)
 
-    monkeypatch.setattr(Path, "write_text", written)
+    monkeypatch.setattr(Path, "replace", renamed)
     yield
 
 
@@ -50,3 +51,11 @@ async def test_several_first_starts_find_one_etc() -> None:
 def test_several_first_pushes_find_the_hooks(tmp_path: Path) -> None:
     at_once(lambda: hooks.write_hooks(tmp_path))
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted(hooks.NAMES)
+
+
+def test_several_who_write_one_file_leave_one_of_theirs(tmp_path: Path) -> None:
+    turn = count()
+    at_once(lambda: write_whole(tmp_path / "it", str(next(turn)) * 100_000))
+    assert [each.name for each in tmp_path.iterdir()] == ["it"]
+    found = (tmp_path / "it").read_text()
+    assert found in {str(each) * 100_000 for each in range(AT_ONCE)}

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from havre.base.errors import BrokenError, InvalidError, UnavailableError
-from havre.drivers.keeper.process import Identity, identity_of, is_alive
+from havre.drivers.identity import Identity, find, is_alive
 from havre.drivers.x509 import Notary
 from havre.drivers.x509.authority import open_authority
 from havre.drivers.x509.notary import COMMAND
@@ -63,7 +63,7 @@ def notary() -> Iterator[Notary]:
 
 def identity(notary: Notary) -> Identity:
     assert notary.pid is not None
-    found = identity_of(notary.pid)
+    found = find(notary.pid)
     assert found is not None
     return found
 
@@ -244,7 +244,7 @@ def test_one_that_nobody_asks_ends_by_itself_and_is_collected(tmp_path: Path) ->
 def test_it_does_not_outlive_the_one_who_asked(tmp_path: Path) -> None:
     asker = subprocess.Popen([sys.executable, "-c", LIVES_ON, str(tmp_path / "ca")], stdout=subprocess.PIPE, text=True)
     assert asker.stdout is not None
-    notary = identity_of(int(asker.stdout.readline()))
+    notary = find(int(asker.stdout.readline()))
     assert notary is not None and is_alive(notary)
     asker.kill()
     asker.wait()

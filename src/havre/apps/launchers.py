@@ -9,6 +9,7 @@ import anyio.to_thread
 
 from havre.apps import launch
 from havre.apps.launch import Launch
+from havre.drivers.disk.whole import write_whole
 from havre.kernel.clock import Clock
 
 TELL_S = 2.0
@@ -17,10 +18,7 @@ TELL_S = 2.0
 def prepare(folder: Path, starts: Launch) -> None:
     """Write the launcher and its pipe to `folder`, readable by the sandbox's user. Idempotent."""
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    fresh = folder / f".{launch.SCRIPT}.new"
-    fresh.write_text(launch.script(starts))
-    fresh.chmod(0o644)
-    fresh.rename(folder / launch.SCRIPT)
+    write_whole(folder / launch.SCRIPT, launch.script(starts))
     pipe = folder / launch.OUTCOME
     if starts.hears and not pipe.exists():
         os.mkfifo(pipe, 0o600)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from havre.base.errors import UnavailableError
+from havre.drivers.disk.whole import differs, write_whole
 
 HOST_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
 CA_NAMES = ("NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -36,10 +37,8 @@ def bundle(data: Path, ca: Path, environment: Mapping[str, str]) -> Path:
 
 
 def _write(target: Path, content: str) -> Path:
-    if not target.exists() or target.read_text() != content:
-        fresh = target.with_suffix(".new")
-        fresh.write_text(content)
-        fresh.rename(target)
+    if differs(target, content):
+        write_whole(target, content)
     return target
 
 

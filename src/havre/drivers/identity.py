@@ -37,17 +37,22 @@ def of_pid(pid: int, *, alive: bool = False) -> Identity:
     return Identity(pid, int(fields[19]), boot_id())
 
 
+def find(pid: int) -> Identity | None:
+    """None when there is no such process, or only what its parent has not yet collected."""
+    try:
+        return of_pid(pid, alive=True)
+    except ProcessLookupError:
+        return None
+
+
 def open_pidfd(identity: Identity) -> int | None:
     """A pidfd of exactly this process; None when it is gone (or was never of this boot)."""
     try:
         fd = os.pidfd_open(identity.pid)
-    except (ProcessLookupError, OSError):
+    except OSError:
         return None
-    try:
-        if of_pid(identity.pid, alive=True) == identity:
-            return fd
-    except ProcessLookupError:
-        pass
+    if find(identity.pid) == identity:
+        return fd
     os.close(fd)
     return None
 

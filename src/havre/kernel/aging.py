@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 
+from havre.drivers.disk.whole import write_whole
 from havre.kernel.clock import Clock
 
 JUMP_MS = 3_600_000  # further than clocks are corrected by
@@ -58,7 +58,4 @@ class Aging:
             return wall
 
     def _write(self, at: int) -> None:
-        fresh = self._file.with_suffix(".new")
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            out.write(json.dumps({"at": at}))
-        fresh.replace(self._file)
+        write_whole(self._file, json.dumps({"at": at}), mode=0o600)

@@ -3,15 +3,14 @@ time where sessions start again; and speaks to the historical provider where it 
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from havre.base.errors import HavreError, InvalidError, NotFoundError, UnavailableError
 from havre.drivers import bird, frr
+from havre.drivers.disk.whole import write_whole
 from havre.kernel.clock import Clock
 from havre.network import changes, engines
 from havre.network.decide import Posture
@@ -97,7 +96,7 @@ class Edges:
         """Bring checked texts out at once. Idempotent."""
         for name, text in texts.items():
             edge = self.intent.edge(name)
-            _write(Path(edge.config), text)
+            write_whole(Path(edge.config), text, like=Path(edge.config), sync=True)
             await self.daemon(edge).configure(Path(edge.config))
 
     async def ready(self, texts: Mapping[str, str]) -> Callable[[], Awaitable[None]]:
@@ -108,7 +107,7 @@ class Edges:
         for name, text in texts.items():
             config = Path(self.intent.edge(name).config)
             places[name] = config.with_name(f"{config.stem}.ready{config.suffix}")  # where the daemon may read
-            _write(places[name], text, like=config)
+            write_whole(places[name], text, like=config, sync=True)
             await self.daemon(self.intent.edge(name)).version()  # the connection is there
 
         async def bring_out() -> None:
@@ -145,8 +144,9 @@ class Edges:
         place = self.folder / "versions" / f"{number:04d}"
         place.mkdir(parents=True, exist_ok=True)
         for name, text in {**self._newest(number - 1), **texts}.items():
-            _write(place / f"{name}.conf", text)
-        _write(place / "about.json", json.dumps({"number": number, "words": words, "at": self.clock.now()}))
+            write_whole(place / f"{name}.conf", text, sync=True)
+        about = {"number": number, "words": words, "at": self.clock.now()}
+        write_whole(place / "about.json", json.dumps(about), sync=True)
         return number
 
     def versions(self) -> dict[int, str]:
@@ -214,13 +214,14 @@ class Historical:
         hp = self.intent.historical
         assert hp is not None
         if self.is_managed:
-            _write(Path(hp.managed_file), phase_text(self.intent, phase))
+            managed = Path(hp.managed_file)
+            write_whole(managed, phase_text(self.intent, phase), like=managed, sync=True)
             async with bird.Bird(Path(hp.managed_socket)) as theirs:
                 await theirs.configure()
             return f"{hp.name}: {REQUESTS[phase][0]} (configured)"
         file = self.folder / "requests" / f"phase-{phase}.md"
         file.parent.mkdir(parents=True, exist_ok=True)
-        _write(file, request(self.intent, phase))
+        write_whole(file, request(self.intent, phase), sync=True)
         return f"{hp.name} is asked to {REQUESTS[phase][0]}: {file.name}"
 
 
@@ -240,18 +241,3 @@ def request(intent: Intent, phase: int) -> str:
         f"In the words of BIRD 2:\n\n```\n{phase_text(intent, phase)}```\n\n"
         f"We watch {watched} and tell you what we see{who}.\n"
     )
-
-
-def _write(file: Path, text: str, *, like: Path | None = None) -> None:
-    """Replace a file as a whole. It is as readable as it was, or as `like` is: a daemon that is not root reads it."""
-    fresh = file.with_name(f".{file.name}.new")
-    with open(fresh, "w") as out:
-        os.fchmod(out.fileno(), 0o644)
-        with contextlib.suppress(OSError):
-            seen = (like or file).stat()
-            os.fchmod(out.fileno(), seen.st_mode & 0o777)
-            os.fchown(out.fileno(), seen.st_uid, seen.st_gid)
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.rename(file)

@@ -19,6 +19,7 @@ from havre import governance
 from havre.apps import views
 from havre.base.errors import DeniedError, HavreError
 from havre.base.ids import UnitId
+from havre.drivers.disk.whole import write_whole
 from havre.governance import Actor, Right
 from havre.kernel.kernel import Kernel
 from havre.kernel.store import Tx
@@ -113,10 +114,8 @@ class Sessions:
 def _host_key(file: Path) -> asyncssh.SSHKey:
     """Made once: clients remember it."""
     if not file.exists():
-        fresh = file.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
-        fresh.rename(file)
+        made = asyncssh.generate_private_key("ssh-ed25519").export_private_key()
+        write_whole(file, made, mode=0o600, sync=True)
     return asyncssh.read_private_key(file)
 
 

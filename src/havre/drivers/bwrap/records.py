@@ -17,6 +17,7 @@ from havre.base.ids import UnitId
 from havre.drivers import identity
 from havre.drivers.bwrap import page
 from havre.drivers.bwrap.model import Exit, Unit
+from havre.drivers.disk.whole import write_whole
 
 
 class Records:
@@ -134,9 +135,7 @@ def read(file: Path) -> dict[str, Any] | None:
 
 def write(file: Path, content: dict[str, Any]) -> None:
     """Seen by everybody from now on, whole or not at all; see `keep`."""
-    fresh = file.with_suffix(".new")
-    fresh.write_text(json.dumps(content))
-    fresh.rename(file)
+    write_whole(file, json.dumps(content))
 
 
 def keep(file: Path) -> None:

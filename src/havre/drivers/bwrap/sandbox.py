@@ -10,6 +10,7 @@ from pathlib import Path
 
 from havre.base.errors import UnavailableError
 from havre.drivers.bwrap.model import Bind, Root, UnitSpec
+from havre.drivers.disk.whole import differs, write_whole
 
 AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
 _HOST_FILES = ("/etc/ssl/certs", "/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime", "/etc/ca-certificates")
@@ -71,10 +72,8 @@ def write_etc(etc: Path, *, resolv: str) -> None:
     }
     for name, content in files.items():
         target = etc / name
-        if not target.exists() or target.read_text() != content:
-            fresh = etc / f".{name}.new"
-            fresh.write_text(content)
-            fresh.rename(target)
+        if differs(target, content):
+            write_whole(target, content)
     for each in _HOST_FILES:
         path = Path(each)
         place = etc / path.relative_to("/etc")

@@ -29,7 +29,9 @@ from havre.base.errors import InvalidError, UnavailableError
 from havre.drivers.caddy import stalled
 from havre.drivers.caddy.settings import EdgeSettings, Mark, doors, fqdn_of, route_name
 from havre.drivers.caddy.static import PREFIX_DEPTH, STICKY_SLOTS, static_config
-from havre.drivers.keeper import Identity, Keeper, Program, process
+from havre.drivers.disk.whole import write_whole
+from havre.drivers.identity import Identity, find
+from havre.drivers.keeper import Keeper, Program, process
 
 __all__ = [
     "NAME", "PREFIX_DEPTH", "STICKY_SLOTS", "Caddy", "EdgeSettings", "Identity", "Mark", "fqdn_of", "route_name",
@@ -85,11 +87,11 @@ class Caddy:
         runs = self.running()
         if runs is not None and last is not None and not Path(last.admin_socket).exists():
             # its directory of sockets was taken away: nobody can ever speak to it again
-            process.write_whole(self._config, config)
+            write_whole(self._config, config, mode=0o600, sync=True)
             await anyio.to_thread.run_sync(functools.partial(process.end, runs, grace_s=2))
             runs = None
         if runs is None:
-            process.write_whole(self._config, config)
+            write_whole(self._config, config, mode=0o600, sync=True)
             self._output.unlink(missing_ok=True)
         started = await anyio.to_thread.run_sync(self.keeper.ensure, self._programs())
         found = await self._wait_at_work(last, ends_it=runs is None)
@@ -175,7 +177,7 @@ class Caddy:
 
     def _remember(self, loaded: _Loaded) -> None:
         told = {"identity": _told(loaded.identity), "hash": loaded.config_hash, "admin": loaded.admin_socket}
-        process.write_whole(self.folder / "loaded.json", json.dumps(told) + "\n")
+        write_whole(self.folder / "loaded.json", json.dumps(told) + "\n", mode=0o600, sync=True)
 
     async def _wait_at_work(self, last: _Loaded | None, *, ends_it: bool) -> Identity:
         """Wait until Caddy serves.
@@ -206,7 +208,7 @@ class Caddy:
             answer = await _ask(client, "POST", "/load", config.encode())
         if answer.status_code != 200:
             raise InvalidError("Caddy refused its configuration", program="caddy", output=answer.text[-500:])
-        process.write_whole(self._config, config)
+        write_whole(self._config, config, mode=0o600, sync=True)
 
     async def _tidy(self) -> None:
         """Have what reading the configuration has left behind taken away now: a Caddy at rest does that much later."""
@@ -269,7 +271,7 @@ def _listener_of(admin_socket: Path) -> Identity | None:
         name = Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return None
-    return process.identity_of(pid) if name == "caddy" else None
+    return find(pid) if name == "caddy" else None
 
 
 def _admin(admin_socket: Path) -> httpx.AsyncClient:

@@ -17,6 +17,7 @@ import anyio.to_thread
 
 from havre.base.errors import UnavailableError
 from havre.drivers.debian.model import Closure, Package, parse_uris
+from havre.drivers.disk.whole import differs, write_whole
 
 HOST_LISTS = Path("/var/lib/apt/lists")
 COMMAND_S, REFRESH_S, FETCH_S = 120.0, 180.0, 1800.0
@@ -135,10 +136,8 @@ class Apt:
         for each in (self._lists / "partial", self._root / "cache", self._root / "empty" / "partial"):
             each.mkdir(parents=True, exist_ok=True)
         for file, content in ((self._root / "state" / "status", INSTALLED), (self._conf, self._configuration())):
-            if not file.exists() or file.read_text() != content:
-                fresh = file.with_suffix(".new")
-                fresh.write_text(content)
-                fresh.rename(file)
+            if differs(file, content):
+                write_whole(file, content)
 
     def _configuration(self) -> str:
         """Read by apt after the host's own (apt.conf(5)): what it must not follow of those is cleared first.

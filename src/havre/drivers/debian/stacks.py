@@ -27,6 +27,7 @@ from havre.drivers.debian import apt, fixes
 from havre.drivers.debian.model import ID, Closure, Package, Stack, check_names
 from havre.drivers.debian.pool import Pool, normalise
 from havre.drivers.debian.tree import Tree
+from havre.drivers.disk.whole import write_whole
 
 REFRESH_S = 86_400.0
 AGAIN_S = 600.0  # after lists that could not be fetched
@@ -149,8 +150,9 @@ class Stacks:
             await self._freshen(0, tell)  # a mirror drops what is no longer current: ask again with today's lists
             closure = await self._apt.resolve(asked)
             stack = await self._build(asked, closure, tell)
-        record = {"asked": asked, "lists": self._lists(), "stack": stack.id}
-        _write(self._question(asked), record | {"packages": [asdict(each) for each in closure.packages]})
+        packages = [asdict(each) for each in closure.packages]
+        record = {"asked": asked, "lists": self._lists(), "stack": stack.id, "packages": packages}
+        write_whole(self._question(asked), json.dumps(record))
         return stack
 
     async def _build(self, asked: tuple[str, ...], closure: Closure, tell: Tell) -> Stack:
@@ -188,8 +190,9 @@ class Stacks:
         await anyio.to_thread.run_sync(self._pool.link, closure.packages, tree.root)
         await fixes.mend(tree)
         size = await anyio.to_thread.run_sync(normalise, tree.root)  # what the fixes' programs wrote, too
-        record = {"asked": asked, "bytes": size, "made_at": self._now(), "recipe": fixes.recipe()}
-        _write(folder / "stack.json", record | {"packages": [asdict(each) for each in closure.packages]})
+        packages = [asdict(each) for each in closure.packages]
+        record = {"asked": asked, "bytes": size, "made_at": self._now(), "recipe": fixes.recipe(), "packages": packages}
+        write_whole(folder / "stack.json", json.dumps(record))
         (folder / "used").touch()
         os.utime(folder / "used", ns=(self._now() * 1_000_000,) * 2)
 
@@ -228,11 +231,11 @@ class Stacks:
                 raise
             tell(f"stack: {error.message}: going on with older lists")
             old = {"stamp": self._apt.stamp(), "at": int(found.get("at", 0)), "failed_at": now}
-            _write(self.root / "lists.json", old)
+            write_whole(self.root / "lists.json", json.dumps(old))
             return
         if remark:
             tell(f"stack: some sources did not answer: {remark}")
-        _write(self.root / "lists.json", {"stamp": self._apt.stamp(), "at": now, "failed_at": 0})
+        write_whole(self.root / "lists.json", json.dumps({"stamp": self._apt.stamp(), "at": now, "failed_at": 0}))
 
     # turns
 
@@ -279,7 +282,7 @@ class Stacks:
         """Say that the installation in `owner` needs the stacks `ids` and no others."""
         place = self._owners / (hashlib.sha256(str(owner).encode()).hexdigest()[:16] + ".json")
         self._owners.mkdir(mode=0o755, parents=True, exist_ok=True)
-        _write(place, {"owner": str(owner), "stacks": sorted(ids)})
+        write_whole(place, json.dumps({"owner": str(owner), "stacks": sorted(ids)}))
 
     def claimed(self) -> frozenset[str]:
         """The stacks that any installation of this machine needs; one whose directory is gone needs none."""
@@ -355,9 +358,3 @@ def _read(file: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found
-
-
-def _write(file: Path, content: Mapping[str, Any]) -> None:
-    fresh = file.with_suffix(".new")
-    fresh.write_text(json.dumps(content))
-    fresh.rename(file)

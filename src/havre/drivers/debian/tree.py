@@ -13,6 +13,7 @@ import anyio
 
 from havre.base.errors import UnavailableError
 from havre.drivers.bwrap import sandbox
+from havre.drivers.disk.whole import write_whole
 
 RUN_S = 300.0
 WRITABLE = ("usr", "etc", "var")
@@ -43,10 +44,7 @@ class Tree:
         """Put a file of our own, in the place of what stands there."""
         place = self.root / path
         self.folder(str(Path(path).parent))
-        fresh = place.with_name(f".{place.name}.new")
-        fresh.write_bytes(content.encode() if isinstance(content, str) else content)
-        fresh.chmod(0o644)
-        fresh.rename(place)
+        write_whole(place, content)
 
     def link(self, path: str, text: str) -> None:
         """Put a link that says `text`, unless something stands there."""

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from havre.base.errors import UnavailableError
+from havre.drivers.disk.whole import write_whole
+from havre.drivers.identity import Identity, is_alive
 from havre.drivers.keeper import process
-from havre.drivers.keeper.process import Identity, Record
+from havre.drivers.keeper.process import Record
 
 __all__ = ["FIRST_FD", "Door", "Identity", "Keeper", "Program", "Record", "process"]
 FIRST_FD = 3
@@ -91,7 +93,7 @@ class Keeper:
             return False
         content = json.dumps(json.loads(told) | {"digest": digest})
         if known is not None:
-            process.write_whole(self.folder / "keeper.json", content + "\n")
+            write_whole(self.folder / "keeper.json", content + "\n", mode=0o600, sync=True)
             self._tell(known.identity, digest)
             return True
         wanted = {each.name: each.digest for each in programs}
@@ -99,7 +101,7 @@ class Keeper:
             record = self.record(name)
             if record is not None and record.digest != wanted.get(name):
                 process.end(record.identity, grace_s=GRACE_S)
-        process.write_whole(self.folder / "keeper.json", content + "\n")
+        write_whole(self.folder / "keeper.json", content + "\n", mode=0o600, sync=True)
         self._start(digest)
         return True
 
@@ -119,7 +121,7 @@ class Keeper:
 
     def _wait(self, keeper: Identity, digest: str, *, limit_s: float) -> None:
         deadline = time.monotonic() + limit_s
-        while process.is_alive(keeper) and time.monotonic() < deadline:
+        while is_alive(keeper) and time.monotonic() < deadline:
             if process.read_record(self.folder / "keeper.pid") == Record(keeper, digest):
                 return
             time.sleep(0.005)
@@ -136,7 +138,7 @@ class Keeper:
 
     def _living(self, file: Path) -> Record | None:
         record = process.read_record(file)
-        return record if record is not None and process.is_alive(record.identity) else None
+        return record if record is not None and is_alive(record.identity) else None
 
     def _names(self) -> list[str]:
         """The programs that the last keeper was told of."""

@@ -1,7 +1,6 @@
 """Processes that outlive whoever started them, and are found again by identity.
 
-A process is known by (pid, start time, boot id); a pid alone may have been given to somebody else. A handle is a pidfd
-opened *before* the comparison, so what is signalled later is what was compared.
+A process is known by its identity; a pid alone may have been given to somebody else (`drivers.identity`).
 """
 
 from __future__ import annotations
@@ -18,15 +17,7 @@ from select import POLLIN, poll
 from typing import Any
 
 from havre.base.errors import UnavailableError
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """`start_time` is in clock ticks since boot (proc(5), field 22)."""
-
-    pid: int
-    start_time: int
-    boot_id: str
+from havre.drivers.identity import Identity, find, open_pidfd
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +29,15 @@ class Record:
     starts: int = 0
 
 
-def boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def identity_of(pid: int) -> Identity | None:
-    """None when there is no such process, or only what its parent has not yet collected."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except OSError:
-        return None
-    if fields[0] in ("Z", "X"):
-        return None
-    return Identity(pid, int(fields[19]), boot_id())
-
-
 @contextmanager
 def held(identity: Identity) -> Iterator[int | None]:
     """A pidfd of that very process for the length of the block; None when it is gone."""
+    fd = open_pidfd(identity)
     try:
-        fd = os.pidfd_open(identity.pid)
-    except OSError:
-        yield None
-        return
-    try:
-        yield fd if identity_of(identity.pid) == identity else None
+        yield fd
     finally:
-        os.close(fd)
-
-
-def is_alive(identity: Identity) -> bool:
-    with held(identity) as fd:
-        return fd is not None
+        if fd is not None:
+            os.close(fd)
 
 
 _children: dict[int, subprocess.Popen[bytes]] = {}  # kept until they are collected: a zombie would keep its pid
@@ -89,7 +57,7 @@ def spawn(command: list[str], *, cwd: Path, output: Path) -> Identity:
     except OSError as cause:
         raise UnavailableError(f"{command[0]} could not be started", command=command) from cause
     _children[child.pid] = child
-    found = identity_of(child.pid)
+    found = find(child.pid)
     if found is None:
         raise UnavailableError(f"{command[0]} ended as soon as it was started", output=tail(output))
     return found
@@ -129,16 +97,6 @@ def read_record(file: Path) -> Record | None:
         return Record(Identity(*found["identity"]), found["digest"], found.get("starts", 0))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Durable and whole: a new file, for us alone, synced, renamed over the old one."""
-    fresh = file.with_name(file.name + ".new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(file)
 
 
 def tail(file: Path, *, lines: int = 5, limit_bytes: int = 4000) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from havre.base.errors import UnavailableError
+from havre.drivers.disk.whole import differs, write_whole
 
 
 @contextmanager
@@ -33,11 +34,9 @@ def use(root: Path, name: str, place: Path) -> None:
     """Remember that the toolchain `name` is `place`, and that it is used now; `touch` finds it again."""
     record = root / ".named" / name
     try:
-        if not record.exists() or record.read_text() != place.name:
+        if differs(record, place.name):
             record.parent.mkdir(exist_ok=True)
-            fresh = record.with_name(f"{name}.{os.getpid()}.new")
-            fresh.write_text(place.name)
-            fresh.rename(record)
+            write_whole(record, place.name)
         os.utime(place)
     except OSError:
         return  # a shared place that is not ours to write

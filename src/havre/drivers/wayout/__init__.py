@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from havre.drivers import identity
+from havre.drivers.disk.whole import write_whole
 from havre.drivers.wayout import veth
 
 PROXY_UID = 65534  # "nobody"
@@ -151,9 +152,7 @@ def _start_proxy(socket_path: Path, record: Path, sandboxes: ipaddress.IPv4Netwo
         cwd="/",
     )
     found = identity.of_pid(process.pid)
-    fresh = record.with_suffix(".new")
-    fresh.write_text(f"{found.pid} {found.start_time} {found.boot_id}\n")
-    fresh.rename(record)
+    write_whole(record, f"{found.pid} {found.start_time} {found.boot_id}\n")
     return found
 
 

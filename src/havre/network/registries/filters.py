@@ -21,6 +21,7 @@ import anyio
 
 from havre.base.errors import ConflictError, InvalidError, UnavailableError
 from havre.drivers import irr
+from havre.drivers.disk.whole import write_whole
 from havre.drivers.irr import model as irr_model
 from havre.kernel.clock import Clock
 from havre.network.registries import prefixes, sets
@@ -95,9 +96,7 @@ class Cache:
     def put(self, made: PrefixList, sources: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self._file(made.asked, sources)
-        fresh = file.with_suffix(".new")
-        fresh.write_text(json.dumps(_tree(made, sources)))
-        fresh.rename(file)
+        write_whole(file, json.dumps(_tree(made, sources)))
 
     def collect(self, *, now: int) -> int:
         """Remove the lists that nobody may use any more; how many they were."""

@@ -5,9 +5,10 @@ Nothing of a repository itself is ever run: `core.hooksPath` names this folder f
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
+
+from havre.drivers.disk.whole import differs, write_whole
 
 NAMES = ("pre-receive", "post-receive")
 
@@ -18,11 +19,8 @@ def write_hooks(folder: Path) -> None:
     for name in NAMES:
         content = f'#!/bin/sh\nexec "$HAVRE_PYTHON" -I -S "$HAVRE_HOOK" {name}\n'
         file = folder / name
-        if not file.exists() or file.read_text() != content:
-            fresh = folder / f".{name}.{os.urandom(4).hex()}.new"  # two first pushes may come at once
-            fresh.write_text(content)
-            fresh.chmod(0o755)
-            fresh.rename(file)
+        if differs(file, content):  # two first pushes may come at once
+            write_whole(file, content, mode=0o755)
 
 
 def settings(folder: Path) -> dict[str, str]:
