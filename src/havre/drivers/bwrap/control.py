@@ -11,7 +11,7 @@ import select
 import sys
 
 EPOLLIN = select.EPOLLIN
-PEER_S = 2.0  # the control plane sends a command in one piece
+MOST_COMING = 64  # who has connected and not said all of a command; the oldest goes
 
 
 def quoted(text):
@@ -24,6 +24,7 @@ class Control:
 
     def __init__(self, unit):
         self.unit, self.loop = unit, unit.loop
+        self.coming = {}  # connections whose command is not there yet, and what is there of it
         self.waiting = []  # connections that are told when the unit has ended
         path = unit.orders["control"]
         try:
@@ -45,17 +46,36 @@ class Control:
         except OSError:
             return
         connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
+        connection.setblocking(False)
+        if len(self.coming) >= MOST_COMING:
+            self.let_go(next(iter(self.coming)))
+        self.coming[connection] = b""
+        self.loop.watch(fd, EPOLLIN, lambda _events: self.read(connection))
+
+    def read(self, connection):
+        """Take what has come of a command; the rest may be long in coming, and nobody waits for it here."""
         try:
-            connection.settimeout(PEER_S)
-            line = b""
-            while not line.endswith(b"\n") and len(line) < 256:
-                waiting = connection.recv(256, _socket.MSG_PEEK)
-                if not waiting:
-                    break
-                line += connection.recv(waiting.find(b"\n") + 1 or len(waiting))  # what follows belongs to the app
+            line = self.coming[connection]
+            waiting = connection.recv(256, _socket.MSG_PEEK)
+            line += connection.recv(waiting.find(b"\n") + 1 or len(waiting))  # what follows belongs to the app
+            if waiting and not line.endswith(b"\n") and len(line) < 256:
+                self.coming[connection] = line
+                return
+            self.forget(connection)
             self.obey(connection, line.decode().split())
+        except BlockingIOError:
+            return
         except (OSError, ValueError, IndexError) as error:
+            self.forget(connection)
             self.answer(connection, f'{{"error": {quoted(repr(error))}}}')
+
+    def forget(self, connection):
+        if self.coming.pop(connection, None) is not None:
+            self.loop.drop(connection.fileno())
+
+    def let_go(self, connection):
+        self.forget(connection)
+        connection.close()
 
     def obey(self, connection, words):
         command = words[0]

@@ -313,14 +313,20 @@ class Bubblewrap:
         if unit is None:
             return self._unknown_end()
         if unit.exit is None:
-            try:
-                await self._command(id, f"stop {grace_s}")
-            except UnavailableError:
-                self._kill(id)
+            await self._ask_to_stop(id, grace_s)
             with anyio.move_on_after(grace_s + COMMAND_S):
                 return await self.wait(id)
             self._kill(id)
         return await self.wait(id)
+
+    async def _ask_to_stop(self, id: UnitId, grace_s: float) -> None:
+        for again in (True, False):  # one that was not told has had no time to end
+            try:
+                await self._command(id, f"stop {grace_s}")
+                return
+            except UnavailableError:
+                if not again:
+                    self._kill(id)
 
     def _kill(self, id: UnitId) -> None:
         """SIGKILL to the monitor; all of the unit dies with it."""
@@ -362,4 +368,6 @@ class Bubblewrap:
         except (OSError, TimeoutError, anyio.EndOfStream, anyio.BrokenResourceError) as cause:
             raise UnavailableError("the instance's monitor does not answer", unit=id) from cause
         answer: dict[str, Any] = json.loads(said)
+        if "error" in answer:
+            raise UnavailableError("the instance's monitor did not understand", unit=id, error=answer["error"])
         return answer
