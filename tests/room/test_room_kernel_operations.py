@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -11,7 +11,8 @@ from havre.base.errors import ConflictError, InvalidError
 from havre.base.ids import OperationId
 from havre.kernel.events import Bus
 from havre.kernel.operations import SCHEMA, Operation, Operations, OperationView, Run, Step
-from havre.kernel.store import Store, events_schema
+from havre.kernel.operations.engine import _Execution
+from havre.kernel.store import Store, Tx, events_schema
 from tests.trials import FastClock, Trials, run_to_end
 
 pytestmark = pytest.mark.anyio
@@ -173,6 +174,61 @@ async def test_one_key_runs_in_order_and_other_keys_meanwhile(make_world) -> Non
                 for id in (first, second, other):
                     assert (await operations.wait(id)).status == "done"
                 group.cancel_scope.cancel()
+
+
+async def test_whoever_cancels_right_before_the_switch_is_not_told_so_in_vain(make_world) -> None:  # type: ignore[no-untyped-def]
+    async with make_world() as world:
+
+        async def around(_kind: str, step: str, phase: str) -> None:
+            if (step, phase) == ("build", "recorded"):
+                await world.store.write(lambda tx: operations.cancel(tx, id))
+
+        operations = world.operations(around)
+        id = await world.start(operations)
+        view = await run_to_end(operations, id)
+        assert (view.status, view.cancelled, view.step) == ("undone", True, "build")
+        assert GROUND.things == {"old"} and GROUND.log == [] and ENDED == ["undone True "]
+
+
+async def test_whoever_cancels_right_after_the_switch_began_is_refused(make_world) -> None:  # type: ignore[no-untyped-def]
+    async with make_world() as world:
+
+        async def around(_kind: str, step: str, phase: str) -> None:
+            if (step, phase) == ("switch", "begun"):
+                with pytest.raises(ConflictError, match="too late"):
+                    await world.store.write(lambda tx: operations.cancel(tx, id))
+
+        operations = world.operations(around)
+        id = await world.start(operations)
+        assert (await run_to_end(operations, id)).status == "done"
+
+
+async def test_whoever_cancels_in_the_moment_in_which_a_step_begins_interrupts_it(make_world, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """The step's beginning and the wish may be committed together, and whoever interrupts may be told first."""
+    async with make_world() as world:
+        GROUND.block = anyio.Event()
+        operations = world.operations(None)
+        id = await world.start(operations)
+        begin, write, interrupt, asked = _Execution._begin, world.store.write, operations._interrupt, []
+
+        def begin_and_cancel(self: _Execution, tx: Tx, run: Run[Args], seq: int, step: Step[Args, object]) -> bool:
+            may_not = begin(self, tx, run, seq, step)
+            if step.name == "build":
+                operations.cancel(tx, id)
+                asked.append(id)
+            return may_not
+
+        async def write_and_tell(work: Callable[[Tx], object]) -> object:
+            found = await write(work)
+            if asked:
+                interrupt(asked.pop())
+            return found
+
+        monkeypatch.setattr(operations, "_interrupt", lambda _: None)
+        monkeypatch.setattr(_Execution, "_begin", begin_and_cancel)
+        monkeypatch.setattr(world.store, "write", write_and_tell)
+        assert (await run_to_end(operations, id)).status == "undone"
+        assert GROUND.things == {"old"}
 
 
 async def test_a_replaced_runner_changes_nothing_more(make_world) -> None:  # type: ignore[no-untyped-def]

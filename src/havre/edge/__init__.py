@@ -84,7 +84,7 @@ __all__ = [
     "tcp_socket", "unset_favourite", "vhosts", "with_proof",
 ]  # fmt: skip
 T = TypeVar("T")
-LONG_S, REST_FACTOR = 0.05, 9
+LONG_S, REST_FACTOR, LONGEST_REST_S = 0.05, 9, 6.0
 GATE_S = 10.0  # until a gate that was just started answers
 log = structlog.get_logger()
 
@@ -117,11 +117,17 @@ def setup(kernel: Kernel) -> Room:
         trouble.certificates = await certificates.alarm()
         return done
 
+    counted = proxy.starts()
+
+    def count_starts() -> int:
+        nonlocal counted
+        before, counted = counted, proxy.starts()
+        figures.starts.inc(max(0, counted - before))
+        return counted - before
+
     async def ensure() -> None:
-        before = proxy.starts()
         if await (await _with_gate(kernel)).ensure():
-            started = proxy.starts() - before
-            figures.starts.inc(max(0, started))
+            started = count_starts()
             event = "edge.proxy.started" if started else "edge.proxy.loaded"
             log.info(event, https_port=kernel.config.edge.https_port, http_port=kernel.config.edge.http_port)
 
@@ -133,11 +139,10 @@ def setup(kernel: Kernel) -> Room:
         await ensure()
 
     async def watch() -> None:
-        before = proxy.starts()
         await proxy.wait_ended()
         log.warning("edge.proxy.ended")
         await ensure()
-        figures.starts.inc(max(0, proxy.starts() - before - 1))
+        count_starts()
 
     async def health() -> Health:
         error = "" if proxy.running() else "the proxy is not running; it is started again by itself"
@@ -169,7 +174,7 @@ async def _paced(clock: Clock, run: Callable[[], Awaitable[Pass]]) -> Pass:
     began = clock.monotonic()
     done = await run()
     if (took := clock.monotonic() - began) > LONG_S:
-        await clock.sleep(REST_FACTOR * took)
+        await clock.sleep(min(REST_FACTOR * took, LONGEST_REST_S))  # the machine may have stood still, too
     return done
 
 

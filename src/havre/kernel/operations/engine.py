@@ -26,6 +26,8 @@ from havre.kernel.store import Store, Tx
 
 log = structlog.get_logger()
 
+CANCELLED = ""  # the error of an operation that somebody cancelled
+
 Around = Callable[[str, str, str], Awaitable[None]]  # kind, step, phase: begun | ended | undone
 
 
@@ -222,7 +224,7 @@ class _Execution:
                 outcome = await self._do(run, seq, step, may_cancel=not is_final)
                 if outcome is None:
                     break
-                if not is_final:
+                if not is_final or outcome == CANCELLED:
                     await self._turn_back(outcome)
                     return False
                 run.attempt += 1
@@ -232,45 +234,54 @@ class _Execution:
         return True
 
     async def _do(self, run: Run[Any], seq: int, step: Step[Any, Any], *, may_cancel: bool) -> str | None:
-        """Returns None when the step is done and recorded, else the error's text ("" when cancelled)."""
-        assert self.operation is not None
-        operation = self.operation
-
-        def begin(tx: Tx) -> bool:
-            self._fence(tx, step=step.name)
-            tables.put_step(tx, self.id, seq, name=step.name, status="begun")
-            if operation.on_step is not None:
-                operation.on_step(tx, run, step.name)
-            tx.emit("kernel.operation.step_begun", subject=self.id, step=step.name, kind=operation.kind)
-            row = tables.row(tx.conn, self.id)
-            return bool(row and row.cancelled and may_cancel)
-
-        if await self.store.write(begin):
-            return ""
+        """Returns None when the step is done and recorded, else the error's text (`CANCELLED` when it was)."""
+        scope = anyio.CancelScope()
+        if may_cancel:
+            self.engine._scopes[self.id] = scope  # before anybody can ask for it: it takes effect when we come to it
         try:
-            with anyio.CancelScope() as scope:
-                if may_cancel:
-                    self.engine._scopes[self.id] = scope
-                await self._failpoint(step.name, "begun")
-                result = await step.do(run)
-                await self._failpoint(step.name, "ended")
-        except Exception as error:  # noqa: BLE001 - becomes the operation's error
-            return _text_of(error)
+            if await self.store.write(lambda tx: self._begin(tx, run, seq, step)):
+                return CANCELLED
+            try:
+                with scope:
+                    await self._failpoint(step.name, "begun")
+                    result = await step.do(run)
+                    await self._failpoint(step.name, "ended")
+            except Exception as error:  # noqa: BLE001 - becomes the operation's error
+                return _text_of(error)
         finally:
             self.engine._scopes.pop(self.id, None)
         if scope.cancelled_caught:
-            return ""
+            return CANCELLED
         packed = step.result_type.dump_python(result, mode="json")
 
         def finish(tx: Tx) -> None:
             self._fence(tx)
             tables.put_step(tx, self.id, seq, name=step.name, status="done", result=packed)
-            tx.emit("kernel.operation.step_done", subject=self.id, step=step.name, kind=operation.kind)
+            tx.emit("kernel.operation.step_done", subject=self.id, step=step.name, kind=self.claimed.kind)
 
         await self.store.write(finish)
         run.results[step.name] = result
         await self._failpoint(step.name, "recorded")
         return None
+
+    def _begin(self, tx: Tx, run: Run[Any], seq: int, step: Step[Any, Any]) -> bool:
+        """Write that the step begins; whether it may not, because somebody has cancelled the operation in time."""
+        assert self.operation is not None
+        row = tables.row(tx.conn, self.id)
+        if row is not None and row.cancelled and not self._has_switched(tx):
+            self._fence(tx)
+            return True
+        self._fence(tx, step=step.name)
+        tables.put_step(tx, self.id, seq, name=step.name, status="begun")
+        if self.operation.on_step is not None:
+            self.operation.on_step(tx, run, step.name)
+        tx.emit("kernel.operation.step_begun", subject=self.id, step=step.name, kind=self.claimed.kind)
+        return False
+
+    def _has_switched(self, tx: Tx) -> bool:
+        """Whether a step has begun that lies at or past the point of no return."""
+        assert self.operation is not None
+        return any(self.operation.is_final(each.seq) for each in tables.steps(tx.conn, self.id))
 
     async def _turn_back(self, error: str) -> None:
         await self._write(status="undoing", error=error)
@@ -351,6 +362,6 @@ def _text_of(error: Exception) -> str:
         ours = error.subgroup(HavreError)
         error = (ours or error).exceptions[0]
     if isinstance(error, HavreError) and not isinstance(error, BrokenError):
-        return error.message
+        return error.message or type(error).__name__
     log.error("kernel.operation.step_broke", exc_info=error)
     return error.message if isinstance(error, HavreError) else f"internal error ({type(error).__name__}); it was logged"
