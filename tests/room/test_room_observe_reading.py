@@ -122,6 +122,44 @@ async def test_a_follower_begins_now_and_a_deployments_follower_at_its_first_lin
         assert got == {"now": ["after"], "deployment": ["before", "after"], "since": ["before", "after"]}
 
 
+async def test_what_was_written_is_told_to_all_who_follow_and_nobody_waits_where_nobody_does(tmp_path: Path) -> None:
+    async with opened(tmp_path, clock=SystemClock()) as rig:
+        await rig.add("s")
+        assert not await observe.all_told(rig.kernel, APP, limit_s=20)  # nobody looks at the files either
+        async with running(rig), anyio.create_task_group() as group:
+            got: dict[str, list[str]] = {"a": [], "b": []}
+
+            async def follow(name: str) -> None:
+                async with aclosing(observe.logs(rig.kernel, LogQuery(APP, since=0), live=True)) as answer:
+                    async for record in answer:
+                        got[name].append(record.message)
+                        if len(got[name]) == 40:
+                            return
+
+            for name in got:
+                group.start_soon(follow, name)
+            with anyio.fail_after(20):
+                while len(rig.opened.reading._followers) < len(got):
+                    await rig.clock.sleep(0.01)
+                for number in range(40):
+                    rig.append("s", f"{number}\n")
+                    assert await observe.all_told(rig.kernel, APP, limit_s=20)
+                    assert got["a"] == got["b"] == [str(each) for each in range(number + 1)]
+                while await observe.all_told(rig.kernel, APP, limit_s=20):  # those who have left are not waited for
+                    await rig.clock.sleep(0.01)
+
+
+async def test_a_follower_who_does_not_take_what_it_is_given_is_waited_for_a_while(tmp_path: Path) -> None:
+    async with opened(tmp_path, clock=SystemClock()) as rig:
+        await rig.add("s")
+        rig.append("s", "one\ntwo\n")
+        await rig.take()
+        async with running(rig), aclosing(observe.logs(rig.kernel, LogQuery(APP, since=0), live=True)) as answer:
+            assert (await anext(answer)).message == "one"
+            with anyio.fail_after(20):
+                assert await observe.all_told(rig.kernel, APP, limit_s=0.1)
+
+
 async def test_a_live_answer_ends_at_its_limit(tmp_path: Path) -> None:
     async with opened(tmp_path, clock=SystemClock()) as rig:
         await some_lines(rig)

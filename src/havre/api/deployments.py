@@ -7,6 +7,7 @@ from typing import Annotated
 import sqlalchemy as sa
 from fastapi import APIRouter, Query, Request
 
+from havre import observe
 from havre.api import render
 from havre.api.app_route import APP, found
 from havre.api.context import Caller, Ctx, OwnerParam, record
@@ -17,6 +18,7 @@ from havre.kernel.store import Tx
 from havre.wire import models, overview
 
 router = APIRouter(tags=["applications"])
+JUST_NOW_MS, TOLD_S, ON_ITS_WAY_S = 10_000, 1.5, 0.1
 
 
 @router.get(APP + "/deployments")
@@ -47,7 +49,11 @@ async def deployment(
     def look(conn: sa.Connection) -> models.DeploymentObject:
         return render.deployment(views.deployment(conn, found(conn, actor, owner, app_id), deployment_id))
 
-    return await ctx.read(look)
+    seen = await ctx.read(look)
+    has_just_ended = seen.endedAt is not None and ctx.kernel.clock.now() - seen.endedAt < JUST_NOW_MS
+    if has_just_ended and await observe.all_told(ctx.kernel, app_id, limit_s=TOLD_S):
+        await ctx.kernel.clock.sleep(ON_ITS_WAY_S)  # who learns of the end here leaves the log at once
+    return seen
 
 
 @router.delete(APP + "/deployments/{deployment_id}/instances")

@@ -62,6 +62,7 @@ __all__ = [
     "LogSource",
     "access_logs",
     "add_source",
+    "all_told",
     "check_drain",
     "drain_backlog",
     "drained",
@@ -156,6 +157,12 @@ def logs(kernel: Kernel, query: LogQuery, *, live: bool) -> AsyncGenerator[LogRe
     Close it (`contextlib.aclosing`) when you leave it early.
     """
     return _room(kernel).reading.logs(query, live=live)
+
+
+async def all_told(kernel: Kernel, app_id: str, *, limit_s: float) -> bool:
+    """Return when all that an app had written by now was given to those who follow its log, or after `limit_s`;
+    whether anybody does."""
+    return await _room(kernel).reading.all_told(app_id, limit_s=limit_s)
 
 
 def access_logs(kernel: Kernel, query: AccessQuery, *, live: bool) -> AsyncGenerator[AccessRecord, None]:

@@ -25,6 +25,19 @@ T = TypeVar("T")
 PAGE = 500
 CATCH_UP_S = 3.0
 LOOK_AGAIN_S = 60.0
+TOLD_LOOK_S = 0.02
+
+
+@dataclass(eq=False)
+class Follower:
+    """Somebody who is told of an app's new lines. `bell`: it has seen all that was there when that was hung up."""
+
+    app_id: str
+    bell: anyio.Event | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        return self.bell is None or self.bell.is_set()
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,18 @@ class Reading:
         self._logs = logs
         self._accesses = accesses
         self._readers = anyio.CapacityLimiter(4)
+        self._followers: set[Follower] = set()
+
+    async def all_told(self, app_id: str, *, limit_s: float) -> bool:
+        """Return when all that the app had written by now was given to those who follow its log, or after `limit_s`;
+        whether anybody does."""
+        theirs = [each for each in self._followers if each.app_id == app_id]
+        if theirs:
+            with anyio.move_on_after(limit_s):
+                await self._logs.catch_up(app_id)
+                while any(each.is_behind for each in theirs):
+                    await self._clock.sleep(TOLD_LOOK_S)
+        return bool(theirs)
 
     def logs(self, query: LogQuery, *, live: bool) -> AsyncGenerator[LogRecord, None]:
         from_now = live and query.since is None and query.deployment_id is None
@@ -70,6 +95,9 @@ class Reading:
         live: bool,
     ) -> AsyncGenerator[R, None]:
         left = query.limit
+        follower = Follower(query.app_id)
+        if live and shelf is self._logs:
+            self._followers.add(follower)
         shelf.bells.enter(query.app_id)
         try:
             after = await self._in_reader(start)
@@ -89,8 +117,12 @@ class Reading:
                     continue
                 if last:
                     return
+                follower.bell = bell
                 await bells.wait(bell, clock=self._clock, seconds=self._pause_s(query))
+                follower.bell = None
         finally:
+            follower.bell = anyio.Event()  # nobody waits for who has left
+            self._followers.discard(follower)
             shelf.bells.leave(query.app_id)
 
     def _is_last(self, query: LogQuery | AccessQuery, live: bool) -> bool:
