@@ -230,6 +230,18 @@ def test_a_keeper_that_is_told_otherwise_touches_only_what_changed(tmp_path: Pat
     assert pid("c") is None
 
 
+def test_one_that_was_being_started_when_all_were_stopped_does_not_stay(tmp_path: Path) -> None:
+    """It has no record yet: it waits for somebody to read what it writes of itself."""
+    keeper = Keeper(tmp_path)
+    os.mkfifo(tmp_path / "late.json.new")
+    keeper.ensure((Program("late", ("/bin/sleep", "60"), tmp_path, tmp_path / "out"),))
+    running = keeper.running()
+    assert running is not None
+    begun = until(lambda: process._children_of(running.identity.pid), what="it is being started")
+    keeper.stop(grace_s=1)
+    assert [pid for pid in begun if find(pid)] == []
+
+
 def test_a_program_is_where_it_was_told_to_be_in_the_queue_for_the_processor_and_its_keeper_is_not(
     tmp_path: Path,
 ) -> None:

@@ -12,7 +12,7 @@ from havre.apps.launch import Launch
 from havre.drivers.disk.whole import write_whole
 from havre.kernel.clock import Clock
 
-TELL_S = 2.0
+TELL_S = 6.0
 
 
 def prepare(folder: Path, starts: Launch) -> None:

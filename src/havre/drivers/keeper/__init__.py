@@ -150,11 +150,13 @@ class Keeper:
     def stop(self, *, grace_s: float = GRACE_S) -> None:
         """End the keeper, then its programs. Idempotent."""
         known = self.running()
-        if known is not None:
-            process.end(known.identity, grace_s=0)
+        begun = process.halt(known.identity) if known is not None else []
         for name in self._names():
             record = self.record(name)
             if record is not None:
                 process.end(record.identity, grace_s=grace_s)
+        for each in begun:  # one that was being started may have no record yet
+            process.end(each, grace_s=grace_s)
+        for name in self._names():
             (self.folder / f"{name}.json").unlink(missing_ok=True)
         (self.folder / "keeper.pid").unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import Any
 
 from havre.base.errors import UnavailableError
 from havre.drivers.identity import Identity, find, open_pidfd
+
+HALT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,38 @@ def end(identity: Identity, *, grace_s: float) -> None:
         else:
             raise UnavailableError("a process did not end when killed", pid=identity.pid)
     collect()
+
+
+def halt(identity: Identity) -> list[Identity]:
+    """SIGKILL; the children that it leaves. It is stopped before they are counted, so that none is born meanwhile."""
+    with held(identity) as fd:
+        if fd is None:
+            return []
+        try:
+            signal.pidfd_send_signal(fd, signal.SIGSTOP)
+        except ProcessLookupError:
+            return []
+        deadline = time.monotonic() + HALT_S
+        while _state(identity.pid) not in ("T", "Z", "") and time.monotonic() < deadline:
+            time.sleep(0.001)
+        children = [found for pid in _children_of(identity.pid) if (found := find(pid)) is not None]
+    end(identity, grace_s=0)
+    return children
+
+
+def _state(pid: int) -> str:
+    """proc_pid_stat(5), field 3; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return ""
+
+
+def _children_of(pid: int) -> list[int]:
+    try:
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def read_record(file: Path) -> Record | None:
