@@ -242,6 +242,20 @@ def test_one_that_was_being_started_when_all_were_stopped_does_not_stay(tmp_path
     assert [pid for pid in begun if find(pid)] == []
 
 
+def test_a_keeper_that_somebody_halted_and_did_not_end_goes_on(tmp_path: Path) -> None:
+    keeper, told = Keeper(tmp_path), (Program("a", ("/bin/sleep", "60"), tmp_path, tmp_path / "out"),)
+    try:
+        keeper.ensure(told)
+        running, first = keeper.running(), until(lambda: keeper.record("a"), what="it runs")
+        assert running is not None
+        os.kill(running.identity.pid, signal.SIGSTOP)
+        os.kill(first.identity.pid, signal.SIGKILL)
+        assert keeper.ensure(told) is False and keeper.running() == running
+        until(lambda: keeper.record("a") not in (None, first), what="it is started again")
+    finally:
+        keeper.stop(grace_s=1)
+
+
 def test_a_program_is_where_it_was_told_to_be_in_the_queue_for_the_processor_and_its_keeper_is_not(
     tmp_path: Path,
 ) -> None:

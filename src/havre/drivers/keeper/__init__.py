@@ -89,6 +89,8 @@ class Keeper:
         told = json.dumps({"programs": [each.told() for each in programs]}, sort_keys=True)
         digest = hashlib.sha256(told.encode()).hexdigest()
         known = self.running()
+        if known is not None:
+            process.wake(known.identity)
         if known is not None and known.digest == digest:
             return False
         content = json.dumps(json.loads(told) | {"digest": digest})

@@ -5,13 +5,13 @@ A process is known by its identity; a pid alone may have been given to somebody 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from select import POLLIN, poll
@@ -32,7 +32,7 @@ class Record:
     starts: int = 0
 
 
-@contextmanager
+@contextlib.contextmanager
 def held(identity: Identity) -> Iterator[int | None]:
     """A pidfd of that very process for the length of the block; None when it is gone."""
     fd = open_pidfd(identity)
@@ -108,6 +108,13 @@ def halt(identity: Identity) -> list[Identity]:
         children = [found for pid in _children_of(identity.pid) if (found := find(pid)) is not None]
     end(identity, grace_s=0)
     return children
+
+
+def wake(identity: Identity) -> None:
+    """SIGCONT: whoever halted it may have been killed in between."""
+    with held(identity) as fd, contextlib.suppress(ProcessLookupError):
+        if fd is not None:
+            signal.pidfd_send_signal(fd, signal.SIGCONT)
 
 
 def _state(pid: int) -> str:
