@@ -19,7 +19,8 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-from tests.driver.caddy_rig import Upstream, free_ports, says
+from tests.driver.caddy_rig import Upstream, says
+from tests.ports import free_ports
 from tests.room.edge_rig import edge_kernel, running_room
 from tests.system.rig import AppConnection, Installation
 

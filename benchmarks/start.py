@@ -23,8 +23,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import anyio
+from tests.ports import free_ports
 from tests.room.build_rig import BuildRig, Built, Started, an_instance, open_rig, places
-from tests.system.rig import free_ports
 
 from havre.apps import specs, stacks
 from havre.drivers.toolchains import Toolchain

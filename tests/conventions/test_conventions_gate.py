@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # mypy reads everything anew where nothing is kept
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 FOLDERS = ("src", "tests", "tools", "benchmarks")

@@ -25,15 +25,8 @@ from havre.drivers.caddy import Caddy, EdgeSettings
 from havre.drivers.x509 import root_file, write
 from havre.drivers.x509.authority import open_authority
 from havre.edge.certificates.model import Site
+from tests.ports import free_ports
 from tests.trials import FastClock
-
-
-def free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
 
 
 def until(claim: Callable[[], Any], *, what: str, limit_s: float = 20) -> Any:

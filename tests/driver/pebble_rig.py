@@ -20,7 +20,8 @@ from cryptography import x509
 
 from havre.drivers.x509 import root_file
 from havre.drivers.x509.authority import open_authority
-from tests.driver.caddy_rig import free_ports, until
+from tests.driver.caddy_rig import until
+from tests.ports import free_ports
 
 PEBBLE = "github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1"
 PROGRAMS = Path(sys.prefix) / "share" / "havre" / "trials"

@@ -16,9 +16,10 @@ from havre.base.secret import Secret
 from havre.drivers import acme
 from havre.drivers.acme import Account, Directory, Issued
 from havre.drivers.x509.check import check
-from tests.driver.caddy_rig import CaddyRig, free_ports, running_rig
+from tests.driver.caddy_rig import CaddyRig, running_rig
 from tests.driver.dns_rig import NameServer, name_server
 from tests.driver.pebble_rig import Pebble, pebble
+from tests.ports import free_ports
 
 EAB_KEY = base64.urlsafe_b64encode(b"k" * 48).decode()
 

@@ -24,6 +24,7 @@ from havre.network.lab.servers import rtr as lab
 from havre.network.registries import vrps
 from tests.driver.registry_rig import scripted, server
 from tests.driver.rtr_rig import FIRST, SECOND, THIRD, Rows, full, rows
+from tests.ports import free_ports
 
 
 def write(file: Path, rows: Rows) -> None:
@@ -36,9 +37,7 @@ def write(file: Path, rows: Rows) -> None:
 
 @contextmanager
 def stayrtr(file: Path) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    (port,) = free_ports(1)
     argv = ["stayrtr", "-bind", f"127.0.0.1:{port}", "-metrics.addr", "", "-cache", str(file), "-checktime=false"]
     argv += ["-refresh", "1", "-rtr.refresh", "5", "-rtr.retry", "3", "-rtr.expire", "600", "-protocol", "1"]
     started = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

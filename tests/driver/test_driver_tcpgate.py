@@ -18,7 +18,8 @@ import pytest
 from havre.base.errors import UnavailableError
 from havre.drivers.keeper import Keeper
 from havre.drivers.tcpgate import NAME, Gate, Seen
-from tests.driver.caddy_rig import free_ports, until
+from tests.driver.caddy_rig import until
+from tests.ports import free_ports
 
 
 class Taker:

@@ -29,7 +29,7 @@ from havre.kernel.kernel import Kernel
 from havre.kernel.reconcile import run_reconciler
 from havre.kernel.rooms import Room
 from havre.kernel.store import Store, events_schema
-from tests.driver.caddy_rig import free_ports
+from tests.ports import free_ports
 
 DAY_MS = 86_400_000
 

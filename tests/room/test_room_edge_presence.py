@@ -22,7 +22,7 @@ from havre.edge import act
 from havre.edge.parts import routes_of
 from havre.kernel.kernel import Kernel
 from havre.kernel.reconcile import Pass
-from tests.driver.caddy_rig import free_ports
+from tests.ports import free_ports
 from tests.room.edge_rig import Visitors, edge_kernel, running_room
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 from aiosmtpd.controller import Controller
 
-from tests.system.rig import Installation, free_ports
+from tests.ports import free_ports
+from tests.system.rig import Installation
 
 
 def credentials(havre: Installation) -> dict[str, str]:
@@ -27,7 +28,7 @@ class Mailbox:
     def __init__(self) -> None:
         self.messages: list[tuple[str, str]] = []
         self._port = free_ports(1)[0]
-        self._server = Controller(self, hostname="127.0.0.1", port=self._port)
+        self._server = Controller(self, hostname="127.0.0.1", port=self._port, ready_timeout=60)
         self._server.start()
 
     async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:

@@ -169,16 +169,12 @@ class Bench:
         )
         assert made.code == 0, made.said
 
-    def browser(self, _folder: Path, _env: dict[str, str]) -> None:
-        self.opened.unlink(missing_ok=True)
-
     def sign_in_in_the_browser(self, _folder: Path, _env: dict[str, str]) -> None:
         def person() -> None:
             url = until(lambda: self._asked("/cli-oauth"), what="the browser is sent to the sign-in page")
             with browser.Browser(self.havre) as page:
                 page.allow_cli(url, **self.operator)
 
-        self.opened.unlink(missing_ok=True)
         threading.Thread(target=person, daemon=True).start()
 
     def second_profile(self, folder: Path, env: dict[str, str]) -> None:

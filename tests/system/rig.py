@@ -4,7 +4,6 @@ but what an operator's script could use, and what tells whether this machine has
 from __future__ import annotations
 
 import http.client
-import itertools
 import json
 import os
 import shutil
@@ -26,6 +25,7 @@ import pytest
 
 from havre.client import Client
 from havre.drivers import cgroup
+from tests.ports import free_ports, free_row
 
 HAVRE = str(Path(sys.executable).parent / "havre")
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -49,21 +49,6 @@ server.listen(8080, "0.0.0.0")
 
 
 NEEDS_LIMITS = pytest.mark.skipif(bool(cgroup.probe().missing), reason="doctor says: limits NO")
-WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-PORTS = itertools.count(20_000 + 6_000 * (WORKER % 2) + os.getpid() * 97 % 5_500)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on, of a range that no other worker of this run takes from."""
-    found: list[int] = []
-    while len(found) < count:
-        port = next(PORTS)
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        found.append(port)
-    return found
 
 
 def until(claim: Callable[[], Any], *, what: str, limit_s: float = 60, every_s: float = 0.1) -> Any:
@@ -103,8 +88,8 @@ class Installation:
         self.home = self.base / "home"
         self.home.mkdir(parents=True, exist_ok=True)
         self.http_port, self.https_port, self.ssh_port = free_ports(3)
-        redirected = free_ports(20)
-        self.tcp_ports = f"{redirected[0]}-{redirected[-1]}"
+        first, last = free_row(20)
+        self.tcp_ports = f"{first}-{last}"
         self.config = self.base / "havre.toml"
 
     def write_config(self, **trials: str) -> None:

@@ -154,7 +154,7 @@ def test_each_page_says_that_it_waits_and_then_what_to_do_where_nothing_is(walk:
 def _appears(page: Page, text: str) -> bool:
     shown = page.locator("main").get_by_text(text).or_(page.locator("main").get_by_role("button", name=text))
     try:
-        expect(shown.first).to_be_visible(timeout=5_000)
+        expect(shown.first).to_be_visible(timeout=20_000)
     except AssertionError:
         return False
     return True

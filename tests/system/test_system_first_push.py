@@ -178,7 +178,7 @@ def test_other_peoples_ids_look_like_unknown_ids(havre: Installation, shop: Path
 def test_stop_and_delete(havre: Installation, shop: Path) -> None:
     havre.clever("stop", cwd=shop)
     until(lambda: havre.clever_json("status", cwd=shop)["status"] == "stopped", what="it is stopped")
-    assert havre.get("shop.havre.localhost")[0] == 503
+    until(lambda: havre.get("shop.havre.localhost")[0] == 503, what="it says that it is stopped")
     havre.clever("delete", "--yes", cwd=shop)
     until(lambda: unknown(havre, "shop.havre.localhost"), what="the deleted app is unknown")
     until(lambda: not list((havre.data / "git").iterdir()), what="its repository is gone")

@@ -150,11 +150,13 @@ def test_a_newer_push_replaces_what_waits_and_with_cancel_on_push_what_is_under_
 ) -> None:
     havre.clever("env", "set", "CC_PRE_BUILD_HOOK", "sleep 600", cwd=shop)
     started = ("deploy", "--force", "--quiet", "--exit-on", "deploy-start")
-    running, waiting, newest = [_deploy(havre, shop, number, started) for number in range(3)]
+    running = _deploy(havre, shop, 0, started)
+    until(lambda: "> name" in _log(havre, shop, running), what="the first one is under way")
+    waiting, newest = [_deploy(havre, shop, number, started) for number in (1, 2)]
     rows = deployments(havre, shop)
     assert [rows[each]["state"] for each in (running, waiting, newest)] == ["WIP", "CANCELLED", "WIP"]
-    words = ("logs", "--deployment-id", rows[waiting]["uuid"], "--since", "1h", "--until", "0s")
-    assert f"Deployment cancelled: superseded by the push of {newest[:8]}" in havre.clever(*words, cwd=shop).stdout
+    said = f"Deployment cancelled: superseded by the push of {newest[:8]}"
+    until(lambda: said in _log(havre, shop, waiting), what="its log says why")
     havre.clever("env", "rm", "CC_PRE_BUILD_HOOK", cwd=shop)
     havre.clever("config", "set", "cancel-on-push", "true", cwd=shop)
     last = _deploy(havre, shop, 3, started)
@@ -167,6 +169,12 @@ def _deploy(havre: Installation, folder: Path, number: int, words: tuple[str, ..
     made = commit(folder, f"push {number}")
     havre.clever(*words, cwd=folder)
     return made
+
+
+def _log(havre: Installation, folder: Path, commit: str) -> str:
+    """Of the deployment of a commit."""
+    deployment = deployments(havre, folder)[commit]["uuid"]
+    return havre.clever("logs", "--deployment-id", deployment, "--since", "1h", "--until", "0s", cwd=folder).stdout
 
 
 def test_a_restart_without_cache_builds_anew_and_one_with_it_does_not(havre: Installation, shop: Path) -> None:
@@ -184,8 +192,8 @@ def test_a_restart_without_cache_builds_anew_and_one_with_it_does_not(havre: Ins
     until(lambda: answer(havre)["deployment"] != first["deployment"], what="the restart serves")
     assert answer(havre)["greeting"] == first["greeting"]
     words = ("logs", "--deployment-id", answer(havre)["deployment"], "--since", "1h", "--until", "0s")
-    said = havre.clever(*words, cwd=shop).stdout
-    assert "hooked" in said and "npm install" not in said
+    until(lambda: "hooked" in havre.clever(*words, cwd=shop).stdout, what="its log tells of the hook")
+    assert "npm install" not in havre.clever(*words, cwd=shop).stdout
     havre.clever("restart", "--without-cache", "--quiet", "--exit-on", "deploy-start", cwd=shop)
     until(lambda: answer(havre)["greeting"] != first["greeting"], what="what was built anew serves")
 

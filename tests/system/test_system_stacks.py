@@ -57,9 +57,9 @@ def test_an_app_moves_to_todays_packages_and_no_request_is_lost(havre: Installat
     was_deployed_a_month_ago(havre, today)
     assert stack_of(havre, "hello")["id"] == OLD
     with Load(havre, HOST, clients=2).running() as load:
-        before = len(load.seen)
+        until(lambda: load.seen, what="it is asked")
         said = havre.havre("stacks", "upgrade", "--all").stdout
-        until(lambda: len(load.seen) > before + 1, what="the new instance answers")
+        until(lambda: len(load.seen) > 1, what="the new instance answers")
     assert load.lost == []
     assert said.splitlines()[-1] == f"hello: serves on {today}"
     assert "bash: 1.0 -> " in said, "what changes is told"

@@ -116,7 +116,7 @@ def test_no_line_is_lost_or_doubled_when_whoever_keeps_them_is_killed(havre: Ins
 def test_all_processes_gone_and_back(havre: Installation) -> None:
     sha = answer(havre)["commit"]
     havre.kill_everything()
-    assert havre.processes() == []
+    until(lambda: not havre.processes(), what="nothing of it is left", limit_s=20)
     havre.up()
     until(lambda: havre.get(HOST)[0] == 200, what="the app is back after a reboot", limit_s=60)
     assert answer(havre)["commit"] == sha
