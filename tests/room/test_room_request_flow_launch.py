@@ -70,7 +70,10 @@ def test_a_stop_waits_for_everybody_and_ends_with_the_apps_code(tmp_path: Path) 
 
 
 def test_the_app_is_told_once(tmp_path: Path) -> None:
-    count = "trap 'echo told >> count' TERM; touch app.up; n=0; while [ $n -lt 40 ]; do sleep 0.05; n=$((n+1)); done"
+    count = (
+        "trap 'echo told >> count' TERM; touch app.up; until [ -e count ]; do sleep 0.05; done; "
+        "n=0; while [ $n -lt 20 ]; do sleep 0.05; n=$((n+1)); done"  # and a while longer, for a second word
+    )
     with launched(tmp_path, count, STAY.format("part", 0)) as process:
         subprocess.run(
             ["/bin/sh", "-c", WAIT.format("app") + WAIT.format("part")], cwd=tmp_path, check=True, timeout=60
