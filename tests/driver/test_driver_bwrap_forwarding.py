@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from statistics import median
 from types import SimpleNamespace
 
 import anyio
@@ -156,11 +157,7 @@ async def test_instances_that_share_a_socket_share_the_load(rig: Rig) -> None:
     for id in ids:
         await engine.accept(id, peers=2)
     rounds: list[list[int]] = []
-
-    def is_shared() -> bool:
-        return bool(rounds) and rounds[-1][0] >= 4 and rounds[-1][-1] <= 16
-
-    while not is_shared() and len(rounds) < 4:  # who has no time for a moment has less of the load
+    for _ in range(5):  # an instance that has no time for a moment has little of the load in one of them
         with anyio.fail_after(60):
             held = []
             for number in range(30):
@@ -172,7 +169,7 @@ async def test_instances_that_share_a_socket_share_the_load(rig: Rig) -> None:
                 await stream.aclose()
             for id in ids:
                 await until_in_flight(engine, id, 0)
-    assert is_shared(), f"30 requests fell on {rounds}"
+    assert median(loads[0] for loads in rounds) >= 7, f"30 requests fell on {rounds}"
 
 
 async def test_an_app_that_never_takes_its_connections_stalls_itself_alone(rig: Rig) -> None:

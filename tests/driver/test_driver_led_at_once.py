@@ -13,7 +13,6 @@ from functools import partial
 import anyio
 import pytest
 
-from havre.drivers.bwrap.forwarder import SHARED_AFTER
 from tests.driver.caddy_rig import CaddyRig, says, undisturbed, until
 from tests.driver.test_driver_kept_connections import Units, connections_for_three, requests_of, rig, shared, units
 
@@ -212,15 +211,16 @@ def test_whoever_comes_beside_an_instance_has_their_share_of_its_visitors_at_onc
 
     for _ in range(5):
         ask()
-    for _ in range(6):  # what is kept gives way once and for moments, in which the second may have no time
+    times = 0
+    for _ in range(30):
+        before = units.seen(second).answered
         units.accept(first, peers=1)
         units.accept(second, peers=1)
-        for _ in range(2):
+        for _ in range(2):  # what is kept gives way once
             ask()
-        if units.seen(second).answered:
-            break
+        times += units.seen(second).answered > before
         anyio.run(units.engine.quiesce, second)
         units.accept(first)
         ask()
-    assert asked < SHARED_AFTER, "so many go by before a connection gives way of itself"
-    assert units.seen(second).answered >= 1
+    # it gives way for 3 ms, in which the second may have no time; where it did not, half would come by chance
+    assert times >= 23
