@@ -93,8 +93,8 @@ async def running_room(kernel: Kernel) -> AsyncIterator[Room]:
 
 
 async def run_room(room: Room, kernel: Kernel) -> None:
-    """The loops of the room. None rests after a pass, and a pass that has begun is made to its end: a cancellation in
-    the moment in which a socket answers is lost in the library."""
+    """The loops of the room. None rests after a pass, and a pass that has begun is made to its end: the library breaks
+    when it is cancelled in the very moment in which a socket answers."""
     passes = kernel.loops.states.setdefault(room.loops[0].name, LoopState())
 
     async def loop_on() -> None:

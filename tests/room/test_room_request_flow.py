@@ -104,7 +104,7 @@ async def test_an_app_that_does_not_listen_where_the_flow_ends_is_not_healthy(ri
     async with rig.instance(built) as started:
         assert " 502 " in await started.answer(), "the proxy is up"
         with pytest.raises(Exception) as refused:
-            await healthy(built, started, limit_s=4)
+            await healthy(built, started, limit_s=1)
     assert "GET / answers 502; the app must listen on 0.0.0.0:9000" in str(refused.value)
 
 
