@@ -119,10 +119,14 @@ def rig() -> Iterator[Rig]:
 
 def test_the_exit_status_of_the_app_is_the_launchers_and_nothing_outlives_it(rig: Rig) -> None:
     env = {
-        "CC_WORKER_COMMAND": "sleep 1000",
+        "CC_WORKER_COMMAND": "sleep 1000.0",
         "CC_WORKER_COMMAND_1": "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done",
     }
-    app = "until [ -s $APP_ROOT/bas-worker-1.service.log ]; do sleep 0.05; done; exit 7"
+    # it ends when all beside it is there: the worker says so, and cron sleeps for whole seconds until its minute
+    app = (
+        "until [ -s $APP_ROOT/bas-worker-1.service.log ] && ps -s $(ps -o sid= -p $$) -o args= | "
+        "grep -Eqx 'sleep [0-9]+'; do sleep 0.05; done; exit 7"
+    )
     started = rig.start(app, env, cron_text='["@yearly true"]')
     assert started.process.wait(20) == 7
     until(lambda: started.said("bas-worker-1.service")[-1:] == ["bye"], "the worker is told")
