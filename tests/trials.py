@@ -52,6 +52,7 @@ class Trials:
     make_world: Callable[[], Any]  # -> async context manager of World
     holds: Callable[[Any, OperationView], Awaitable[None]]  # asserts; called after each trial
     only: tuple[str, ...] = ()  # the steps under trial; none named: all
+    limit_s: float = 20  # for an operation from its start, or its second start, to its end
 
     def _tried(self, name: str) -> bool:
         return not self.only or name in self.only
@@ -60,7 +61,7 @@ class Trials:
         async with self._world() as world:
             operations = world.operations(None)
             id = await world.start(operations)
-            view = await run_to_end(operations, id)
+            view = await run_to_end(operations, id, limit_s=self.limit_s)
             assert view.status == "done", view
             await self.holds(world, view)
             return view
@@ -81,7 +82,7 @@ class Trials:
             async with self._world() as world:
                 operations = world.operations(around)
                 id = await world.start(operations)
-                view = await run_to_end(operations, id)
+                view = await run_to_end(operations, id, limit_s=self.limit_s)
                 expected = "done" if self.operation.is_final(index) else "undone"
                 assert view.status == expected, (step.name, view)
                 await self.holds(world, view)
@@ -102,13 +103,13 @@ class Trials:
                     id = await world.start(first)
                     died = False
                     try:
-                        await run_to_end(first, id)
+                        await run_to_end(first, id, limit_s=self.limit_s)
                     except BaseExceptionGroup as group:
                         died = group.subgroup(_Killed) is not None
                         if not died:
                             raise
                     assert died, f"{step.name}/{phase} was never reached"
-                    view = await run_to_end(world.operations(None), id)
+                    view = await run_to_end(world.operations(None), id, limit_s=self.limit_s)
                     assert view.status == "done", (step.name, phase, view)
                     await self.holds(world, view)
 
@@ -119,7 +120,11 @@ class Trials:
 
 
 async def run_to_end(operations: Operations, id: OperationId, *, limit_s: float = 20) -> OperationView:
-    """Run `operations` until operation `id` has ended, under a limit."""
+    """Run `operations` until operation `id` has ended, under a limit.
+
+    Nothing is renewed: nobody is there to take over, and a clock that hardly sleeps would write without a pause.
+    """
+    operations._renew = anyio.sleep_forever  # type: ignore[method-assign]
     with anyio.fail_after(limit_s):
         async with anyio.create_task_group() as group:
             group.start_soon(operations.run)

@@ -140,7 +140,7 @@ while True: time.sleep(1)
     with anyio.fail_after(30):
         while not spec.log.exists() or spec.log.read_text().count("up") < 2:
             await anyio.sleep(0.05)
-    ended = await engine.stop(spec.id, grace_s=3)
+    ended = await engine.stop(spec.id, grace_s=10)
     said = spec.log.read_text().splitlines()
     assert (said[2], sorted(said[3:])) == ("parent told", ["parent told", "worker told"])
     assert ended.code == 0
@@ -307,7 +307,7 @@ def get(address: str, port: int = 8080, *, tries: int = 8) -> str:
 @pytest.mark.skipif(shutil.which("ip") is None, reason="needs iproute2")
 async def test_a_unit_of_root_reaches_the_world_through_its_own_network(rig: Rig, world: World) -> None:
     assert rig.engine().way_out().kind == "veth", rig.engine().way_out().why
-    ended, said = await rig.bash(get(world.address))
+    ended, said = await rig.bash(get(world.address, tries=40))
     assert "from beyond" in said, said
     assert ended.is_success
     _, said = await rig.bash(get(world.address, tries=2), way_out=False, deadline_s=50)

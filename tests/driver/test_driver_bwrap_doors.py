@@ -15,6 +15,7 @@ from havre.base.ids import UnitId
 from havre.drivers.bwrap import Bubblewrap
 from havre.edge import act
 from tests.driver.bwrap_rig import Rig, opened
+from tests.driver.caddy_rig import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 ECHO = """
@@ -64,10 +65,19 @@ def hand_over(units: Rig) -> socket.socket:
     with socket.create_server(("127.0.0.1", 0)) as public:
         visitor = socket.create_connection(public.getsockname(), timeout=20)
         taken, _ = public.accept()
-    with socket.socket(socket.AF_UNIX) as way, taken:
-        way.connect(str(units.base / "run" / "apps" / "app_1.tcp"))
-        socket.send_fds(way, [b"\1"], [taken.fileno()])
+    with taken:
+        until(lambda: _is_sent(taken, units.base / "run" / "apps" / "app_1.tcp"), what="somebody is there")
     return visitor
+
+
+def _is_sent(taken: socket.socket, place: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as way:
+        try:
+            way.connect(str(place))
+            socket.send_fds(way, [b"\1"], [taken.fileno()])
+        except OSError:
+            return False
+    return True
 
 
 async def answer(visitor: socket.socket, text: bytes) -> bytes:

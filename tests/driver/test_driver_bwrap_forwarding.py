@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
 
 import anyio
 import anyio.lowlevel
@@ -154,16 +156,20 @@ async def test_instances_that_share_a_socket_share_the_load(rig: Rig) -> None:
     ids = [await echo(rig, engine, name) for name in ("one", "two", "three")]
     for id in ids:
         await engine.accept(id, peers=2)
-    with anyio.fail_after(60):
-        held = []
-        for number in range(30):
-            held.append(await call(rig, b"w"))
-            while sum([(await seen(engine, id)).in_flight for id in ids]) <= number:
-                await anyio.sleep(0.002)
-        loads = sorted([(await seen(engine, id)).in_flight for id in ids])
-        for stream in held:
-            await stream.aclose()
-    assert loads[0] >= 4 and loads[-1] <= 16, f"30 requests fell on {loads}"
+    rounds: list[list[int]] = []
+    for _ in range(5):  # an instance that has no time for a moment has little of the load in one of them
+        with anyio.fail_after(60):
+            held = []
+            for number in range(30):
+                held.append(await call(rig, b"w"))
+                while sum([(await seen(engine, id)).in_flight for id in ids]) <= number:
+                    await anyio.sleep(0.002)
+            rounds.append(sorted([(await seen(engine, id)).in_flight for id in ids]))
+            for stream in held:
+                await stream.aclose()
+            for id in ids:
+                await until_in_flight(engine, id, 0)
+    assert median(loads[0] for loads in rounds) >= 7, f"30 requests fell on {rounds}"
 
 
 async def test_an_app_that_never_takes_its_connections_stalls_itself_alone(rig: Rig) -> None:
@@ -195,7 +201,10 @@ class Descriptors:
         self.watched.discard(fd)
 
 
-def test_output_is_slowed_down_to_its_pace_and_bounded_on_the_disk(tmp_path: Path) -> None:
+def test_output_is_slowed_down_to_its_pace_and_bounded_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "time", SimpleNamespace(monotonic=lambda: 1000.0))  # all of it in one moment
     reading, writing = os.pipe2(os.O_NONBLOCK)
     loop, told = Descriptors(), []
     bounds = output.Bounds(bytes_per_s=1024**2, burst_bytes=8 * 1024**2, limit_bytes=4 * 1024**2, kept_bytes=1024**2)
@@ -206,7 +215,7 @@ def test_output_is_slowed_down_to_its_pace_and_bounded_on_the_disk(tmp_path: Pat
     while reading in loop.watched:
         moved += os.write(writing, b"y" * 65535 + b"\n")
         out.take(0)
-    assert 8 * 1024**2 - 65536 <= moved <= 9 * 1024**2
+    assert 8 * 1024**2 - 65536 <= moved - 65536 <= 8 * 1024**2, "the last piece waits in the pipe"
     assert told[-1] == (0, 1) and out.next_at() is not None
     seen = os.stat(tmp_path / "log")
     assert seen.st_size > 7 * 1024**2 and seen.st_blocks * 512 <= 5 * 1024**2

@@ -284,7 +284,8 @@ def test_a_program_that_dies_at_once_is_tried_again_with_a_growing_pause(tmp_pat
         keeper.stop()
     moments = [float(each) for each in counter.read_text().split()]
     pauses = [after - before for before, after in pairwise(moments)]
-    assert pauses[3] > 0.3 and pauses[3] > pauses[1]
+    least = (0, 0.08, 0.16, 0.32)  # a busy machine adds to each
+    assert all(seen > each for seen, each in zip(pauses, least, strict=False)), pauses
 
 
 def test_a_changed_configuration_is_loaded_into_the_same_process() -> None:

@@ -8,12 +8,13 @@ import itertools
 import json
 import threading
 from collections import Counter
+from functools import partial
 
 import anyio
 import pytest
 
-from tests.driver.caddy_rig import CaddyRig, says, until
-from tests.driver.test_driver_kept_connections import Units, requests_of, rig, shared, units
+from tests.driver.caddy_rig import CaddyRig, says, undisturbed, until
+from tests.driver.test_driver_kept_connections import Units, connections_for_three, requests_of, rig, shared, units
 
 __all__ = ["rig", "shared", "units"]
 pytestmark = pytest.mark.timeout(120)
@@ -36,9 +37,15 @@ def test_a_get_over_https_is_led_at_once_and_everything_else_goes_the_long_way(r
     led, known = rig.upstream("led", says("led")), rig.upstream("known", says("known"))
     rig.lead(host, "led")
     rig.route(host, "known")
-    for method in ("GET", "HEAD", "GET"):
-        assert rig.ask(host, method=method, secure=True).status == 200
-    assert (led.connections, len(led.seen)) == (1, 3)
+
+    def ask_three() -> tuple[int, int]:
+        before = led.connections, len(led.seen)
+        for method in ("GET", "HEAD", "GET"):
+            assert rig.ask(host, method=method, secure=True).status == 200
+        return led.connections - before[0], len(led.seen) - before[1]
+
+    made, taken = undisturbed(ask_three)
+    assert made <= 1 and taken == 3
     assert rig.ask(host, method="POST", body=b"x", secure=True).text == "known"
     assert rig.ask(host, traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01", secure=True).text == "known"
     assert rig.ask(host).text == "known", "over plain HTTP it may be sent to HTTPS"
@@ -65,14 +72,21 @@ def test_what_an_app_is_told_is_the_same_on_this_way(rig: CaddyRig, host: str) -
 def test_where_this_way_is_closed_nobody_is_led(rig: CaddyRig, host: str) -> None:
     led = rig.upstream("led", says("led"))
     rig.lead(host, "led")
-    assert rig.ask(host, secure=True).text == "led"
-    rig.close_at_once(host)
-    assert rig.ask(host, secure=True).status == 404, "it is nobody's"
     rig.upstream("heir", says("heir"))
-    rig.route(host, "heir")
-    assert [rig.ask(host, secure=True).text for _ in range(3)] == ["heir"] * 3
-    rig.close_at_once(host, is_closed=False)
-    assert rig.ask(host, secure=True).text == "led" and led.connections == 1
+
+    def close_and_open() -> int:
+        assert rig.ask(host, secure=True).text == "led"
+        before = led.connections
+        rig.close_at_once(host)
+        assert rig.ask(host, secure=True).status == 404, "it is nobody's"
+        rig.route(host, "heir")
+        assert [rig.ask(host, secure=True).text for _ in range(3)] == ["heir"] * 3
+        rig.close_at_once(host, is_closed=False)
+        assert rig.ask(host, secure=True).text == "led"
+        rig.unroute(host)
+        return led.connections - before
+
+    assert undisturbed(close_and_open) == 0
 
 
 def test_a_host_that_was_never_led_goes_the_long_way(rig: CaddyRig, host: str) -> None:
@@ -83,8 +97,7 @@ def test_a_host_that_was_never_led_goes_the_long_way(rig: CaddyRig, host: str) -
         rig.route(fqdn, name)
         rig.keep(fqdn, name, "@first")
         host = fqdn.partition("/")[0].replace("*", "wild")
-        assert [rig.ask(host, asked, secure=True).text for _ in range(3)] == [name] * 3
-        assert upstream.connections == 1
+        assert undisturbed(partial(connections_for_three, rig, upstream, host, asked, secure=True)) <= 1
     rig.know("held.havre.test")
     (rig.run / "flags" / "down" / "held.havre.test.sock").touch()
     assert rig.ask("held.havre.test", secure=True).status == 503
@@ -179,7 +192,7 @@ def test_instances_come_and_go_under_one_name_and_no_request_is_lost_or_late(
     for each in visitors:
         each.join()
     assert set(statuses) == {200}
-    took = sum((requests_of(log) for log in units.logs.values()), Counter[str]())
+    took = requests_of(*units.logs.values(), count=statuses.total())
     assert took.total() == statuses[200] and set(took.values()) == {1}
 
 
@@ -198,8 +211,16 @@ def test_whoever_comes_beside_an_instance_has_their_share_of_its_visitors_at_onc
 
     for _ in range(5):
         ask()
-    units.accept(first, peers=1)
-    units.accept(second, peers=1)
-    for _ in range(2):  # what is kept gives way once
+    times = 0
+    for _ in range(30):
+        before = units.seen(second).answered
+        units.accept(first, peers=1)
+        units.accept(second, peers=1)
+        for _ in range(2):  # what is kept gives way once
+            ask()
+        times += units.seen(second).answered > before
+        anyio.run(units.engine.quiesce, second)
+        units.accept(first)
         ask()
-    assert units.seen(second).answered >= 1
+    # it gives way for 3 ms, in which the second may have no time; where it did not, half would come by chance
+    assert times >= 23

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from havre import edge
+from havre.edge import lookup
 from havre.edge.certificates import tables
 from havre.edge.certificates.model import Order
 from havre.governance import Role
@@ -25,7 +26,9 @@ def server() -> Iterator[NameServer]:
 
 
 @pytest.fixture
-async def rig(tmp_path: Path, server: NameServer) -> AsyncIterator[ApiRig]:
+async def rig(tmp_path: Path, server: NameServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiRig]:
+    monkeypatch.setattr(lookup, "LOOK_UP_S", 30.0)  # the name server here has no time of its own
+    monkeypatch.setattr(lookup, "ALL_S", 60.0)
     settings: dict[str, Any] = {"base_domain": "apps.example.org", "bind": "192.0.2.10", "resolver": server.address}
     server.records["edge.apps.example.org"] = [("A", "192.0.2.10"), ("AAAA", "2001:db8::10")]
     acme = {"directory": "https://ca.example.org/directory"}
@@ -74,9 +77,11 @@ async def test_a_name_is_asked_about_once_in_a_while_however_often_a_page_looks(
 ) -> None:
     server.lost.add("www.shop.example")
     _, path = await app_with(rig, "www.shop.example")
-    for _ in range(3):
+    assert (await shown(rig, path))["www.shop.example"]["dns"]["lead"] == "nowhere"
+    asked = server.asked.count("www.shop.example A")
+    for _ in range(2):
         assert (await shown(rig, path))["www.shop.example"]["dns"]["lead"] == "nowhere"
-    assert server.asked.count("www.shop.example A") == 1
+    assert server.asked.count("www.shop.example A") == asked >= 1, "the resolver alone asks again"
     server.records["www.shop.example"] = [("A", "192.0.2.10")]
     rig.clock.at += 10_000
     assert (await shown(rig, path))["www.shop.example"]["dns"]["lead"] == "here"

@@ -30,7 +30,7 @@ from havre.kernel.operations import SCHEMA, Operation, Operations, OperationView
 from havre.kernel.store import Store, Tx, events_schema
 from tests.trials import FastClock, Trials, run_to_end
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 CONFIG = Config(
     edge=EdgeConfig(base_domain="trial.localhost"),
     apps=AppsConfig(health_timeout_s=30.0, drain_s=1.0, grace_s=2.0, sandbox_network="10.214.0.0/16"),
@@ -180,7 +180,7 @@ async def trials(world: AppsWorld, kind: str, act: Act, holds: Any, *, only: tup
     async def make_world() -> AsyncIterator[AppsWorld]:
         yield world
 
-    made = Trials(operation_of(world, kind), make_world, holds, only)
+    made = Trials(operation_of(world, kind), make_world, holds, only, limit_s=60)
     await made.plain()
     await made.fail_each()
     await made.kill_each()

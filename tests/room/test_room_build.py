@@ -227,4 +227,4 @@ async def test_what_a_plan_has_beside_the_app_runs_and_ends_with_it(rig: BuildRi
                 await anyio.sleep(0.05)
         assert beside.read_text() == "beside 8080\n"
         assert "beside" not in started.said()
-        assert (await started.stop()).signal == 15
+        assert (await started.stop(grace_s=30)).signal == 15

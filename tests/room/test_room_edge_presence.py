@@ -70,9 +70,9 @@ async def test_who_starts_is_waited_for_then_given_up_then_waited_for_again(kern
     with held(kernel):
         done = await whole_pass(kernel)
         assert not is_down(kernel) and done.again_s is not None and done.again_s <= 30
-        await whole_pass(kernel, ahead_s=29)
+        await whole_pass(kernel, ahead_s=15)
         assert not is_down(kernel)
-        await whole_pass(kernel, ahead_s=2)
+        await whole_pass(kernel, ahead_s=16)
         assert is_down(kernel)
         await edge.reconcile_now(kernel, SHOP, fqdns=["shop.havre.test"])
         assert is_down(kernel), "a look at one name forgets nothing"

@@ -54,10 +54,17 @@ async def test_a_looking_glass_over_http_decides_like_any_other(server: Server) 
         assert "answers 500" in (await sight.transcript())[f"ris: show route {PREFIX}"]
 
 
+class StillClock(FastClock):
+    """No time passes between what is written and a look at it."""
+
+    def monotonic(self) -> float:
+        return 10_000.0
+
+
 def written(folder: Path, *, sent: int, lost: int, age_s: float) -> None:
     """New files of both probers, as they leave them: the newest packet is `age_s` old, the last `lost` never came."""
     folder.mkdir(exist_ok=True)
-    now = int(FastClock().monotonic() * 1e9) - int(age_s * 1e9)
+    now = int(StillClock().monotonic() * 1e9) - int(age_s * 1e9)
     for name in NAMES:
         for end in ("sent", "recv"):
             fresh = folder / f"{name}.{end}.new"
@@ -73,7 +80,7 @@ def written(folder: Path, *, sent: int, lost: int, age_s: float) -> None:
 async def test_probers_that_end_make_a_gate_wait_and_count_on_when_they_begin_anew(tmp_path: Path) -> None:
     intent = tree(more=ENDS)
     written(tmp_path / "m", sent=500, lost=0, age_s=0)
-    async with Sight(intent, clock=FastClock(), folder=tmp_path / "m") as sight:
+    async with Sight(intent, clock=StillClock(), folder=tmp_path / "m") as sight:
         seen = await sight.look()
         assert (seen.silent, set(seen.lost.values())) == (frozenset(), {0})
         written(tmp_path / "m", sent=500, lost=0, age_s=60)  # new ones that are silent themselves
@@ -89,8 +96,8 @@ async def test_probers_that_end_make_a_gate_wait_and_count_on_when_they_begin_an
 async def test_what_is_late_to_a_prober_that_had_no_time_is_not_lost(tmp_path: Path) -> None:
     """400 packets were sent and 150 had not been read when both probers stood still, a second ago."""
     written(tmp_path / "m", sent=400, lost=0, age_s=0)
-    intent, clock = tree(more=ENDS), FastClock()
-    async with Sight(intent, clock=clock, folder=tmp_path / "m") as sight:
+    intent = tree(more=ENDS)
+    async with Sight(intent, clock=StillClock(), folder=tmp_path / "m") as sight:
         written(tmp_path / "m", sent=400, lost=150, age_s=1)
         sight._open(tmp_path / "m")
         sight._from = dict.fromkeys(sight._from, 1)

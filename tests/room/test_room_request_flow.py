@@ -74,7 +74,7 @@ async def test_varnish_caches_what_the_app_lets_it_and_a_program_of_the_apps_own
         assert "x-cache: HIT" in second
         assert first.partition("\r\n\r\n")[2] == second.partition("\r\n\r\n")[2], "the app was asked once"
         assert (await started.answer("/fresh")) != (await started.answer("/fresh"))
-        ended = await started.stop(grace_s=10)
+        ended = await started.stop(grace_s=30)
     assert ended.code == 0, started.said()
 
 
@@ -102,8 +102,9 @@ async def test_an_app_that_does_not_listen_where_the_flow_ends_is_not_healthy(ri
     built = await with_proxy(rig, env)
     built.deployment.env["CC_HEALTH_CHECK_PATH"] = ""
     async with rig.instance(built) as started:
+        assert " 502 " in await started.answer(), "the proxy is up"
         with pytest.raises(Exception) as refused:
-            await healthy(built, started, limit_s=4)
+            await healthy(built, started, limit_s=1)
     assert "GET / answers 502; the app must listen on 0.0.0.0:9000" in str(refused.value)
 
 
@@ -152,5 +153,5 @@ async def test_nobody_reaches_the_app_who_has_not_signed_in(rig: BuildRig, built
         assert "Via: 1.1" in signed_in, "and Varnish stands behind"
         forged = await started.ask("/", cookie="_oauth2_proxy=forged", x_forwarded_email="boss@example.test")
         assert forged is not None and forged.startswith("HTTP/1.1 302")
-        ended = await started.stop(grace_s=10)
+        ended = await started.stop(grace_s=30)
     assert ended.code == 0, started.said()

@@ -14,6 +14,7 @@ import pytest
 from havre.apps.runtimes import Plan
 from havre.apps.runtimes.plan import Part
 from havre.apps.runtimes.request_flow import launch
+from tests.driver.caddy_rig import until
 
 STAY = "trap 'echo \"{0} was told\"; exit {1}' TERM; touch {0}.up; while :; do sleep 0.05; done"
 WAIT = "until [ -e {0}.up ]; do sleep 0.05; done; "
@@ -70,12 +71,24 @@ def test_a_stop_waits_for_everybody_and_ends_with_the_apps_code(tmp_path: Path) 
 
 
 def test_the_app_is_told_once(tmp_path: Path) -> None:
-    count = "trap 'echo told >> count' TERM; touch app.up; n=0; while [ $n -lt 40 ]; do sleep 0.05; n=$((n+1)); done"
+    """The others are told after it: two words at once would be one to it."""
+    count = (
+        "trap 'echo told >> count' TERM; echo $$ > app.pid; touch app.up; until [ -e all.told ]; do sleep 0.05; done; "
+        "n=0; while [ $n -lt 20 ]; do sleep 0.05; n=$((n+1)); done"  # and a while longer, for a second word
+    )
     with launched(tmp_path, count, STAY.format("part", 0)) as process:
         subprocess.run(
             ["/bin/sh", "-c", WAIT.format("app") + WAIT.format("part")], cwd=tmp_path, check=True, timeout=60
         )
-        os.killpg(process.pid, signal.SIGTERM)
+        app = int((tmp_path / "app.pid").read_text())
+        os.kill(app, signal.SIGTERM)
+        until((tmp_path / "count").exists, what="the app is told")
+        listed = subprocess.run(["ps", "-e", "-o", "pid=,pgid="], capture_output=True, text=True, check=True).stdout
+        for pid, group in (map(int, line.split()) for line in listed.splitlines()):
+            if group == process.pid and pid != app:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+        (tmp_path / "all.told").touch()
         ended(process, tmp_path)
     assert (tmp_path / "count").read_text() == "told\n"
 
