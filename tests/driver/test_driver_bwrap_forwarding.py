@@ -169,7 +169,7 @@ async def test_instances_that_share_a_socket_share_the_load(rig: Rig) -> None:
                 await stream.aclose()
             for id in ids:
                 await until_in_flight(engine, id, 0)
-    assert median(loads[0] for loads in rounds) >= 7, f"30 requests fell on {rounds}"
+    assert median(loads[0] for loads in rounds) >= 6, f"30 requests fell on {rounds}"
 
 
 async def test_an_app_that_never_takes_its_connections_stalls_itself_alone(rig: Rig) -> None:

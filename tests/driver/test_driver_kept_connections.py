@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.driver.caddy_rig import CaddyRig, Upstream, running_rig, says, undist
 
 pytestmark = pytest.mark.timeout(120)
 HOST = "shop.havre.test"
+TRIALS = count()
 APP = """
 import socket, threading
 def serve(talk):
@@ -75,6 +77,12 @@ def rig(shared: CaddyRig) -> Iterator[CaddyRig]:
                 each.unlink()
 
 
+@pytest.fixture
+def first() -> str:
+    """The name under which the edge is led to its first instance: what it keeps under that of another trial is not ours."""
+    return f"first{next(TRIALS)}"
+
+
 def serve(rig: CaddyRig, name: str, token: str, *, mark: Mark = Mark.PLAIN, fqdn: str = HOST) -> Upstream:
     upstream = rig.upstream(name, says(name))
     rig.route(fqdn, name)
@@ -94,8 +102,10 @@ def connections_for_three(
 
 
 @pytest.mark.parametrize("secure", [False, True])
-def test_a_get_uses_a_kept_connection_and_whatever_has_a_body_or_an_effect_its_own(rig: CaddyRig, secure: bool) -> None:
-    upstream = serve(rig, "a", "first")
+def test_a_get_uses_a_kept_connection_and_whatever_has_a_body_or_an_effect_its_own(
+    rig: CaddyRig, first: str, secure: bool
+) -> None:
+    upstream = serve(rig, "a", first)
 
     def kept() -> int:
         before = upstream.connections
@@ -115,28 +125,28 @@ def test_a_get_uses_a_kept_connection_and_whatever_has_a_body_or_an_effect_its_o
     assert undisturbed(own) == 4
 
 
-def test_names_with_prefixes_wildcards_and_forced_https_keep_connections_too(rig: CaddyRig) -> None:
+def test_names_with_prefixes_wildcards_and_forced_https_keep_connections_too(rig: CaddyRig, first: str) -> None:
     for fqdn, asked in ((f"{HOST}/api", (HOST, "/api/x")), ("*.wild.havre.test", ("one.wild.havre.test", "/"))):
-        upstream = serve(rig, f"a{len(fqdn)}", "first", mark=Mark.OTHER, fqdn=fqdn)
+        upstream = serve(rig, f"a{len(fqdn)}", first, mark=Mark.OTHER, fqdn=fqdn)
         assert undisturbed(partial(connections_for_three, rig, upstream, *asked)) <= 1
-    upstream = serve(rig, "forced", "first", mark=Mark.FORCED)
+    upstream = serve(rig, "forced", first, mark=Mark.FORCED)
     rig.force_https(HOST)
     assert rig.ask(HOST).status == 301
     assert undisturbed(partial(connections_for_three, rig, upstream, HOST, secure=True)) <= 1
 
 
-def test_an_app_that_is_down_or_a_name_that_is_dropped_is_not_asked(rig: CaddyRig) -> None:
-    serve(rig, "a", "first")
+def test_an_app_that_is_down_or_a_name_that_is_dropped_is_not_asked(rig: CaddyRig, first: str) -> None:
+    serve(rig, "a", first)
     assert rig.ask(HOST).text == "a"
-    (rig.run / "l" / f"{HOST}.sock" / "=first").unlink()
+    (rig.run / "l" / f"{HOST}.sock" / f"={first}").unlink()
     (rig.run / "flags" / "down" / f"{HOST}.sock").touch()
     assert rig.ask(HOST).status == 503
     rig.unroute(HOST)
     assert rig.ask(HOST).status == 404
 
 
-def test_a_host_that_is_a_pattern_or_a_path_matches_nobody(rig: CaddyRig) -> None:
-    upstream = serve(rig, "a", "first")
+def test_a_host_that_is_a_pattern_or_a_path_matches_nobody(rig: CaddyRig, first: str) -> None:
+    upstream = serve(rig, "a", first)
     for host in ("*", "s*", "shop.havre.test.sock/..", "../l/shop.havre.test", "[s]hop.havre.test", "?hop.havre.test"):
         said = rig.raw(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         assert said.split(b" ")[1] in (b"400", b"404", b"308"), (host, said)
@@ -183,8 +193,8 @@ def test_a_name_that_moves_is_never_answered_by_the_app_that_had_it(rig: CaddyRi
         assert [rig.ask(HOST, method=method).text for method in ("GET", "POST", "GET")] == [name] * 3
 
 
-def test_where_the_kept_name_leads_nowhere_the_apps_own_socket_is_asked(rig: CaddyRig) -> None:
-    serve(rig, "a", "first")
+def test_where_the_kept_name_leads_nowhere_the_apps_own_socket_is_asked(rig: CaddyRig, first: str) -> None:
+    serve(rig, "a", first)
     rig.keep(HOST, "nobody", "=gone")
     assert rig.ask(HOST).text == "a"
     rig.keep(HOST, "nobody", "@gone")  # the long way
@@ -225,14 +235,14 @@ class Units:
 
 
 @pytest.fixture
-def units(rig: CaddyRig) -> Iterator[Units]:
+def units(rig: CaddyRig, first: str) -> Iterator[Units]:
     base = Path(tempfile.mkdtemp(prefix="hvk ", dir="/tmp"))
     made = Rig(base)
     for each in ("units", "run"):
         (base / each).mkdir()
     found = Units(made, made.engine(), rig.run / "apps" / "unit.sock")
     rig.route(HOST, "unit")
-    rig.keep(HOST, "unit", "=first")
+    rig.keep(HOST, "unit", f"={first}")
     try:
         yield found
     finally:
@@ -296,11 +306,13 @@ def test_a_request_that_ends_its_connection_is_not_sent_again(
     assert requests_of(log, count=len(asked)) == dict.fromkeys(asked, 1)
 
 
-def test_a_drain_ends_soon_after_the_last_answer(rig: CaddyRig, unit: tuple[Bubblewrap, UnitId, Path]) -> None:
+def test_a_drain_ends_soon_after_the_last_answer(
+    rig: CaddyRig, first: str, unit: tuple[Bubblewrap, UnitId, Path]
+) -> None:
     engine, id, _ = unit
     assert rig.ask(HOST, "/stays").status == 200
     anyio.run(engine.quiesce, id)
-    (rig.run / "l" / f"{HOST}.sock" / "=first").unlink()
+    (rig.run / "l" / f"{HOST}.sock" / f"={first}").unlink()
     until(lambda: anyio.run(engine.connections, id) == 0, what="the edge closes the connection that it kept")
 
 

@@ -14,9 +14,17 @@ import anyio
 import pytest
 
 from tests.driver.caddy_rig import CaddyRig, says, undisturbed, until
-from tests.driver.test_driver_kept_connections import Units, connections_for_three, requests_of, rig, shared, units
+from tests.driver.test_driver_kept_connections import (
+    Units,
+    connections_for_three,
+    first,
+    requests_of,
+    rig,
+    shared,
+    units,
+)
 
-__all__ = ["rig", "shared", "units"]
+__all__ = ["first", "rig", "shared", "units"]
 pytestmark = pytest.mark.timeout(120)
 HOSTS = itertools.count()
 LONG = "x" * 20_000  # a header in more than one piece

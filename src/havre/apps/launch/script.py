@@ -98,8 +98,9 @@ cron() {
   while [ -z "$stopping" ]; do
     sleep $((60 - $(date +%s) % 60)) &
     nap=$!
-    settle "$nap"
-    [ -z "$stopping" ] || break
+    # told before `nap` was known, or before it could be told itself: nobody waits for it
+    while [ -z "$stopping" ] && kill -0 "$nap" 2>/dev/null; do wait "$nap" 2>/dev/null; done
+    [ -z "$stopping" ] || { kill "$nap" 2>/dev/null; break; }
     now=$(($(date +%s) / 60))
     [ $((now - last)) -le 5 ] || last=$((now - 1))
     [ $((last - now)) -le 5 ] || last=$now
