@@ -64,7 +64,7 @@ async def _route_changes() -> tuple[float, float]:
         upstream = Upstream(edge.app_socket(kernel.paths, app), says("here"))
         times = []
         try:
-            async with running_room(kernel):
+            async with running_room(kernel, rest_factor=edge.REST_FACTOR):
                 for number in range(CHANGES):
                     fqdn = f"new{number}.example.net"
                     began = time.perf_counter()

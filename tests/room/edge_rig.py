@@ -81,20 +81,20 @@ async def edge_kernel(store_url: str = "", **settings: Any) -> AsyncIterator[Ker
 
 
 @asynccontextmanager
-async def running_room(kernel: Kernel) -> AsyncIterator[Room]:
-    """The whole room at work: proxy, keeper, gate, loops."""
+async def running_room(kernel: Kernel, *, rest_factor: float = 0) -> AsyncIterator[Room]:
+    """The whole room at work: proxy, keeper, gate, loops. `rest_factor`: as in the room itself."""
     room = edge.setup(kernel)
     assert room.start is not None
     await room.start()
     async with anyio.create_task_group() as group:
-        group.start_soon(run_room, room, kernel)
+        group.start_soon(run_room, room, kernel, rest_factor)
         yield room
         group.cancel_scope.cancel()
 
 
-async def run_room(room: Room, kernel: Kernel) -> None:
-    """The loops of the room. None rests after a pass, and a pass that has begun is made to its end: the library breaks
-    when it is cancelled in the very moment in which a socket answers."""
+async def run_room(room: Room, kernel: Kernel, rest_factor: float = 0) -> None:
+    """The loops of the room. None rests after a pass unless it is told to, and a pass that has begun is made to its end:
+    the library breaks when it is cancelled in the very moment in which a socket answers."""
     passes = kernel.loops.states.setdefault(room.loops[0].name, LoopState())
 
     async def loop_on() -> None:
@@ -109,7 +109,7 @@ async def run_room(room: Room, kernel: Kernel) -> None:
 
         await run_reconciler(replace(each, run=whole), bus=kernel.bus, clock=kernel.clock, loops=kernel.loops)
 
-    usual, edge.REST_FACTOR = edge.REST_FACTOR, 0
+    usual, edge.REST_FACTOR = edge.REST_FACTOR, rest_factor
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(loop_on)
