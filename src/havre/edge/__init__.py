@@ -121,9 +121,10 @@ def setup(kernel: Kernel) -> Room:
 
     def count_starts() -> int:
         nonlocal counted
-        before, counted = counted, proxy.starts()
-        figures.starts.inc(max(0, counted - before))
-        return counted - before
+        before, counted = counted, proxy.starts() or counted  # none is told of while there is no record
+        started = max(0, counted - before)
+        figures.starts.inc(started)
+        return started
 
     async def ensure() -> None:
         if await (await _with_gate(kernel)).ensure():

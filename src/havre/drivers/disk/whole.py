@@ -18,7 +18,7 @@ def write_whole(
     there.
 
     `sync`: the content is on the disk before the old one is given up. Without it a loss of power may leave an empty
-    file, so it is for what cannot be made again. Raises OSError; `file` is then what it was, and nothing is left over.
+    file: whatever cannot be made again wants it. Raises OSError; `file` is then what it was, and nothing is left over.
     """
     fresh = file.with_name(f".{file.name}.{os.urandom(4).hex()}.new")
     try:
