@@ -264,11 +264,10 @@ async def test_the_room_starts_caddy_routes_by_event_and_leaves_caddy_behind(ker
             assert first is not None
             os.kill(first, 9)
             with anyio.fail_after(30):
-                while (
-                    kernel.loops.states["edge.proxy"].passes == 0
-                ):  # to its end: what the room says to the new one, too
+                while kernel.loops.states["edge.proxy"].passes == 0:  # all of it: what is said to the new one, too
                     await anyio.sleep(0.01)
             assert caddy_at_work(kernel) not in (None, first)
+            assert kernel.metrics.get_sample_value("havre_edge_proxy_starts_total") == 2
             group.cancel_scope.cancel()
         assert "caddy_" in await edge.proxy_metrics(kernel)
     finally:
