@@ -123,6 +123,49 @@ async def test_the_successor_of_a_killed_unit_has_its_door(units: Rig) -> None:
     assert await say(door(units, 0), b"x") == b"b 8080 x"
 
 
+async def never_listens(units: Rig, engine: Bubblewrap) -> UnitId:
+    spec = units.spec("/bin/sleep", "1000", way_out=False, handed=units.base / "run" / "apps" / "app_1.tcp")
+    await engine.start(spec)
+    return spec.id
+
+
+async def until_open(engine: Bubblewrap, id: UnitId, count: int) -> None:
+    with anyio.fail_after(20):
+        while await engine.connections(id) != count:
+            await anyio.sleep(0.02)
+
+
+async def test_who_came_to_a_unit_that_ends_before_it_was_heard_is_served_by_the_next(units: Rig) -> None:
+    engine = units.engine()
+    ending = await never_listens(units, engine)
+    await engine.accept(ending)
+    async with await anyio.connect_unix(str(units.base / "run" / "app.sock")) as visitor:
+        await visitor.send(b"x")
+        redirected = await anyio.to_thread.run_sync(hand_over, units)
+        redirected.sendall(b"y")
+        await until_open(engine, ending, 2)
+        await engine.stop(ending, grace_s=0)  # nobody has told it to take nobody: so ends an app that crashes
+        second = await start(units, engine, "b", 0)
+        await engine.accept(second)
+        with anyio.fail_after(20):
+            assert await visitor.receive() == b"b 8080 x"
+        assert await anyio.to_thread.run_sync(redirected.recv, 4096) == b"b 4040 y"
+        redirected.close()
+    await until_open(engine, second, 0)
+
+
+async def test_who_waits_for_a_unit_that_was_told_to_take_nobody_is_told_at_its_end(units: Rig) -> None:
+    engine = units.engine()
+    ending = await never_listens(units, engine)
+    await engine.accept(ending)
+    async with await anyio.connect_unix(str(units.base / "run" / "app.sock")) as visitor:
+        await until_open(engine, ending, 1)
+        await engine.quiesce(ending)
+        await engine.stop(ending, grace_s=0)
+        with anyio.fail_after(20), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+            await visitor.receive()
+
+
 async def test_a_connection_that_is_handed_over_reaches_port_4040_and_is_drained_like_a_request(units: Rig) -> None:
     engine = units.engine()
     first, second = [await start(units, engine, name, number) for number, name in enumerate("ab")]

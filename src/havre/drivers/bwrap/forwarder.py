@@ -24,6 +24,7 @@ PIECE, SMALL_PIECE = 65536, 4096
 PENDING_BYTES = 8 * 1024**2  # on their way in all, from which on pieces are small
 DIAL_TRIES_S = 10.0
 HANDED_S = 0.1  # the descriptor is sent right after the connection is made
+TO_HANDED_PORT, TO_PORT = b"\1", b"\2"  # what is said with a descriptor; the gate of TCP redirections says the first
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.05  # between two looks for somebody who listens
 PAUSE_SHARE = 0.25  # of what the first has waited so far
 PROXY_PORT = 3128
@@ -80,10 +81,10 @@ class Dial:
 class Forwarder:
     """`loop` watches descriptors, `page` shows what is counted; both are the monitor's."""
 
-    def __init__(self, loop, page, *, listener, port, proxy, most_open, handed=(None, 0), own=None):
+    def __init__(self, loop, page, *, listener, port, proxy, most_open, handed=(None, 0, None), own=None):
         self.loop, self.page = loop, page
         self.listener, self.port, self.proxy = listener, port, proxy
-        self.handed, self.handed_port = handed
+        self.handed, self.handed_port, self.handed_path = handed
         self.own, self.is_own_open = own, False
         self.watched = set()  # of the two
         self.most_open = min(MOST_OPEN, most_open)
@@ -128,11 +129,12 @@ class Forwarder:
         self.show()
 
     def end(self):
-        """The app is gone: nothing new, what is open is relayed to its end."""
-        self.ending = True
+        """The app is gone: nothing new, what is open is relayed to its end. Whoever came and was not heard yet is for
+        the one that comes after it, unless it was told before to take nobody."""
+        hands_on, self.ending = self.accepting, True
         self.quiesce()
         for each in [*self.connecting, *self.waiting]:
-            self.give_up(each)
+            self.give_up(each, hands_on=hands_on)
         self.waiting = []
 
     def dial(self, connection, port):
@@ -231,14 +233,17 @@ class Forwarder:
         way = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
         way.settimeout(HANDED_S)
         try:
-            _, rights, _, _ = way.recvmsg(1, socket.CMSG_SPACE(4))
+            said, rights, _, _ = way.recvmsg(1, socket.CMSG_SPACE(4))
         except OSError:
-            rights = []
+            said, rights = b"", []
         way.close()
         for level, kind, content in rights:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS and len(content) >= 4:
                 fd = int.from_bytes(content[:4], byteorder)
-                self.count(socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd), self.handed_port, whole=True)
+                if said == TO_PORT:
+                    self.count(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd), self.port)
+                else:
+                    self.count(socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd), self.handed_port, whole=True)
         self.watch_doors()
         self.show()
 
@@ -301,15 +306,32 @@ class Forwarder:
         for each in [each for each in self.connecting if each.give_up_at <= now]:
             self.give_up(each)
 
-    def give_up(self, dial):
+    def give_up(self, dial, *, hands_on=False):
         self.connecting.discard(dial)
         if dial.app is not None:
             self.loop.drop(dial.app.fileno())
             dial.app.close()
+        is_handed_on = hands_on and dial.counted and self.hand_on(dial)
         dial.left.close()
         if dial.counted:
-            self.refused += 1
+            self.refused += not is_handed_on
             self.uncount(busy=True)
+
+    def hand_on(self, dial):
+        """Give a connection of which nothing was read to whoever of the app accepts, or will; whether that is done."""
+        if self.handed_path is None:
+            return False
+        way = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        rights = dial.left.fileno().to_bytes(4, byteorder)
+        try:
+            way.connect(os.fsencode(self.handed_path))
+            said = TO_HANDED_PORT if dial.whole else TO_PORT
+            way.sendmsg([said], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        except OSError:
+            return False
+        finally:
+            way.close()
+        return True
 
     def joined(self, dial):
         dial.app.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

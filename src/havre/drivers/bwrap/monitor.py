@@ -187,7 +187,7 @@ class Monitor:
             port=self.orders["port"],
             proxy=self.orders["proxy"],
             most_open=max(16, (files - 600) // 2),
-            handed=(handed, self.orders["handed_port"]),
+            handed=(handed, self.orders["handed_port"], self.orders["handed_path"]),
             own=self.door.socket if self.door is not None else None,
         )
         if self.orders["proxy"]:

@@ -75,6 +75,7 @@ class Orders:
             "logs": [str(each) for each in (spec.log, *spec.logs)],
             "port": spec.port,
             "handed_port": spec.handed_port,
+            "handed_path": str(spec.handed) if spec.handed is not None else None,
             "door": str(spec.door) if spec.door is not None else None,
             "deadline_s": spec.deadline_s,
             "proxy": str(self._proxy) if way_out is not None and way_out.kind == "proxy" else None,
