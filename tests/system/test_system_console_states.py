@@ -275,7 +275,7 @@ ALIKE = re.compile(
     r"""(1\ )?applications? | Actions | Admin | Applications | CNAME | CPUs? | Commit | DNS | Date | Description | Docker | Expert
     | Format | Git | Havre.* | Installation | Instances? | Isolation | JSON | Manager | Notifications | Options | Organisations?
     | Quotas | Sessions | Simple | TLS | URL | Webhooks | cgroup.* | clever | cleverapps | default | git | instances | migrations
-    | routes | sessions | sources | veth | pasta | proxy | (Empty|Quiet|Operator|quiet).* | (Applications|Instances):.*
+    | routes? | sessions | sources | veth | pasta | proxy | (Empty|Quiet|Operator|quiet).* | (Applications|Instances):.*
     | Chrome.* | [A-Z]+_[A-Z]+ | DATADOG | ELASTICSEARCH | NEWRELIC | flowdock | gitter | raw | slack | nano | pico
     | (Elixir|Haskell|Java|Linux|Node|PHP|Play|Python|Ruby|Rust|Scala|Static|Go)\b[^:]* | -----.*
     | base-files.* | &nbsp; | /.* | stack_.* | (https:|ssh-|\S+@|shop\.)\S*(\ AAAA…)? | production\ team:web | This\ console\ needs.*""",
