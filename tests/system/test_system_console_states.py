@@ -278,7 +278,8 @@ ALIKE = re.compile(
     | routes? | sessions | sources | veth | pasta | proxy | (Empty|Quiet|Operator|quiet).* | (Applications|Instances):.*
     | Chrome.* | [A-Z]+_[A-Z]+ | DATADOG | ELASTICSEARCH | NEWRELIC | flowdock | gitter | raw | slack | nano | pico
     | (Elixir|Haskell|Java|Linux|Node|PHP|Play|Python|Ruby|Rust|Scala|Static|Go)\b[^:]* | -----.*
-    | base-files.* | &nbsp; | /.* | stack_.* | (https:|ssh-|\S+@|shop\.)\S*(\ AAAA…)? | production\ team:web | This\ console\ needs.*""",
+    | [a-z0-9.+-]+(,\ [a-z0-9.+-]+){4,}.*
+    | &nbsp; | /.* | stack_.* | (https:|ssh-|\S+@|shop\.)\S*(\ AAAA…)? | production\ team:web | This\ console\ needs.*""",
     re.VERBOSE,
 )
 
