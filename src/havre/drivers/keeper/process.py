@@ -104,7 +104,7 @@ def halt(identity: Identity) -> list[Identity]:
             return []
         deadline = time.monotonic() + HALT_S
         while _state(identity.pid) not in ("T", "Z", "") and time.monotonic() < deadline:
-            time.sleep(0.001)
+            time.sleep(0.001)  # who is not its parent is told of its end, and of nothing else
         children = [found for pid in _children_of(identity.pid) if (found := find(pid)) is not None]
     end(identity, grace_s=0)
     return children
